@@ -1,0 +1,227 @@
+//! The configuration, valid by construction: what exists here was checked.
+
+use crate::model::{Arch, BackendName, FlavorName, Level, PoolName, Vcpus};
+use regex::Regex;
+use secrecy::SecretString;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that the program was told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the journal is kept.
+    pub state_dir: PathBuf,
+    /// The HTTP server.
+    pub web: Web,
+    /// The OBS backends.
+    pub backends: BTreeMap<BackendName, Backend>,
+    /// What decisions rest on.
+    pub policy: Policy,
+    /// How often, and how patiently, the outside world is read.
+    pub poll: Poll,
+    /// The cloud.
+    pub ecs: Ecs,
+    /// How workers are reached.
+    pub ssh: Ssh,
+}
+
+/// The HTTP server.
+#[derive(Debug, Clone)]
+pub struct Web {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What Alertmanager must send as its bearer token.
+    pub token: SecretString,
+    /// The largest notification accepted, in bytes.
+    pub max_body_bytes: u64,
+}
+
+/// One OBS backend.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    /// Its name in labels.
+    pub name: BackendName,
+    /// Base URL of the source server, such as `http://10.0.0.5:5352`, without a final slash.
+    pub source_server: String,
+    /// Base URL of the repository server, such as `http://10.0.0.5:5252`, without a final slash.
+    pub repository_server: String,
+    /// What workers are told as `OBS_SRC_SERVER` (`host:port`).
+    pub worker_source_server: String,
+    /// What workers are told as one of `OBS_REPO_SERVERS` (`host:port`).
+    pub worker_repository_server: String,
+    /// The projects that it schedules.
+    pub projects: Vec<String>,
+}
+
+/// What may be done for a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// Decide and say, do nothing.
+    Observe,
+    /// Buy, never release.
+    Apply,
+    /// Buy and release.
+    Full,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Observe, Self::Apply, Self::Full];
+
+    /// The word in the configuration and in labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Apply => "apply",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// One pool: the workers of one arch and one level that serve the same backends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name.
+    pub name: PoolName,
+    /// The architecture of its hosts.
+    pub arch: Arch,
+    /// The level of its jobs.
+    pub level: Level,
+    /// The backends that its workers serve; never empty.
+    pub backends: Vec<BackendName>,
+    /// What may be done for it.
+    pub mode: Mode,
+    /// The number of its workers that are never released.
+    pub reserve: u32,
+    /// The flavor that is bought for it.
+    pub flavor: FlavorName,
+    /// The size of that flavor.
+    pub vcpus: Vcpus,
+    /// `OBS_WORKER_INSTANCES`; at least 1.
+    pub instances: u32,
+    /// `OBS_WORKER_JOBS`; at least 1.
+    pub jobs: u32,
+}
+
+/// How a job gets its level.
+#[derive(Debug, Clone)]
+pub struct Levels {
+    /// Expected build times below this are l1.
+    pub l1_below: Duration,
+    /// Expected build times below this, and not l1, are l2; the rest is l3.
+    pub l2_below: Duration,
+    /// Of how many last successful builds the mean is taken.
+    pub last_successes: usize,
+    /// The level of a package that was never built.
+    pub never_built: Level,
+    /// Packages whose level is set by name, first match wins. A pattern matches the whole name,
+    /// without a multibuild flavor.
+    pub packages: Vec<(Regex, Level)>,
+}
+
+/// What decisions rest on.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The value of the owner tag: servers that carry it are ours.
+    pub owner: String,
+    /// The pools.
+    pub pools: BTreeMap<PoolName, Pool>,
+    /// How a job gets its level.
+    pub levels: Levels,
+    /// The vCPU that may be bought, in flight included.
+    pub ceiling: Vcpus,
+    /// The largest number of servers in one order.
+    pub max_order: u32,
+    /// A server not `ACTIVE` after this long is withdrawn.
+    pub create_deadline: Duration,
+    /// A server not in service this long after `ACTIVE` is withdrawn.
+    pub check_deadline: Duration,
+    /// An alarm not heard of for this long is over.
+    pub alarm_expiry: Duration,
+    /// Without a Watchdog for this long nothing is released.
+    pub watchdog_expiry: Duration,
+    /// A reading older than this holds the pools that it feeds.
+    pub max_age: Duration,
+    /// A worker is idle when this many looks in a row found it so …
+    pub release_checks: u32,
+    /// … each this long after the one before.
+    pub release_interval: Duration,
+    /// How many workers may be on their way out at once.
+    pub max_releases: u32,
+    /// Below this share of the last hour's known instances a pool is held (0.7 by default).
+    pub known_instances_ratio: f64,
+    /// How often the reconciler looks while it has something in hand or an alarm is held.
+    pub tick: Duration,
+}
+
+/// How often, and how patiently, the outside world is read.
+#[derive(Debug, Clone)]
+pub struct Poll {
+    /// Between two readings of a backend's workers.
+    pub workers: Duration,
+    /// Between two readings of a backend's results.
+    pub results: Duration,
+    /// Between two readings of a backend's job histories.
+    pub history: Duration,
+    /// Between two readings of the cloud's list.
+    pub ecs: Duration,
+    /// For one request, from connect to the last byte.
+    pub timeout: Duration,
+}
+
+/// The cloud.
+#[derive(Debug, Clone)]
+pub struct Ecs {
+    /// Base URL, such as `https://ecs.cn-north-4.myhuaweicloud.com`, without a final slash.
+    pub endpoint: String,
+    /// The project's id.
+    pub project_id: String,
+    /// The access key.
+    pub access_key: SecretString,
+    /// Its secret key.
+    pub secret_key: SecretString,
+    /// The image for each architecture that a pool has.
+    pub images: BTreeMap<Arch, String>,
+    /// The VPC.
+    pub vpc_id: String,
+    /// The network id of the subnet.
+    pub subnet_id: String,
+    /// The security groups.
+    pub security_groups: Vec<String>,
+    /// The availability zone; the cloud chooses where it is not given.
+    pub availability_zone: Option<String>,
+    /// The name of the key pair whose public key the workers accept.
+    pub key_name: String,
+    /// The type of the system disk, such as `SSD`.
+    pub root_volume_type: String,
+    /// Its size in GiB.
+    pub root_volume_gib: u32,
+    /// What the servers' names begin with.
+    pub name_prefix: String,
+    /// For one call, from connect to the last byte.
+    pub timeout: Duration,
+    /// Between two looks at a job.
+    pub job_poll: Duration,
+}
+
+/// How workers are reached.
+#[derive(Debug, Clone)]
+pub struct Ssh {
+    /// The account.
+    pub user: String,
+    /// The port.
+    pub port: u16,
+    /// The private key in OpenSSH's format.
+    pub private_key: SecretString,
+    /// What the servers' host keys are derived from: at least 32 bytes.
+    pub host_key_secret: SecretString,
+    /// For the connection, up to and including authentication.
+    pub connect_timeout: Duration,
+    /// For one command.
+    pub command_timeout: Duration,
+    /// The worker's configuration file.
+    pub sysconfig: String,
+}

@@ -1,0 +1,19 @@
+//! obs-scaler: buys build workers when Open Build Service's queue needs them, and gives them back.
+//!
+//! The map, one line per room:
+
+pub mod cli; // one file per noun: serve, config, plan
+pub mod clock; // the only place that asks the time
+pub mod config; // YAML to a Config that is valid by construction
+pub mod ecs; // the cloud: signed calls, jobs, classes of errors
+pub mod execute; // steps to calls, idempotent
+pub mod gather; // pollers to one snapshot
+pub mod journal; // intents before deeds, durable
+pub mod metrics; // what is shown to Prometheus
+pub mod model; // nouns with their invariants
+pub mod obs; // Open Build Service: one file per document
+pub mod policy; // deciding: pure functions of values
+pub mod reconcile; // wake, look, plan, audit, carry out
+pub mod ssh; // hands on the workers: pinned hosts, a closed set of commands
+pub mod supervise; // tasks and shutdown
+pub mod web; // routes, Alertmanager's webhook, JSON API

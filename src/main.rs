@@ -1,0 +1,3 @@
+//! obs-scaler.
+
+fn main() {}

@@ -1,0 +1,219 @@
+//! What one OBS backend says of its workers and its jobs.
+
+use super::{Arch, HostName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One build slot of a worker: `HOST:N` in OBS (`workerid`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId {
+    /// The worker's host name.
+    pub host: HostName,
+    /// The number of the instance on its host, from 1.
+    pub number: u32,
+}
+
+impl InstanceId {
+    /// Reads a `workerid`; `None` where it is not `HOST:N`.
+    #[must_use]
+    pub fn parse(workerid: &str) -> Option<Self> {
+        let (host, number) = workerid.rsplit_once(':')?;
+        let number = number.parse().ok()?;
+        (!host.is_empty()).then(|| Self {
+            host: HostName::new(host),
+            number,
+        })
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.number)
+    }
+}
+
+/// What an instance does. The order is the precedence in which an instance that is listed twice is
+/// counted once: building first, since that list comes from the jobs themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InstanceState {
+    /// Builds a job.
+    Building,
+    /// Waits for a job.
+    Idle,
+    /// Did not answer the dispatcher.
+    Dead,
+    /// Said goodbye, or was disabled; stays listed for ever.
+    Down,
+    /// Builds for another backend.
+    Away,
+}
+
+impl InstanceState {
+    /// Every state, in the order of precedence.
+    pub const ALL: [Self; 5] = [
+        Self::Building,
+        Self::Idle,
+        Self::Dead,
+        Self::Down,
+        Self::Away,
+    ];
+
+    /// The word used in labels and output.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Building => "building",
+            Self::Idle => "idle",
+            Self::Dead => "dead",
+            Self::Down => "down",
+            Self::Away => "away",
+        }
+    }
+
+    /// Whether the instance is there to build: a dead or down one is only remembered.
+    #[must_use]
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Building | Self::Idle | Self::Away)
+    }
+}
+
+/// One instance, as one backend sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Which one.
+    pub id: InstanceId,
+    /// The architecture of its host; `None` for one that this program has no name for.
+    pub arch: Option<Arch>,
+    /// What it does.
+    pub state: InstanceState,
+    /// What it builds, while it builds.
+    pub job: Option<PackageKey>,
+}
+
+/// How many instances are in each state.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct InstanceCounts {
+    counts: [u32; 5],
+}
+
+impl InstanceCounts {
+    /// Counts one more.
+    pub fn add(&mut self, state: InstanceState) {
+        if let Some(count) = self.counts.get_mut(state as usize) {
+            *count += 1;
+        }
+    }
+
+    /// How many are in this state.
+    #[must_use]
+    pub fn get(&self, state: InstanceState) -> u32 {
+        self.counts.get(state as usize).copied().unwrap_or_default()
+    }
+
+    /// How many are there to build.
+    #[must_use]
+    pub fn live(&self) -> u32 {
+        let states = InstanceState::ALL.into_iter();
+        states.filter(|s| s.is_live()).map(|s| self.get(s)).sum()
+    }
+}
+
+/// The state of a backend's daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DaemonState {
+    /// It runs.
+    Running,
+    /// It does not run.
+    Dead,
+    /// It starts up.
+    Booting,
+}
+
+/// One daemon of a backend: scheduler, dispatcher, warden, …
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Daemon {
+    /// What it is (`type` in OBS).
+    pub kind: String,
+    /// The architecture that a scheduler serves.
+    pub arch: Option<String>,
+    /// Whether it runs.
+    pub state: DaemonState,
+    /// Repositories that a scheduler has yet to look at, by priority (`high`, `med`, `low`, `next`).
+    pub queue: BTreeMap<String, u64>,
+}
+
+/// One whole `workerstatus` document, each instance counted once.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Workers {
+    /// Every instance that the backend lists.
+    pub instances: BTreeMap<InstanceId, Instance>,
+    /// The backend's daemons.
+    pub daemons: Vec<Daemon>,
+}
+
+impl Workers {
+    /// The instances of one host.
+    pub fn of_host<'a>(&'a self, host: &'a HostName) -> impl Iterator<Item = &'a Instance> {
+        self.instances.values().filter(move |i| i.id.host == *host)
+    }
+}
+
+/// A package in one repository and architecture: the unit that has a build history and a state.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PackageKey {
+    /// The project, such as `openEuler:Mainline`.
+    pub project: String,
+    /// The repository, such as `standard_aarch64`.
+    pub repository: String,
+    /// The repository's architecture (not the host's: `i586` builds on `x86_64`).
+    pub arch: String,
+    /// The package, with `:flavor` behind it for a multibuild one.
+    pub package: String,
+}
+
+/// What a job waits for or does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum JobState {
+    /// In the queue.
+    Scheduled,
+    /// On an instance.
+    Building,
+    /// Waits for other packages.
+    Blocked,
+}
+
+impl JobState {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Scheduled, Self::Building, Self::Blocked];
+
+    /// The word used in labels and output.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Building => "building",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+/// One package build that OBS has scheduled, runs, or holds back.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Job {
+    /// What is built.
+    pub key: PackageKey,
+    /// How far it is.
+    pub state: JobState,
+    /// Since when this program has seen it waiting: OBS' results do not say. `None` unless scheduled.
+    pub seen_waiting: Option<jiff::Timestamp>,
+}
+
+/// The results of every project of one backend, read whole.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Results {
+    /// What is scheduled, building or blocked.
+    pub jobs: Vec<Job>,
+    /// How many packages stand at each status code: (project, repository, arch, code).
+    pub packages: BTreeMap<(String, String, String, String), u64>,
+}

@@ -1,0 +1,24 @@
+//! The nouns of the farm, each valid by construction. Pure: no IO, no clock, no logging.
+
+mod alarm;
+mod arch;
+mod farm;
+mod fleet;
+mod ledger;
+mod names;
+mod reading;
+mod snapshot;
+
+pub use alarm::{Action, Alarm, Alarms};
+pub use arch::{Arch, Level, UnknownWord};
+pub use farm::{
+    Daemon, DaemonState, Instance, InstanceCounts, InstanceId, InstanceState, Job, JobState,
+    PackageKey, Results, Workers,
+};
+pub use fleet::{Fleet, Server, ServerStatus, Tags};
+pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
+pub use names::{
+    BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus,
+};
+pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
+pub use snapshot::{BackendView, BuildTimes, Snapshot};
