@@ -1,1 +1,280 @@
-//! journal
+//! The journal: what is intended is written here before it is done, so that a crash at any moment
+//! leaves nothing that nobody remembers. One redb file in the state directory; every write is
+//! synced to disk before it returns.
+
+use crate::model::{Ledger, Member, Order, PackageKey, PoolName, ServerId, Supply};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+
+type Table = TableDefinition<'static, &'static str, &'static [u8]>;
+
+const ORDERS: Table = TableDefinition::new("orders");
+const MEMBERS: Table = TableDefinition::new("members");
+const SUPPLY: Table = TableDefinition::new("supply");
+const BUILDS: Table = TableDefinition::new("builds");
+
+/// What went wrong with the journal. None is retried: without a journal nothing may be done.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Another process has it open.
+    #[error("{} is in use by another obs-scaler", .0.display())]
+    InUse(PathBuf),
+    /// The state directory can not be made or entered.
+    #[error("state directory {}: {source}", .path.display())]
+    Directory {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The store failed.
+    #[error("journal: {0}")]
+    Store(#[from] Box<redb::Error>),
+    /// A record is not what this program writes.
+    #[error("journal: table {table}, record {key:?}: {source}")]
+    Record {
+        /// The table.
+        table: &'static str,
+        /// The record.
+        key: String,
+        /// Why it can not be read.
+        source: serde_json::Error,
+    },
+}
+
+/// A change that is written as one: all of it, or nothing.
+#[derive(Debug)]
+pub enum Entry<'a> {
+    /// An order, new or changed.
+    Order(&'a Order),
+    /// An order of which nothing more is expected.
+    OrderDone(&'a Order),
+    /// A server, new or at another stage.
+    Member(&'a Member),
+    /// A server that is gone.
+    MemberGone(&'a ServerId),
+    /// What a pool is known to have had.
+    Supply(&'a PoolName, &'a Supply),
+}
+
+/// The open journal. Holding it is the lock: only one process can.
+#[derive(Debug)]
+pub struct Journal {
+    db: Database,
+}
+
+impl Journal {
+    /// Opens the journal in `state_dir`, making both where they are not there.
+    ///
+    /// # Errors
+    /// Where another process holds it, or the file can not be read or made.
+    pub fn open(state_dir: &Path) -> Result<Self, JournalError> {
+        std::fs::create_dir_all(state_dir).map_err(|source| JournalError::Directory {
+            path: state_dir.to_owned(),
+            source,
+        })?;
+        let path = state_dir.join("journal.redb");
+        let db = Database::create(&path).map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => JournalError::InUse(path.clone()),
+            other => JournalError::Store(Box::new(other.into())),
+        })?;
+        let journal = Self { db };
+        journal.make_tables()?;
+        Ok(journal)
+    }
+
+    fn make_tables(&self) -> Result<(), JournalError> {
+        let write = self.db.begin_write().map_err(store)?;
+        for table in [ORDERS, MEMBERS, SUPPLY, BUILDS] {
+            write.open_table(table).map_err(store)?;
+        }
+        write.commit().map_err(store)
+    }
+
+    /// Everything that was in hand when the journal was last written.
+    ///
+    /// # Errors
+    /// Where the file or a record can not be read.
+    pub fn load(&self) -> Result<Ledger, JournalError> {
+        let orders = self.all::<Order>(ORDERS, "orders")?;
+        let members = self.all::<Member>(MEMBERS, "members")?;
+        let supply = self.all::<(PoolName, Supply)>(SUPPLY, "supply")?;
+        Ok(Ledger {
+            orders: orders.into_iter().map(|o| (o.id.clone(), o)).collect(),
+            members: members.into_iter().map(|m| (m.server.clone(), m)).collect(),
+            supply: supply.into_iter().collect(),
+            ..Ledger::default()
+        })
+    }
+
+    /// Writes these changes as one, and returns when they are on disk.
+    ///
+    /// # Errors
+    /// Where they could not be written: then none was.
+    pub fn write(&self, entries: &[Entry<'_>]) -> Result<(), JournalError> {
+        let write = self.db.begin_write().map_err(store)?;
+        {
+            let mut orders = write.open_table(ORDERS).map_err(store)?;
+            let mut members = write.open_table(MEMBERS).map_err(store)?;
+            let mut supply = write.open_table(SUPPLY).map_err(store)?;
+            for entry in entries {
+                match entry {
+                    Entry::Order(order) => put(&mut orders, order.id.as_str(), order)?,
+                    Entry::OrderDone(order) => remove(&mut orders, order.id.as_str())?,
+                    Entry::Member(member) => put(&mut members, member.server.as_str(), member)?,
+                    Entry::MemberGone(server) => remove(&mut members, server.as_str())?,
+                    Entry::Supply(pool, known) => put(&mut supply, pool.as_str(), &(pool, known))?,
+                }
+            }
+        }
+        write.commit().map_err(store)
+    }
+
+    /// The stored record of a package's builds, for each package.
+    ///
+    /// # Errors
+    /// Where the file or a record can not be read.
+    pub fn builds<T: DeserializeOwned>(&self) -> Result<Vec<(PackageKey, T)>, JournalError> {
+        self.all(BUILDS, "builds")
+    }
+
+    /// Replaces the stored records of these packages' builds.
+    ///
+    /// # Errors
+    /// Where they could not be written: then none was.
+    pub fn put_builds<T: Serialize>(&self, builds: &[(PackageKey, T)]) -> Result<(), JournalError> {
+        let write = self.db.begin_write().map_err(store)?;
+        {
+            let mut table = write.open_table(BUILDS).map_err(store)?;
+            for (package, record) in builds {
+                put(&mut table, &build_key(package), &(package, record))?;
+            }
+        }
+        write.commit().map_err(store)
+    }
+
+    fn all<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        name: &'static str,
+    ) -> Result<Vec<T>, JournalError> {
+        let read = self.db.begin_read().map_err(store)?;
+        let rows = read.open_table(table).map_err(store)?;
+        let mut records = Vec::new();
+        for row in rows.iter().map_err(store)? {
+            let (key, value) = row.map_err(store)?;
+            let record =
+                serde_json::from_slice(value.value()).map_err(|source| JournalError::Record {
+                    table: name,
+                    key: key.value().to_owned(),
+                    source,
+                })?;
+            records.push(record);
+        }
+        Ok(records)
+    }
+}
+
+/// A slash stands in no part of the key: OBS allows it in none of these names.
+fn build_key(key: &PackageKey) -> String {
+    [&key.project, &key.repository, &key.arch, &key.package].map(String::as_str).join("/")
+}
+
+fn store<E: Into<redb::Error>>(error: E) -> JournalError {
+    JournalError::Store(Box::new(error.into()))
+}
+
+fn put<T: Serialize>(
+    table: &mut redb::Table<'_, &'static str, &'static [u8]>,
+    key: &str,
+    record: &T,
+) -> Result<(), JournalError> {
+    let bytes = serde_json::to_vec(record).map_err(|source| JournalError::Record {
+        table: "(writing)",
+        key: key.to_owned(),
+        source,
+    })?;
+    table.insert(key, bytes.as_slice()).map_err(store)?;
+    Ok(())
+}
+
+fn remove(
+    table: &mut redb::Table<'_, &'static str, &'static [u8]>,
+    key: &str,
+) -> Result<(), JournalError> {
+    table.remove(key).map_err(store)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{FlavorName, OrderId, Stage, Vcpus, Why};
+    use jiff::Timestamp;
+
+    fn order() -> Order {
+        Order {
+            id: OrderId::new("3f0a3a52-0000-4000-8000-000000000001"),
+            pool: PoolName::try_from("x86-64-l1").unwrap(),
+            flavor: FlavorName::new("c7.8xlarge.4"),
+            vcpus: Vcpus(32),
+            count: 2,
+            at: Timestamp::from_second(1_795_000_000).unwrap(),
+            job: None,
+            body_sha256: "00".to_owned(),
+            closed: None,
+        }
+    }
+
+    fn member() -> Member {
+        Member {
+            server: ServerId::new("s-1"),
+            name: None,
+            pool: order().pool,
+            order: Some(order().id),
+            vcpus: Vcpus(32),
+            stage: Stage::Cordoned { why: Why::Idle },
+            since: order().at,
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_there_after_the_process_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let supply = Supply { halted_below: Some(14), ..Supply::default() };
+        {
+            let journal = Journal::open(dir.path()).unwrap();
+            journal
+                .write(&[
+                    Entry::Order(&order()),
+                    Entry::Member(&member()),
+                    Entry::Supply(&order().pool, &supply),
+                ])
+                .unwrap();
+        }
+        let ledger = Journal::open(dir.path()).unwrap().load().unwrap();
+        assert_eq!(ledger.orders.values().collect::<Vec<_>>(), [&order()]);
+        assert_eq!(ledger.members.values().collect::<Vec<_>>(), [&member()]);
+        assert_eq!(ledger.supply.get(&order().pool), Some(&supply));
+    }
+
+    #[test]
+    fn a_second_process_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = Journal::open(dir.path()).unwrap();
+        assert!(matches!(Journal::open(dir.path()), Err(JournalError::InUse(_))));
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path()).unwrap();
+        journal.write(&[Entry::Order(&order()), Entry::Member(&member())]).unwrap();
+        journal
+            .write(&[Entry::OrderDone(&order()), Entry::MemberGone(&member().server)])
+            .unwrap();
+        assert_eq!(journal.load().unwrap(), Ledger::default());
+    }
+}
