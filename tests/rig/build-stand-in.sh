@@ -35,6 +35,9 @@ setting() { # setting NAME: the outcome ordered for this package, else what its 
   echo "$value"
 }
 
+# one line when a build begins and one when it ends: a killed build has the first only
+trace() { echo "$1 $package $arch $HOSTNAME $(date +%s.%N)" >>@RIG_ROOT@/builds.trace; }
+
 stamp() { printf '[%5ds] %s\n' "$SECONDS" "$*"; }
 
 take_time() { # take_time SECONDS: in steps, so that whoever follows the log sees it grow
@@ -64,6 +67,7 @@ echo $$ >"$running"
 exec >>"$log" 2>&1
 package=$(basename "$spec" .spec)
 result=$(setting result)
+trace begin
 stamp "$package on $arch"
 take_time "$(setting seconds)"
 case ${result:-ok} in
@@ -73,5 +77,6 @@ case ${result:-ok} in
   *) stamp "error: Bad exit status from %build"; code=1;;
 esac
 stamp "finished $package with $code"
+trace "end-$code"
 rm -f "$running"
 exit "$code"

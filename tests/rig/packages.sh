@@ -76,7 +76,7 @@ SPEC
 
 upload() { # upload CURL-CONFIG: all of its transfers, four at a time
   local bad
-  bad=$(curl -s --parallel --parallel-max 4 -K "$1" | grep -v '^2' | sort | uniq -c || true)
+  bad=$(curl --silent --no-progress-meter --parallel --parallel-max 4 -K "$1" | grep -v '^2' | sort | uniq -c || true)
   [ -z "$bad" ] || die "uploads refused (count and status): $bad"
 }
 
@@ -124,9 +124,9 @@ cmd_queue() {
   had=$(cat "$RIG_ROOT/.count-$prefix" 2>/dev/null || echo 0)
   mapfile -t names < <(seq -f "$prefix-%04g" $((had + 1)) $((had + count)))
   # the scheduler would look at the project after every upload; suspended, it looks once
-  post "$SRC/source/$PROJECT?cmd=suspendproject&comment=queue"
+  post "$SRC/build/$PROJECT?cmd=suspendproject&comment=queue"
   upload_packages "$arch" "$seconds" "${names[@]}"
-  post "$SRC/source/$PROJECT?cmd=resumeproject&comment=queue"
+  post "$SRC/build/$PROJECT?cmd=resumeproject&comment=queue"
   echo $((had + count)) >"$RIG_ROOT/.count-$prefix"
   for a in $(if [ "$arch" = both ]; then echo x86_64 aarch64; else echo "$arch"; fi); do wait_queued "$a" "$prefix" $((had + count)); done
   say "queued ${names[0]} to ${names[-1]} on $arch, $seconds s each"
