@@ -1,5 +1,5 @@
 # lib.sh - what the rig's scripts share; sourced, never run.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # its readers use what it defines
 
 # Everything that the rig makes lives under RIG_ROOT.
 RIG_ROOT=${RIG_ROOT:-/var/tmp/obs-scaler-rig}
@@ -18,7 +18,7 @@ die() { echo "rig: ERROR: $*" >&2; exit 1; }
 need_host() {
   [ -e /etc/debian_version ] || die "this is not Debian: the rig runs Debian's obs-server and obs-worker and has no stand-in for them"
   [ "$(id -u)" = 0 ] || die "must be root: the rig makes mount and pid namespaces and adds loopback addresses. Try: sudo $0"
-  [ -x /usr/lib/obs/server/bs_srcserver ] && [ -x /etc/init.d/obsworker ] || die "OBS is not installed: run $RIG_HERE/install.sh"
+  [[ -x /usr/lib/obs/server/bs_srcserver && -x /etc/init.d/obsworker ]] || die "OBS is not installed: run $RIG_HERE/install.sh"
 }
 
 # A machine mounts its own copies of these, so the rig's root cannot lie in one of them.
@@ -48,6 +48,7 @@ started_at() { # started_at PID: clock ticks since boot; fails when there is no 
   local line
   line=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
   # after the command in parentheses, the start time is the 20th field
+  # shellcheck disable=SC2086 # into words
   set -- ${line##*) }
   [ "$1" != Z ] || return 1
   echo "${20}"
@@ -79,14 +80,22 @@ session_gone() { # session_gone PID: nothing is left of its process group
   ! kill -0 -- "-$1" 2>/dev/null
 }
 
-reap() { # reap NAME: TERM to the session that we started, KILL after 3 s
-  local pid i
-  if pid=$(pid_of "$1"); then
-    kill -TERM -- "-$pid" 2>/dev/null || true
-    for ((i = 0; i < 30; i++)); do session_gone "$pid" && break; sleep 0.1; done
-    session_gone "$pid" || kill -KILL -- "-$pid" 2>/dev/null || true
-  fi
-  rm -f "$PIDS/$1"
+all_gone() { # all_gone PID...
+  local pid
+  for pid in "$@"; do session_gone "$pid" || return 1; done
+}
+
+reap() { # reap NAME...: TERM to the sessions that we started, KILL to what is left after 2 s
+  local name pid i pids=()
+  for name in "$@"; do
+    if pid=$(pid_of "$name"); then
+      pids+=("$pid")
+      kill -TERM -- "-$pid" 2>/dev/null || true
+    fi
+  done
+  for ((i = 0; i < 20; i++)); do all_gone "${pids[@]}" && break; sleep 0.1; done
+  for pid in "${pids[@]}"; do session_gone "$pid" || kill -KILL -- "-$pid" 2>/dev/null || true; done
+  for name in "$@"; do rm -f "$PIDS/$name"; done
 }
 
 wait_http() { # wait_http URL SECONDS

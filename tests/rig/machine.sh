@@ -63,9 +63,9 @@ cmd_boot() {
 }
 
 power_off() { # power_off NAME: unshare dies, its child gets KILL, and with pid 1 goes the whole pid namespace
-  local pid first at
+  local pid first='' at
   pid=$(pid_of "$1") || return 0
-  first=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null | tr -d ' ' || true)
+  read -r first 2>/dev/null <"/proc/$pid/task/$pid/children" || true
   at=$([ -z "$first" ] || started_at "$first" || true)
   kill -KILL "$pid" 2>/dev/null || true
   for _ in {1..100}; do

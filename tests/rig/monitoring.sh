@@ -41,7 +41,7 @@ cmd_up() {
     esac
     shift 2
   done
-  [ -n "$prometheus" ] && [ -n "$alertmanager" ] && [ -n "$prometheus_port" ] && [ -n "$alertmanager_port" ] \
+  [[ -n $prometheus && -n $alertmanager && -n $prometheus_port && -n $alertmanager_port ]] \
     || die "up wants --prometheus-config, --alertmanager-config, --prometheus-port and --alertmanager-port"
   command -v prometheus prometheus-alertmanager >/dev/null || die "not installed: run $RIG_HERE/install.sh"
   make_root_dir
@@ -51,8 +51,7 @@ cmd_up() {
 }
 
 cmd_down() {
-  reap prometheus
-  reap alertmanager
+  reap prometheus alertmanager
   say "monitoring is down"
 }
 

@@ -111,14 +111,16 @@ cmd_up() {
 }
 
 cmd_down() {
-  local d m
+  local m
   need_host
   [ -d "$PIDS" ] || { say "down"; return 0; }
   for m in "$RIG_ROOT"/machines/*/; do
     [ ! -d "$m" ] || "$RIG_HERE/machine.sh" destroy --id "$(basename "$m")"
   done
   "$RIG_HERE/monitoring.sh" down >/dev/null
-  for d in warden publish dispatch sched-aarch64 sched-x86_64 repserver srcserver keeper; do reap "$d"; done
+  # shellcheck disable=SC2086 # a list of names
+  reap $DAEMONS
+  reap keeper
   say "down"
 }
 
