@@ -3,8 +3,8 @@
 #
 # On a rig of its own: two machines of four instances build JOBS jobs of 1 to 3 s, while each machine is cordoned
 # ROUNDS times (at a random moment, just after the start, as a build begins, as one ends, and after seconds of
-# cordoning and taking it back), drained until no bs_worker is left, and started again. Then OBS is asked: every
-# job built once, every one succeeded, nothing left `building`; and the machines: every build that began has ended.
+# cordoning and taking it back), drained, and its service stopped and started. Then OBS is asked: every job built
+# once, every one succeeded, nothing left `building`; and the machines: every build that began has ended.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -78,18 +78,19 @@ choose_moment() { # choose_moment MACHINE ROUND
   esac
 }
 
-drain() { # drain MACHINE: until every instance is settled and none is left
+drain() { # drain MACHINE: until cordon.pl says that nothing builds and nothing will; then its service may be stopped
   local from=$EPOCHREALTIME code
   for ((;;)); do
     code=0
     on "$1" 'perl /root/cordon.pl' </dev/null >"$OUT/now-$1" 2>>"$OUT/errors" || code=$?
     cat "$OUT/now-$1" >>"$OUT/words-$1"
-    [ "$code" -ne 0 ] || on "$1" 'pgrep -x bs_worker >/dev/null' </dev/null || break
-    [ "$code" -eq 0 ] || [ "$code" -eq 75 ] || echo "cordon.pl ended with $code" >>"$OUT/errors"
+    [ "$code" -ne 0 ] || break
+    [ "$code" -eq 75 ] || echo "cordon.pl ended with $code" >>"$OUT/errors"
     awk -v a="$from" -v b="$EPOCHREALTIME" 'BEGIN { exit b - a < 60 }' && { echo "machine $1 not drained in 60 s" >>"$OUT/errors"; return; }
     sleep 0.3
   done
   awk -v a="$from" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f\n", b - a }' >>"$OUT/drains"
+  on "$1" 'systemctl stop obsworker' </dev/null || echo "machine $1 did not stop" >>"$OUT/errors"
 }
 
 harass() { # harass MACHINE
