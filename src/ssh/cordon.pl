@@ -111,11 +111,11 @@ sub tell_down {
   for my $server (option('--reposerver', @words)) {
     my ($host) = $server =~ m{^http://([^/]+)} or next;
     my $socket = IO::Socket::INET->new(PeerAddr => $host, PeerPort => 80, Timeout => 3) or next;
-    print {$socket} "GET /worker?state=exit&arch=$arch&port=1&workerid=$id HTTP/1.0\r\nHost: $host\r\n\r\n";
+    print {$socket} "GET /worker?state=exit&arch=$arch&port=65535&workerid=$id HTTP/1.0\r\nHost: $host\r\n\r\n";
     my $answer = '';
     vec(my $ready = '', fileno $socket, 1) = 1;
     sysread $socket, $answer, 1000 if select($ready, undef, undef, 3);
-    warn "$server: $answer\n" unless $answer =~ m{^HTTP/\S+ 200};
+    warn "$server: ", $answer =~ /\A([^\r\n]*)/, "\n" unless $answer =~ m{^HTTP/\S+ 200};
   }
 }
 

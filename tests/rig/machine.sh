@@ -7,7 +7,7 @@
 # boot returns as soon as the machine is launched; ssh then comes up on IP:2222. destroy may be repeated.
 # RIG_IMAGE_STARTS_WORKER=1 makes the image start obsworker itself, after cloud-init.
 set -euo pipefail
-# shellcheck source=lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 check_id() { [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9_-]*$ ]] || die "--id '$1': letters, digits, - and _"; }

@@ -6,7 +6,7 @@
 #
 # Rules are found as the Prometheus config names them; relative names count from that file.
 set -euo pipefail
-# shellcheck source=lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 check_configs() { # the tools' own words when a file is wrong

@@ -17,9 +17,9 @@
 #
 # RIG_ROOT (default /var/tmp/obs-scaler-rig) holds all of it.
 set -euo pipefail
-# shellcheck source=lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
-# shellcheck source=packages.sh
+# shellcheck source-path=SCRIPTDIR source=packages.sh
 . "$RIG_HERE/packages.sh"
 
 CODE=$RIG_ROOT/server

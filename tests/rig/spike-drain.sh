@@ -6,7 +6,7 @@
 # cordoning and taking it back), drained, and its service stopped and started. Then OBS is asked: every job built
 # once, every one succeeded, nothing left `building`; and the machines: every build that began has ended.
 set -euo pipefail
-# shellcheck source=lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 ROUNDS=${1:-10}
 JOBS=${2:-150}
