@@ -38,11 +38,10 @@ need_no_other_obs() {
 take_lock() { # held by a process of its own until `down`; the file says by whom
   alive keeper && return 0
   mkdir -p /run/lock
+  flock -n "$LOCK" true || die "another rig is up: $(cat "$LOCK"). Take it down with its RIG_ROOT first"
   spawn keeper bash -c "exec 9>>$LOCK; flock -n 9 || exit 1; echo \"pid \$\$, RIG_ROOT=$RIG_ROOT, since \$(date -Is)\" >$LOCK; exec sleep infinity"
-  for _ in 1 2 3 4 5; do
-    sleep 0.1
-    alive keeper || die "another rig is up: $(cat "$LOCK"). Take it down with its RIG_ROOT first"
-  done
+  sleep 0.3
+  alive keeper || die "another rig came up just now: $(cat "$LOCK")"
 }
 
 need_free_ports() {

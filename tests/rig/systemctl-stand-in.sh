@@ -23,7 +23,7 @@ start() {
   /etc/init.d/obsworker start </dev/null >>/var/log/obsworker.log 2>&1 || return 1
   # systemd knows the processes of a unit at once; screen takes a moment to start them
   for _ in {1..30}; do running && break; sleep 0.1; done
-  [ ! -e $FAULTS/service-dies ] || { sleep 2; killall -KILL bs_worker; } &
+  [ ! -e $FAULTS/service-dies ] || { sleep 2; killall -KILL bs_worker; } >/dev/null 2>&1 &
 }
 
 stop() { # the script ends non-zero when its last killall finds nothing left
