@@ -38,7 +38,7 @@ BuildArch: noarch
 %{summary}
 %files
 SPEC
-  rpmbuild -bb --quiet --define "_topdir $top" "$top/base.spec" >"$LOGS/base-rpm.log" 2>&1 || die "rpmbuild: see $LOGS/base-rpm.log"
+  rpmbuild -bb --quiet --define "_topdir $top" --define "_dbpath $top/db" "$top/base.spec" >"$LOGS/base-rpm.log" 2>&1 || die "rpmbuild: see $LOGS/base-rpm.log"
   mv "$top"/RPMS/noarch/rig-base-*.rpm "$RIG_ROOT/rig-base.rpm"
   rm -rf "$top"
 }
