@@ -37,7 +37,6 @@ need_no_other_obs() {
 
 take_lock() { # held by a process of its own until `down`; the file says by whom
   alive keeper && return 0
-  mkdir -p /run/lock
   flock -n "$LOCK" true || die "another rig is up: $(cat "$LOCK"). Take it down with its RIG_ROOT first"
   spawn keeper bash -c "exec 9>>$LOCK; flock -n 9 || exit 1; echo \"pid \$\$, RIG_ROOT=$RIG_ROOT, since \$(date -Is)\" >$LOCK; exec sleep infinity"
   sleep 0.3
@@ -98,9 +97,16 @@ start_daemon() {
   esac
 }
 
+one_at_a_time() { # an `up` while a `down` still works would lose sight of what it starts
+  need_host
+  mkdir -p /run/lock
+  exec 9>>"$LOCK.verb"
+  flock 9
+}
+
 cmd_up() {
   local d
-  need_host
+  one_at_a_time
   need_no_other_obs
   make_root_dir
   take_lock
@@ -111,7 +117,7 @@ cmd_up() {
 
 cmd_down() {
   local m
-  need_host
+  one_at_a_time
   [ -d "$PIDS" ] || { say "down"; return 0; }
   for m in "$RIG_ROOT"/machines/*/; do
     [ ! -d "$m" ] || "$RIG_HERE/machine.sh" destroy --id "$(basename "$m")"
