@@ -19,7 +19,7 @@
 # The worker's own protocol: flock(2) on STATE_DIR/state, the next content in state.new, renamed over it (bs_worker of
 # OBS 2.9.4: lockstate, commitstate, startbuild, periodic). "cordoned" is no word of OBS: a worker takes a job when its
 # state is "idle" and acts on the words that it knows, so it stays as it is. OBS' own "exit" will not do: before it
-# ends, the worker writes "idle" once more, and a job that arrives in that moment is accepted, and dies with it.
+# ends, the worker writes "idle" once more, and a request accepted just before gets its job then, and dies with it.
 #
 # --undo: OBS counts the instance as idle again at its next report, within 5 minutes.
 use strict;
