@@ -1,0 +1,15 @@
+//! Starts the real parts around obs-scaler (OBS, Prometheus, Alertmanager, sshd on worker machines),
+//! with a simulated cloud, and watches them from outside. The demo and the end-to-end tests share it.
+
+mod farm;
+mod files;
+mod process;
+mod story;
+mod watch;
+
+pub use farm::{Farm, Options};
+pub use story::{Load, judge, run};
+pub use watch::{History, Ledger, Obs, Story};
+
+/// Build instances of each worker in the rig's configuration.
+pub const INSTANCES: usize = 2;

@@ -1,0 +1,199 @@
+//! What is seen from outside: OBS' own documents, the simulator's ledger, Prometheus and
+//! Alertmanager. Nothing here asks obs-scaler what it thinks.
+
+use anyhow::{Context, Result, bail};
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+/// The simulator's books: `GET /_sim/ledger`.
+#[derive(Debug, Clone)]
+pub struct Ledger(pub Value);
+
+/// How often each package was built, by (package, arch), with the codes.
+pub type History = BTreeMap<(String, String), Vec<String>>;
+
+/// OBS, as it tells of itself.
+#[derive(Debug, Clone)]
+pub struct Obs {
+    client: reqwest::Client,
+    project: &'static str,
+}
+
+/// A GET whose answer must be a success.
+pub(crate) async fn get(client: &reqwest::Client, url: &str) -> Result<String> {
+    let answer = client.get(url).send().await.with_context(|| format!("GET {url}"))?;
+    let status = answer.status();
+    let body = answer.text().await?;
+    if status.is_success() {
+        Ok(body)
+    } else {
+        bail!("GET {url}: {status}: {body}")
+    }
+}
+
+fn elements(document: &str, name: &str) -> Result<Vec<BTreeMap<String, String>>> {
+    let mut reader = Reader::from_str(document);
+    let mut found = Vec::new();
+    loop {
+        match reader.read_event()? {
+            Event::Start(e) | Event::Empty(e) if e.name().as_ref() == name => {
+                found.push(attributes(&e)?);
+            }
+            Event::Eof => return Ok(found),
+            _ => {}
+        }
+    }
+}
+
+fn attributes(element: &BytesStart<'_>) -> Result<BTreeMap<String, String>> {
+    let mut map = BTreeMap::new();
+    for attribute in element.attributes() {
+        let attribute = attribute?;
+        map.insert(attribute.key.as_ref().to_owned(), attribute.value.into_owned());
+    }
+    Ok(map)
+}
+
+impl Obs {
+    pub(crate) const fn new(client: reqwest::Client) -> Self {
+        Self {
+            client,
+            project: "openEuler:Mainline",
+        }
+    }
+
+    /// Packages of the project by status code, over every repository.
+    ///
+    /// # Errors
+    /// Where OBS does not answer.
+    pub async fn packages(&self) -> Result<BTreeMap<String, usize>> {
+        let url = format!(
+            "http://127.0.0.1:5352/build/{}/_result?view=status&multibuild=1",
+            self.project
+        );
+        let document = get(&self.client, &url).await?;
+        let mut counts = BTreeMap::new();
+        for status in elements(&document, "status")? {
+            let code = status.get("code").cloned().unwrap_or_default();
+            *counts.entry(code).or_default() += 1;
+        }
+        Ok(counts)
+    }
+
+    /// The instances that OBS lists in this state, by `workerid`.
+    ///
+    /// # Errors
+    /// Where OBS does not answer.
+    pub async fn instances(&self, state: &str) -> Result<Vec<String>> {
+        let document = get(&self.client, "http://127.0.0.1:5252/workerstatus").await?;
+        let listed = elements(&document, state)?;
+        Ok(listed
+            .into_iter()
+            .filter_map(|mut worker| worker.remove("workerid"))
+            .collect())
+    }
+
+    /// Instances that are idle or building.
+    ///
+    /// # Errors
+    /// Where OBS does not answer.
+    pub async fn live(&self) -> Result<usize> {
+        Ok(self.instances("idle").await?.len() + self.instances("building").await?.len())
+    }
+
+    /// Every build of the project that has ended, from the job histories.
+    ///
+    /// # Errors
+    /// Where OBS does not answer.
+    pub async fn history(&self) -> Result<History> {
+        let mut history = History::new();
+        for arch in ["x86_64", "aarch64"] {
+            let url = format!(
+                "http://127.0.0.1:5352/build/{}/standard_{arch}/{arch}/_jobhistory?limit=10000",
+                self.project
+            );
+            for job in elements(&get(&self.client, &url).await?, "jobhist")? {
+                let package = job.get("package").cloned().unwrap_or_default();
+                let code = job.get("code").cloned().unwrap_or_default();
+                history.entry((package, arch.to_owned())).or_default().push(code);
+            }
+        }
+        Ok(history)
+    }
+}
+
+impl Ledger {
+    /// The servers ever created, alive or not.
+    #[must_use]
+    pub fn servers(&self) -> Vec<&Value> {
+        let servers = self.0.get("servers").and_then(Value::as_array);
+        servers.map(|all| all.iter().collect()).unwrap_or_default()
+    }
+
+    /// How many of them are not gone.
+    #[must_use]
+    pub fn alive(&self) -> usize {
+        let gone = |server: &&Value| server.get("deleted_at").is_some_and(Value::is_string);
+        self.servers().into_iter().filter(|server| !gone(server)).count()
+    }
+
+    /// How many servers have become `ACTIVE`.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        let active = |server: &&Value| server.get("active_at").is_some_and(Value::is_string);
+        self.servers().into_iter().filter(active).count()
+    }
+
+    /// How many create calls were accepted, repeats under one token counted once.
+    #[must_use]
+    pub fn creates(&self) -> usize {
+        let calls = self.0.get("creates").and_then(Value::as_array);
+        calls.map(Vec::len).unwrap_or_default()
+    }
+}
+
+/// The stages of a run, each with the time since its beginning.
+#[derive(Debug)]
+pub struct Story {
+    began: Instant,
+    loud: bool,
+    stages: Vec<(String, Duration)>,
+}
+
+impl Story {
+    /// Begins now. A loud one prints each stage as it is reached.
+    #[must_use]
+    pub fn begin(loud: bool) -> Self {
+        Self {
+            began: Instant::now(),
+            loud,
+            stages: Vec::new(),
+        }
+    }
+
+    /// Notes that a stage was reached.
+    pub fn reached(&mut self, stage: impl Into<String>) {
+        let (stage, at) = (stage.into(), self.began.elapsed());
+        if self.loud {
+            crate::farm::say(&format!("[{:6.1} s] {stage}", at.as_secs_f64()));
+        }
+        self.stages.push((stage, at));
+    }
+
+    /// Every stage, with its time and the time since the one before.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut text = String::new();
+        let mut before = Duration::ZERO;
+        for (stage, at) in &self.stages {
+            let (at_s, step) = (at.as_secs_f64(), at.saturating_sub(before).as_secs_f64());
+            let _infallible = writeln!(text, "{at_s:8.1} s  (+{step:6.1} s)  {stage}");
+            before = *at;
+        }
+        text
+    }
+}
