@@ -85,7 +85,8 @@ pub struct Gather {
 impl Gather {
     /// Begins to poll, until `cancel`led. `fleet` lists every managed server, from every page.
     ///
-    /// The snapshot knows every backend from the start, and the build times of earlier runs.
+    /// The snapshot knows every backend from the start, and the build times of earlier runs. Needs
+    /// a running tokio runtime.
     ///
     /// # Errors
     /// Where the stored build times cannot be read.

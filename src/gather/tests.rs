@@ -207,7 +207,9 @@ async fn build_times_are_learnt_kept_and_known_at_once_after_a_restart() {
     let store = Arc::new(Kept::default());
     first.store = Arc::clone(&store) as _;
     let mut running = run(first, no_servers);
-    let snapshot = running.until(|s| view(s, "b").history.is_up()).await;
+    let read = |s: &Snapshot| view(s, "b").history.last().map(|r| r.at);
+    let once = running.until(|s| read(s).is_some()).await;
+    let snapshot = running.until(|s| read(s) > read(&once)).await;
     let target = |arch: &str| Target {
         project: "openEuler:Mainline".to_owned(),
         repository: format!("standard_{arch}"),

@@ -34,7 +34,7 @@ impl ObsClient {
     /// A client for a backend; `timeout` is for one request, from connect to the last byte.
     ///
     /// # Errors
-    /// Where a base URL is not one, or the system has no certificates to check `https` against.
+    /// Where a base URL is none or holds credentials, or the system has no certificates to check `https` against.
     pub fn new(backend: &Backend, timeout: Duration) -> Result<Self, ObsError> {
         let source_server = base("source_server", &backend.source_server)?;
         let repository_server = base("repository_server", &backend.repository_server)?;
@@ -201,11 +201,13 @@ fn http(timeout: Duration, plain: bool) -> Result<reqwest::Client, ObsError> {
 fn base(what: &str, text: &str) -> Result<Url, ObsError> {
     let bad = |why: String| ObsError::new(what.to_owned(), Fault::Setup(why));
     let url = Url::parse(text).map_err(|e| bad(e.to_string()))?;
-    if matches!(url.scheme(), "http" | "https") {
-        Ok(url)
-    } else {
-        Err(bad("neither http nor https".to_owned()))
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad("neither http nor https".to_owned()));
     }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad("credentials do not belong in a URL".to_owned()));
+    }
+    Ok(url)
 }
 
 /// A base URL with more segments and a query, both escaped.
@@ -321,6 +323,12 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_without_end_is_given_up() {
+        let at = serve(|_| async { Answer::ok(vec![b' '; MAX_ANSWER + 1]) }).await;
+        assert_eq!(client(at).workers().await.unwrap_err().label(), "too_large");
+    }
+
+    #[tokio::test]
     async fn a_history_is_read_back_only_as_far_as_it_is_not_known() {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&asked);
@@ -352,10 +360,11 @@ mod tests {
     #[test]
     fn a_backend_without_a_proper_url_is_refused() {
         let mut backend = backend("b", SocketAddr::from(([127, 0, 0, 1], 1)));
-        for bad in ["", "obs:5352", "ftp://obs", "/build"] {
+        for bad in ["", "obs:5352", "ftp://obs", "/build", "http://me:key@obs"] {
             backend.source_server = bad.to_owned();
             let error = ObsClient::new(&backend, Duration::from_secs(1)).unwrap_err();
             assert_eq!(error.label(), "setup", "{bad}");
+            assert!(!error.to_string().contains("key"));
         }
     }
 }
