@@ -1,1 +1,17 @@
-//! obs
+//! Open Build Service as this program reads it: one file per document, each read whole or not at all.
+
+mod client;
+mod error;
+mod history;
+mod job_history;
+mod results;
+#[cfg(test)]
+pub(crate) mod testing;
+mod worker_status;
+mod xml;
+
+pub use client::ObsClient;
+pub use error::{Fault, Malformed, ObsError};
+pub use history::{BuildHistory, Built, HistoryStore, StoreError};
+pub use job_history::JobHistory;
+pub use results::Target;

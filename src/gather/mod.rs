@@ -1,0 +1,208 @@
+//! Pollers: the outside world to one immutable snapshot.
+//!
+//! One task per source, each at its own pace: a source that is slow, broken or silent delays no other.
+//! A task publishes whole readings and nothing else; a try that fails leaves the last reading to age.
+
+mod source;
+#[cfg(test)]
+mod tests;
+
+use crate::clock::Clock;
+use crate::config::Poll;
+use crate::model::{BackendName, BackendView, Fleet, Observed, Snapshot};
+use crate::obs::{BuildHistory, HistoryStore, ObsClient, StoreError};
+use jiff::Timestamp;
+use source::{FleetSource, HistorySource, ResultsSource, Source, WorkersSource};
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+/// The kinds of sources: the label `collector`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Collector {
+    /// A backend's instances and daemons.
+    Workers,
+    /// A backend's packages and jobs.
+    Results,
+    /// A backend's job histories.
+    History,
+    /// The cloud's list of managed servers.
+    Ecs,
+}
+
+impl Collector {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Workers, Self::Results, Self::History, Self::Ecs];
+
+    /// The word used in labels and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Workers => "workers",
+            Self::Results => "results",
+            Self::History => "history",
+            Self::Ecs => "ecs",
+        }
+    }
+}
+
+/// Told of every reading: which kind, how long it took, and whether it was whole.
+pub type OnReading = Arc<dyn Fn(Collector, Duration, bool) + Send + Sync>;
+
+/// Asks every source but the histories to be read again now.
+#[derive(Debug, Clone)]
+pub struct LookAgain(watch::Sender<()>);
+
+impl LookAgain {
+    /// Readings are under way, or will be at once, whose [`at`](crate::model::Reading::at) is not
+    /// before this call: one that is under way already is followed by another.
+    pub fn now(&self) {
+        self.0.send_replace(());
+    }
+}
+
+/// What is polled, and how.
+pub struct Gather {
+    /// A client for each configured backend.
+    pub clients: Vec<ObsClient>,
+    /// How often.
+    pub poll: Poll,
+    /// Where build times are kept.
+    pub store: Arc<dyn HistoryStore>,
+    /// Of how many last successful builds the mean is taken.
+    pub last_successes: usize,
+    /// What tells the time of a reading.
+    pub clock: Clock,
+    /// Told of every reading.
+    pub on_reading: OnReading,
+}
+
+impl Gather {
+    /// Begins to poll, until `cancel`led. `fleet` lists every managed server, from every page.
+    ///
+    /// The snapshot knows every backend from the start, and the build times of earlier runs. Needs
+    /// a running tokio runtime.
+    ///
+    /// # Errors
+    /// Where the stored build times cannot be read.
+    pub fn spawn<L, F, E>(
+        self,
+        fleet: L,
+        cancel: &CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Result<(watch::Receiver<Snapshot>, LookAgain), StoreError>
+    where
+        L: FnMut() -> F + Send + 'static,
+        F: Future<Output = Result<Fleet, E>> + Send,
+        E: Display,
+    {
+        let mut history = BuildHistory::new(self.last_successes);
+        history.learn(self.store.load()?);
+        let shell = Shell {
+            snapshot: watch::Sender::new(self.first_snapshot(&history)),
+            look: LookAgain(watch::Sender::new(())),
+            clock: self.clock,
+            on_reading: self.on_reading,
+            cancel: cancel.clone(),
+        };
+        tasks.spawn(
+            shell
+                .clone()
+                .poll(FleetSource { list: fleet }, self.poll.ecs),
+        );
+        for client in self.clients {
+            let workers = WorkersSource {
+                client: client.clone(),
+            };
+            tasks.spawn(shell.clone().poll(workers, self.poll.workers));
+            let results = ResultsSource::new(client.clone());
+            tasks.spawn(shell.clone().poll(results, self.poll.results));
+            let history = HistorySource {
+                client,
+                history: history.clone(),
+                store: Arc::clone(&self.store),
+                snapshot: shell.snapshot.clone(),
+            };
+            tasks.spawn(shell.clone().poll(history, self.poll.history));
+        }
+        Ok((shell.snapshot.subscribe(), shell.look))
+    }
+
+    fn first_snapshot(&self, history: &BuildHistory) -> Snapshot {
+        let names = self.clients.iter().map(|client| client.backend().clone());
+        let unknown = |name: BackendName| (name, Arc::new(BackendView::default()));
+        Snapshot {
+            backends: names.map(unknown).collect(),
+            fleet: Arc::default(),
+            build_times: Arc::new(history.means()),
+        }
+    }
+}
+
+/// What every poller has in common.
+#[derive(Clone)]
+struct Shell {
+    snapshot: watch::Sender<Snapshot>,
+    look: LookAgain,
+    clock: Clock,
+    on_reading: OnReading,
+    cancel: CancellationToken,
+}
+
+impl Shell {
+    async fn poll<S: Source>(self, mut source: S, every: Duration) {
+        let cancel = self.cancel.clone();
+        cancel
+            .run_until_cancelled(self.poll_on(&mut source, every))
+            .await;
+    }
+
+    async fn poll_on<S: Source>(&self, source: &mut S, every: Duration) {
+        let mut look = self.look.0.subscribe();
+        let mut ticks = interval(every.max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                _ = look.changed(), if S::COLLECTOR != Collector::History => ticks.reset(),
+            }
+            // From here on, who asks for another look gets one.
+            look.mark_unchanged();
+            let at = self.clock.now();
+            let begun = Instant::now();
+            let read = source.read(at).await;
+            (self.on_reading)(S::COLLECTOR, begun.elapsed(), read.is_ok());
+            self.publish(source, at, read);
+        }
+    }
+
+    fn publish<S: Source>(&self, source: &mut S, at: Timestamp, read: Result<S::Value, String>) {
+        let now = read.as_ref().err().cloned();
+        let mut before = None;
+        self.snapshot.send_modify(|snapshot| {
+            let slot = source.slot(snapshot);
+            before = slot.failing().map(|(_, why)| why.to_owned());
+            *slot = match read {
+                Ok(value) => Observed::known(at, value),
+                Err(why) => std::mem::take(slot).failed(at, why),
+            };
+        });
+        if before != now {
+            log_change(S::COLLECTOR, source.backend(), now.as_deref());
+        }
+    }
+}
+
+fn log_change(collector: Collector, backend: Option<&BackendName>, failing: Option<&str>) {
+    let source = collector.as_str();
+    let backend = backend.map(tracing::field::display);
+    match failing {
+        Some(why) => warn!(source, backend, why, "a source cannot be read"),
+        None => info!(source, backend, "a source is read again"),
+    }
+}

@@ -1,0 +1,166 @@
+//! `/build/PROJECT/_result?view=status&multibuild=1` of the source server: packages and their jobs.
+
+use super::error::Malformed;
+use super::xml::{Element, walk};
+use crate::model::{Job, JobState, PackageKey, Results};
+
+pub(super) fn parse(document: &str) -> Result<Results, Malformed> {
+    let mut results = Results::default();
+    let mut target = None;
+    walk(document, "resultlist", |element| {
+        match (element.path(), &target) {
+            ("resultlist/result", _) => target = Some(Target::read(element)?),
+            ("resultlist/result/status", Some(target)) => {
+                let package = element.need("package")?;
+                add(&mut results, target, package, element.need("code")?);
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(results)
+}
+
+/// A repository of a project, for one of its architectures: what has a job history of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// The project.
+    pub project: String,
+    /// The repository.
+    pub repository: String,
+    /// The repository's architecture.
+    pub arch: String,
+}
+
+impl Target {
+    fn read(element: &Element<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            project: element.need("project")?,
+            repository: element.need("repository")?,
+            arch: element.need("arch")?,
+        })
+    }
+
+    /// A package of it.
+    #[must_use]
+    pub fn package(&self, package: String) -> PackageKey {
+        PackageKey {
+            project: self.project.clone(),
+            repository: self.repository.clone(),
+            arch: self.arch.clone(),
+            package,
+        }
+    }
+
+    /// Whether this is where the package is built.
+    #[must_use]
+    pub fn holds(&self, key: &PackageKey) -> bool {
+        (&key.project, &key.repository, &key.arch) == (&self.project, &self.repository, &self.arch)
+    }
+
+    /// Every target that has a package.
+    #[must_use]
+    pub fn all_of(results: &Results) -> std::collections::BTreeSet<Self> {
+        let target = |(project, repository, arch, _): &(String, String, String, String)| Self {
+            project: project.clone(),
+            repository: repository.clone(),
+            arch: arch.clone(),
+        };
+        results.packages.keys().map(target).collect()
+    }
+}
+
+fn add(results: &mut Results, target: &Target, package: String, code: String) {
+    if let Some(state) = job_state(&code) {
+        results.jobs.push(Job {
+            key: target.package(package),
+            state,
+            seen_waiting: None,
+        });
+    }
+    let Target {
+        project,
+        repository,
+        arch,
+    } = target.clone();
+    *results
+        .packages
+        .entry((project, repository, arch, code))
+        .or_default() += 1;
+}
+
+/// A job that is being dispatched has left the queue; one that is signing or finished has left its
+/// instance.
+fn job_state(code: &str) -> Option<JobState> {
+    match code {
+        "scheduled" => Some(JobState::Scheduled),
+        "dispatching" | "building" => Some(JobState::Building),
+        "blocked" => Some(JobState::Blocked),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUILDING: &str = include_str!("../../tests/data/obs/result-building.xml");
+    const BLOCKED: &str = include_str!("../../tests/data/obs/result-blocked.xml");
+
+    /// Scheduled, building, blocked.
+    fn jobs(results: &Results) -> [usize; 3] {
+        JobState::ALL.map(|state| results.jobs.iter().filter(|j| j.state == state).count())
+    }
+
+    #[test]
+    fn every_capture_reads_as_counted_by_hand() {
+        let building = parse(BUILDING).unwrap();
+        assert_eq!(jobs(&building), [16, 5, 0]);
+        assert_eq!(building.packages.values().sum::<u64>(), 44);
+        let key = |arch: &str, code: &str| {
+            let repository = format!("standard_{arch}");
+            let project = "openEuler:Mainline".to_owned();
+            (project, repository, arch.to_owned(), code.to_owned())
+        };
+        assert_eq!(building.packages[&key("x86_64", "unresolvable")], 4);
+        assert_eq!(building.packages[&key("aarch64", "unresolvable")], 5);
+
+        let blocked = parse(BLOCKED).unwrap();
+        assert_eq!(jobs(&blocked), [2, 2, 1]);
+        assert_eq!(Target::all_of(&blocked).len(), 2);
+    }
+
+    #[test]
+    fn a_multibuild_flavor_is_a_package_of_its_own() {
+        let results = parse(BUILDING).unwrap();
+        let packages = results.jobs.iter().map(|job| job.key.package.as_str());
+        assert_eq!(packages.filter(|p| p.starts_with("multi")).count(), 6);
+    }
+
+    #[test]
+    fn a_document_cut_anywhere_is_an_error_and_not_a_shorter_queue() {
+        for end in 0..BUILDING.trim_end().len() {
+            assert!(parse(&BUILDING[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn a_package_without_a_code_is_an_error() {
+        let result = "<result project='p' repository='r' arch='a'><status package='x'/></result>";
+        assert!(parse(&format!("<resultlist>{result}</resultlist>")).is_err());
+        let result = "<result project='p' repository='r'><status package='x' code='y'/></result>";
+        assert!(parse(&format!("<resultlist>{result}</resultlist>")).is_err());
+    }
+
+    #[test]
+    fn a_job_on_its_way_to_an_instance_does_not_wait_and_one_that_is_built_is_none() {
+        let line = |code| format!("<status package='{code}' code='{code}'/>");
+        let lines = ["dispatching", "signing", "finished", "odd"]
+            .map(line)
+            .join("");
+        let result = format!("<result project='p' repository='r' arch='a'>{lines}</result>");
+        let results = parse(&format!("<resultlist>{result}</resultlist>")).unwrap();
+        assert_eq!(jobs(&results), [0, 1, 0]);
+        assert_eq!(results.packages.len(), 4);
+    }
+}

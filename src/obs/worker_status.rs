@@ -1,0 +1,199 @@
+//! `/workerstatus` of the repository server: instances and daemons.
+
+use super::error::Malformed;
+use super::xml::{Element, walk};
+use crate::model::{Daemon, DaemonState, Instance, InstanceId, InstanceState, PackageKey, Workers};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// One line of the document. OBS lists an instance twice where a job file outlived its build.
+struct Listed {
+    instance: Instance,
+    started: Option<i64>,
+}
+
+impl Listed {
+    /// Of two lines for one instance the lower counts; of two builds, the one dispatched last.
+    const fn rank(&self) -> (InstanceState, Reverse<Option<i64>>) {
+        (self.instance.state, Reverse(self.started))
+    }
+}
+
+pub(super) fn parse(document: &str) -> Result<Workers, Malformed> {
+    let mut listed = BTreeMap::new();
+    let mut daemons = Vec::new();
+    walk(document, "workerstatus", |element| {
+        match element.path() {
+            "workerstatus/partition/daemon" => daemons.push(daemon(element)?),
+            "workerstatus/partition/daemon/queue" => read_queue(element, daemons.last_mut())?,
+            path => {
+                if let Some(state) = path.strip_prefix("workerstatus/").and_then(state_of) {
+                    list(&mut listed, instance(element, state)?);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    let instances = listed.into_iter().map(|(id, l)| (id, l.instance));
+    Ok(Workers {
+        instances: instances.collect(),
+        daemons,
+    })
+}
+
+fn state_of(word: &str) -> Option<InstanceState> {
+    let named = |state: &InstanceState| state.as_str() == word;
+    InstanceState::ALL.into_iter().find(named)
+}
+
+fn list(all: &mut BTreeMap<InstanceId, Listed>, new: Listed) {
+    let counts = |old: &Listed| old.rank() <= new.rank();
+    if !all.get(&new.instance.id).is_some_and(counts) {
+        all.insert(new.instance.id.clone(), new);
+    }
+}
+
+fn instance(element: &Element<'_>, state: InstanceState) -> Result<Listed, Malformed> {
+    let workerid = element.need("workerid")?;
+    let id = InstanceId::parse(&workerid).ok_or_else(|| element.odd("workerid", &workerid))?;
+    let building = state == InstanceState::Building;
+    let instance = Instance {
+        id,
+        arch: element.need("hostarch")?.parse().ok(),
+        state,
+        job: building.then(|| package(element)).transpose()?,
+    };
+    Ok(Listed {
+        instance,
+        started: element.find_number("starttime")?,
+    })
+}
+
+fn package(element: &Element<'_>) -> Result<PackageKey, Malformed> {
+    Ok(PackageKey {
+        project: element.need("project")?,
+        repository: element.need("repository")?,
+        arch: element.need("arch")?,
+        package: element.need("package")?,
+    })
+}
+
+fn daemon(element: &Element<'_>) -> Result<Daemon, Malformed> {
+    let word = element.need("state")?;
+    let state = match word.as_str() {
+        "running" => DaemonState::Running,
+        "dead" => DaemonState::Dead,
+        "booting" => DaemonState::Booting,
+        _ => return Err(element.odd("state", &word)),
+    };
+    Ok(Daemon {
+        kind: element.need("type")?,
+        arch: element.find("arch")?,
+        state,
+        queue: BTreeMap::new(),
+    })
+}
+
+fn read_queue(element: &Element<'_>, of: Option<&mut Daemon>) -> Result<(), Malformed> {
+    let Some(daemon) = of else { return Ok(()) };
+    for priority in ["high", "med", "low", "next"] {
+        if let Some(count) = element.find_number(priority)? {
+            daemon.queue.insert(priority.to_owned(), count);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Arch, InstanceCounts};
+
+    const GHOSTS: &str = include_str!("../../tests/data/obs/workerstatus-ghosts.xml");
+    const BLOCKED: &str = include_str!("../../tests/data/obs/workerstatus-blocked.xml");
+
+    /// Building, idle, dead, down, away.
+    fn counts(document: &str) -> [u32; 5] {
+        let mut counts = InstanceCounts::default();
+        for instance in parse(document).unwrap().instances.values() {
+            counts.add(instance.state);
+        }
+        InstanceState::ALL.map(|state| counts.get(state))
+    }
+
+    fn one<'a>(workers: &'a Workers, workerid: &str) -> &'a Instance {
+        &workers.instances[&InstanceId::parse(workerid).unwrap()]
+    }
+
+    #[test]
+    fn every_capture_reads_as_counted_by_hand() {
+        let clean = include_str!("../../tests/data/obs/workerstatus-clean-run.xml");
+        let empty = include_str!("../../tests/data/obs/workerstatus-no-workers.xml");
+        let busy = include_str!("../../tests/data/obs/workerstatus-building.xml");
+        assert_eq!(counts(empty), [0; 5]);
+        assert_eq!(counts(busy), [5, 0, 0, 0, 0]);
+        assert_eq!(counts(BLOCKED), [1, 4, 0, 0, 0]);
+        assert_eq!(counts(GHOSTS), [2, 5, 0, 4, 0]);
+        assert_eq!(counts(clean), [2, 6, 0, 0, 0]);
+    }
+
+    #[test]
+    fn an_instance_that_is_listed_twice_counts_once_as_what_comes_first() {
+        let ghosts = parse(GHOSTS).unwrap();
+        let ghost = one(&ghosts, "build-x86-01:4");
+        assert_eq!(ghost.state, InstanceState::Building);
+        assert_eq!(ghost.job.as_ref().unwrap().package, "biosdevname");
+
+        let in_any_order = |states: [&str; 2]| {
+            let line = |s| format!("<{s} workerid='w:1' hostarch='riscv64'/>");
+            let document = format!("<workerstatus>{}</workerstatus>", states.map(line).join(""));
+            one(&parse(&document).unwrap(), "w:1").clone()
+        };
+        for (first, second) in [("idle", "dead"), ("dead", "down"), ("down", "away")] {
+            let seen = in_any_order([first, second]);
+            assert_eq!(seen, in_any_order([second, first]));
+            assert_eq!((seen.state.as_str(), seen.arch), (first, None));
+        }
+    }
+
+    #[test]
+    fn of_two_jobs_of_one_instance_the_later_is_the_one_it_builds() {
+        let workers = parse(BLOCKED).unwrap();
+        let instance = one(&workers, "worker-x86-64:1");
+        assert_eq!(instance.job.as_ref().unwrap().package, "gcc");
+        assert_eq!(instance.arch, Some(Arch::X86_64));
+    }
+
+    #[test]
+    fn daemons_come_with_their_state_and_queues() {
+        let daemons = parse(BLOCKED).unwrap().daemons;
+        assert_eq!(daemons.len(), 6);
+        assert!(daemons.iter().all(|d| d.state == DaemonState::Running));
+        assert_eq!(daemons[0].arch.as_deref(), Some("aarch64"));
+        assert_eq!((daemons[0].queue["low"], daemons[0].queue["high"]), (2, 0));
+        assert_eq!(daemons[3].kind, "dispatcher");
+    }
+
+    #[test]
+    fn a_document_cut_anywhere_is_an_error_and_not_a_smaller_farm() {
+        for end in 0..GHOSTS.trim_end().len() {
+            assert!(parse(&GHOSTS[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_lacks_what_is_needed_is_an_error() {
+        for line in [
+            "<idle hostarch='x86_64'/>",
+            "<idle workerid='w:1'/>",
+            "<idle workerid='w' hostarch='x86_64'/>",
+            "<building workerid='w:1' hostarch='x86_64' project='p' repository='r' arch='a'/>",
+            "<partition><daemon type='warden' state='odd'/></partition>",
+        ] {
+            let document = format!("<workerstatus>{line}</workerstatus>");
+            assert!(parse(&document).is_err(), "{line}");
+        }
+        let more = "<workerstatus new='1'><other workerid='w'/><idle uri='' workerid='w:1' hostarch='x86_64' more='1'><x/></idle></workerstatus>";
+        assert_eq!(counts(more), [0, 1, 0, 0, 0]);
+    }
+}
