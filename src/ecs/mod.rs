@@ -1,1 +1,3 @@
-//! ecs
+//! The cloud: Huawei Cloud ECS over HTTP.
+
+pub mod sign;
