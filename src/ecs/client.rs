@@ -1,0 +1,219 @@
+//! The calls that this program makes.
+
+use super::error::{Class, EcsError};
+use super::jobs::{self, JobStatus};
+use super::list::{Listing, MAX_PAGES, Next, PAGE};
+use super::request::CreateRequest;
+use super::transport::{Answer, Ask, Observer, Transport};
+use super::types::{self, Record, TAG_OWNER};
+use crate::clock::Clock;
+use crate::config;
+use crate::model::{Fleet, Server, ServerId};
+use serde_json::{Value, json};
+
+/// The most servers that one deletion may name.
+const MAX_DELETE: usize = 1000;
+
+/// What the cloud answers to an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// The job that creates the servers.
+    pub job: String,
+    /// The ids that they will have. They exist before the servers do, and some may never.
+    pub servers: Vec<ServerId>,
+}
+
+/// A client of one project of ECS, on behalf of one owner.
+pub struct EcsClient {
+    pub(super) transport: Transport,
+    owner: String,
+}
+
+impl EcsClient {
+    /// A client that calls nothing yet. `owner` is the value of the owner tag.
+    ///
+    /// # Errors
+    /// [`EcsError::Setup`] where the endpoint is no URL, or no TLS can be had;
+    /// [`EcsError::Invalid`] where the owner is no tag value.
+    pub fn new(config: &config::Ecs, owner: String, clock: Clock) -> Result<Self, EcsError> {
+        types::tag_value("owner", &owner).map_err(EcsError::Invalid)?;
+        Ok(Self {
+            transport: Transport::new(config, clock)?,
+            owner,
+        })
+    }
+
+    /// The same client, telling `observer` of every finished call.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Observer) -> Self {
+        self.transport.observer = Some(observer);
+        self
+    }
+
+    /// Every server that carries our owner tag, in whatever state: all pages of
+    /// `GET /v1/{project}/cloudservers/detail`, by `marker` (its `offset` is a page number).
+    ///
+    /// # Errors
+    /// Any error of any page, and any record that cannot be understood: a list is whole or an
+    /// error, since a server left out is forgotten while it costs money.
+    pub async fn list(&self) -> Result<Fleet, EcsError> {
+        let tag = format!("{TAG_OWNER}={}", self.owner);
+        let limit = PAGE.to_string();
+        let mut listing = Listing::new(&self.owner);
+        let mut marker: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let mut query = vec![("limit", limit.as_str()), ("tags", tag.as_str())];
+            query.extend(marker.as_deref().map(|last| ("marker", last)));
+            let page = self.get("list", "/cloudservers/detail", &query).await?;
+            match listing.add(&page.body) {
+                Ok(Next::Done) => return Ok(listing.into_fleet()),
+                Ok(Next::After(last)) => marker = Some(last),
+                Err(why) => return Err(page.garbled(why)),
+            }
+        }
+        Err(EcsError::Garbled {
+            operation: "list",
+            why: format!("no end after {MAX_PAGES} pages"),
+            request_id: None,
+        })
+    }
+
+    /// Orders servers: `POST /v1/{project}/cloudservers` with the order's id as client token.
+    /// Repeated within 8 hours it gives the first answer again, and buys nothing more.
+    ///
+    /// # Errors
+    /// Ask [`EcsError::outcome_known`] before anything else is bought.
+    pub async fn create(&self, request: &CreateRequest) -> Result<Created, EcsError> {
+        let ask = Ask {
+            operation: "create",
+            path: "/cloudservers",
+            query: &[],
+            body: Some(request.body()),
+            token: Some(request.order().as_str()),
+        };
+        let answer = self.transport.send(&ask).await?;
+        let ids = answer.body.get("serverIds").and_then(Value::as_array);
+        let ids = ids.into_iter().flatten().filter_map(Value::as_str);
+        Ok(Created {
+            job: job_id(&answer)?,
+            servers: ids.map(ServerId::new).collect(),
+        })
+    }
+
+    /// Where a job stands: `GET /v1/{project}/jobs/{job}`.
+    ///
+    /// # Errors
+    /// [`Class::Gone`] for a job that the cloud does not know (any more); any other of a call.
+    pub async fn job(&self, job: &str) -> Result<JobStatus, EcsError> {
+        let path = format!("/jobs/{}", segment(job)?);
+        let answer = self.get(jobs::OPERATION, &path, &[]).await?;
+        JobStatus::parse(&answer.body).map_err(|why| answer.garbled(why))
+    }
+
+    /// One server: `GET /v1/{project}/cloudservers/{server}`; `None` where there is none. A new
+    /// one may be missing while it is built.
+    ///
+    /// # Errors
+    /// [`EcsError::NotOurs`] for a server without our owner tag; any other of a call.
+    pub async fn show(&self, server: &ServerId) -> Result<Option<Server>, EcsError> {
+        let path = format!("/cloudservers/{}", segment(server.as_str())?);
+        let answer = match self.get("show", &path, &[]).await {
+            Err(error) if error.class() == Class::Gone => return Ok(None),
+            result => result?,
+        };
+        let record = answer.body.get("server").unwrap_or(&Value::Null);
+        match types::read(record, &self.owner) {
+            Ok(Record::Ours(shown)) if shown.id == *server => Ok(Some(*shown)),
+            Ok(Record::Ours(shown)) => Err(answer.garbled(format!("it shows {}", shown.id))),
+            Ok(Record::NotOurs) => Err(EcsError::NotOurs(server.to_string())),
+            Ok(Record::Deleted) => Ok(None),
+            Err(why) => Err(answer.garbled(why)),
+        }
+    }
+
+    /// Deletes servers with their volumes and addresses:
+    /// `POST /v1/{project}/cloudservers/delete`. Gives the jobs that do it; none for servers that
+    /// are gone already. A server may be listed for a while after its job has succeeded.
+    ///
+    /// Whether one unknown server fails the deletion of the others is not documented: where the
+    /// cloud says so of several, each is deleted by itself.
+    ///
+    /// # Errors
+    /// The first error; other servers may be under deletion nevertheless.
+    pub async fn delete(&self, servers: &[ServerId]) -> Result<Vec<String>, EcsError> {
+        let mut jobs = Vec::new();
+        for batch in servers.chunks(MAX_DELETE) {
+            match self.delete_batch(batch).await {
+                Err(error) if error.class() == Class::Gone => {
+                    jobs.extend(self.delete_each(batch).await?);
+                }
+                job => jobs.push(job?),
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// After a batch was refused because one of it is gone.
+    async fn delete_each(&self, servers: &[ServerId]) -> Result<Vec<String>, EcsError> {
+        let mut jobs = Vec::new();
+        if servers.len() == 1 {
+            return Ok(jobs);
+        }
+        for server in servers {
+            match self.delete_batch(std::slice::from_ref(server)).await {
+                Err(error) if error.class() == Class::Gone => {}
+                job => jobs.push(job?),
+            }
+        }
+        Ok(jobs)
+    }
+
+    async fn delete_batch(&self, servers: &[ServerId]) -> Result<String, EcsError> {
+        let ids: Vec<Value> = servers
+            .iter()
+            .map(|server| json!({ "id": server.as_str() }))
+            .collect();
+        let body = json!({ "servers": ids, "delete_publicip": true, "delete_volume": true });
+        let ask = Ask {
+            operation: "delete",
+            path: "/cloudservers/delete",
+            query: &[],
+            body: Some(&body.to_string()),
+            token: None,
+        };
+        job_id(&self.transport.send(&ask).await?)
+    }
+
+    async fn get(
+        &self,
+        operation: &'static str,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Answer, EcsError> {
+        let ask = Ask {
+            operation,
+            path,
+            query,
+            body: None,
+            token: None,
+        };
+        self.transport.send(&ask).await
+    }
+}
+
+fn job_id(answer: &Answer) -> Result<String, EcsError> {
+    let job = answer.body.get("job_id").and_then(Value::as_str);
+    job.filter(|job| !job.is_empty())
+        .map(ToOwned::to_owned)
+        .ok_or_else(|| answer.garbled("no job_id".to_owned()))
+}
+
+/// An id as part of a path: one that is empty, or holds anything but letters, digits and hyphens,
+/// would ask for something else.
+fn segment(id: &str) -> Result<&str, EcsError> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    if id.is_empty() || !id.bytes().all(plain) {
+        return Err(EcsError::Invalid(format!("{id:?} is not an id")));
+    }
+    Ok(id)
+}

@@ -1,0 +1,169 @@
+//! Turns the pages of the cloud's list into one fleet, whole or not at all.
+
+use super::types::{self, Record};
+use crate::model::Fleet;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Servers asked for in one page (the reference advises 100).
+pub(super) const PAGE: usize = 100;
+
+/// More pages than any fleet has.
+pub(super) const MAX_PAGES: usize = 200;
+
+/// A list being read.
+#[derive(Debug)]
+pub(super) struct Listing<'a> {
+    owner: &'a str,
+    seen: BTreeSet<String>,
+    announced: Option<u64>,
+    fleet: Fleet,
+}
+
+/// What to do after a page.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Ask for the page after the server of this id.
+    After(String),
+    /// The list is whole.
+    Done,
+}
+
+impl<'a> Listing<'a> {
+    pub(super) fn new(owner: &'a str) -> Self {
+        Self {
+            owner,
+            seen: BTreeSet::new(),
+            announced: None,
+            fleet: Fleet::default(),
+        }
+    }
+
+    /// Takes a page in. The list ends with an empty page, or with a short one when as many servers
+    /// were read as the first page announced: a short page alone may be the cloud's own limit.
+    ///
+    /// # Errors
+    /// Names the server, or says what is missing.
+    pub(super) fn add(&mut self, page: &Value) -> Result<Next, String> {
+        let servers = page.get("servers").and_then(Value::as_array);
+        let servers = servers.ok_or("a page without servers")?;
+        if self.announced.is_none() {
+            self.announced = page.get("count").and_then(Value::as_u64);
+        }
+        for record in servers {
+            self.take(record)?;
+        }
+        let whole = self.announced.is_some_and(|count| self.count() >= count);
+        match servers.last() {
+            None if self.announced.is_some() && !whole => Err(self.cut_off()),
+            Some(last) if servers.len() >= PAGE || !whole => {
+                Ok(Next::After(types::id(last)?.to_owned()))
+            }
+            _ => Ok(Next::Done),
+        }
+    }
+
+    /// The fleet that was read.
+    pub(super) fn into_fleet(self) -> Fleet {
+        self.fleet
+    }
+
+    fn take(&mut self, record: &Value) -> Result<(), String> {
+        let id = types::id(record)?;
+        if !self.seen.insert(id.to_owned()) {
+            // The cloud goes by page numbers, or in circles: what comes after is not known.
+            return Err(format!("server {id} is listed twice"));
+        }
+        if let Record::Ours(server) = types::read(record, self.owner)? {
+            self.fleet.servers.insert(server.id.clone(), *server);
+        }
+        Ok(())
+    }
+
+    fn count(&self) -> u64 {
+        u64::try_from(self.seen.len()).unwrap_or(u64::MAX)
+    }
+
+    fn cut_off(&self) -> String {
+        let announced = self.announced.unwrap_or_default();
+        format!("{announced} servers announced, {} listed", self.count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn servers(range: std::ops::Range<usize>) -> Vec<Value> {
+        let server = |n: usize| {
+            json!({"id": format!("id-{n:04}"), "name": format!("w-{n}"), "status": "ACTIVE",
+                "created": "2026-01-22T10:15:32Z", "flavor": {"id": "f", "vcpus": "32"},
+                "tags": ["obs-scaler-owner=me"]})
+        };
+        range.map(server).collect()
+    }
+
+    #[test]
+    fn every_page_is_read_to_the_end() {
+        let mut listing = Listing::new("me");
+        let first = json!({"count": 130, "servers": servers(0..100)});
+        let second = json!({"count": 130, "servers": servers(100..130)});
+        assert_eq!(listing.add(&first), Ok(Next::After("id-0099".to_owned())));
+        assert_eq!(listing.add(&second), Ok(Next::Done));
+        assert_eq!(listing.into_fleet().servers.len(), 130);
+    }
+
+    #[test]
+    fn a_page_cut_short_by_the_cloud_is_not_the_last() {
+        let mut listing = Listing::new("me");
+        let first = json!({"count": 30, "servers": servers(0..25)});
+        assert_eq!(listing.add(&first), Ok(Next::After("id-0024".to_owned())));
+        let uncounted = json!({"servers": servers(0..3)});
+        let next = Listing::new("me").add(&uncounted);
+        assert_eq!(next, Ok(Next::After("id-0002".to_owned())));
+    }
+
+    #[test]
+    fn a_full_page_is_not_the_last_whatever_the_count_says() {
+        let page = json!({"count": 100, "servers": servers(0..100)});
+        let next = Listing::new("me").add(&page);
+        assert_eq!(next, Ok(Next::After("id-0099".to_owned())));
+    }
+
+    #[test]
+    fn a_list_shorter_than_announced_is_an_error() {
+        let mut listing = Listing::new("me");
+        listing
+            .add(&json!({"count": 5, "servers": servers(0..3)}))
+            .unwrap();
+        let end = listing.add(&json!({"count": 5, "servers": []}));
+        assert_eq!(end, Err("5 servers announced, 3 listed".to_owned()));
+    }
+
+    #[test]
+    fn a_list_that_repeats_itself_is_an_error() {
+        let mut listing = Listing::new("me");
+        let page = json!({"count": 150, "servers": servers(0..100)});
+        listing.add(&page).unwrap();
+        let again = listing.add(&page);
+        assert_eq!(again, Err("server id-0000 is listed twice".to_owned()));
+    }
+
+    #[test]
+    fn one_record_that_cannot_be_understood_spoils_the_list_and_is_named() {
+        let mut all = servers(0..3);
+        all[1]["created"] = json!("yesterday");
+        let error = Listing::new("me")
+            .add(&json!({"count": 3, "servers": all}))
+            .unwrap_err();
+        assert!(error.contains("id-0001"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_answer_is_no_empty_fleet() {
+        assert!(Listing::new("me").add(&json!({})).is_err());
+        let empty = Listing::new("me").add(&json!({"count": 0, "servers": []}));
+        assert_eq!(empty, Ok(Next::Done));
+    }
+}
