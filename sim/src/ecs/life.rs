@@ -203,7 +203,9 @@ fn quota_is_loose_at_submission_and_strict_in_the_job() {
     let (second, _) = play.buy(2, json!({}));
     play.pass(60);
     let views = [play.job(&first), play.job(&second)];
-    let subs = views.iter().flat_map(|view| view["entities"]["sub_jobs"].as_array().unwrap());
+    let subs = views
+        .iter()
+        .flat_map(|view| view["entities"]["sub_jobs"].as_array().unwrap());
     let mut codes: Vec<String> = subs.map(|sub| sub["error_code"].to_string()).collect();
     codes.sort();
     assert_eq!(codes, ["\"Ecs.0001\"", "null", "null", "null"]);
