@@ -165,11 +165,12 @@ async fn cloud(
     let answer = routes::answer(shared, &route, call);
     tracing::info!(method = %call.method, path = call.path, query = call.query,
         refused = ?answer.as_ref().err(), "call");
-    match route {
-        Route::Create { .. } => spoil_create(answer, &faults, request_id).await,
-        Route::List => Ok(cut(render(answer, request_id), faults.list_truncate_bytes).await),
-        _ => Ok(render(answer, request_id)),
+    if matches!(route, Route::Create { .. }) {
+        return spoil_create(answer, &faults, request_id).await;
     }
+    let response = render(answer, request_id);
+    let cut_at = faults.list_truncate_bytes.filter(|_| route == Route::List);
+    Ok(cut(response, cut_at).await)
 }
 
 /// The gateway's checks, in its order: route, signature, throttle, project.
@@ -223,7 +224,8 @@ fn hang_of(route: &Route) -> Option<Hang> {
         Route::List => Some(Hang::List),
         Route::Delete => Some(Hang::Delete),
         Route::Job(_) => Some(Hang::Job),
-        _ => None,
+        Route::Power | Route::Show(_) | Route::Tags(_) => None,
+        Route::ChangeTags(_) | Route::Flavors | Route::Limits => None,
     }
 }
 

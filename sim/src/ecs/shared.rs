@@ -89,7 +89,8 @@ impl Shared {
 
     /// The next `X-Request-Id`.
     pub(super) fn request_id(&self) -> String {
-        Rng::new(self.requests.fetch_add(1, Ordering::Relaxed)).request_id()
+        // Counted from the other end than seeds are, so that they do not look like job ids.
+        Rng::new(!self.requests.fetch_add(1, Ordering::Relaxed)).request_id()
     }
 
     /// Whether the key is locked after too many bad signatures.
