@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::client::{Client, PROJECT, TOKEN, cloud, order};
+use super::client::{Client, PROJECT, TOKEN, cloud, order, slow_cloud};
 
 #[tokio::test]
 async fn same_client_token_buys_once() {
@@ -38,7 +38,7 @@ async fn a_client_token_is_bound_to_its_parameters() {
 
 #[tokio::test]
 async fn ids_are_known_before_the_servers_are() {
-    let (_cloud, client) = cloud().await;
+    let (_cloud, client) = slow_cloud().await;
     let answer = client
         .create(&order(1, json!({})), None)
         .await
@@ -64,7 +64,7 @@ async fn a_dry_run_buys_nothing() {
 
 #[tokio::test]
 async fn a_job_has_one_sub_job_per_server() {
-    let (_cloud, client) = cloud().await;
+    let (_cloud, client) = slow_cloud().await;
     let answer = client
         .create(&order(3, json!({})), None)
         .await

@@ -18,6 +18,11 @@ pub(crate) async fn cloud() -> (Running, Client) {
     cloud_with(|_| {}).await
 }
 
+/// A slower cloud, for what is to be seen in a server's first moments.
+pub(crate) async fn slow_cloud() -> (Running, Client) {
+    cloud_with(|options| options.speed = 12.0).await
+}
+
 pub(crate) async fn cloud_with(change: impl FnOnce(&mut Options)) -> (Running, Client) {
     let mut options = Options::new(PROJECT, "AK", "SK");
     options.speed = 100.0;

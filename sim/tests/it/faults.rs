@@ -30,15 +30,15 @@ async fn an_answer_that_is_lost_or_500_has_bought_all_the_same() {
 #[tokio::test]
 async fn a_late_answer_takes_effect_at_once() {
     let (cloud, client) = cloud().await;
-    put(&client, json!({"create_answer_delay_seconds": 0.5})).await;
+    put(&client, json!({"create_answer_delay_seconds": 1.5})).await;
     let start = Instant::now();
     let call = tokio::spawn(async move { client.create(&order(1, json!({})), None).await });
     while cloud.ledger().create_calls.is_empty() {
-        assert!(start.elapsed() < Duration::from_millis(400));
+        assert!(start.elapsed() < Duration::from_millis(1300));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(call.await.unwrap().unwrap().status, 200);
-    assert!(start.elapsed() >= Duration::from_millis(500));
+    assert!(start.elapsed() >= Duration::from_millis(1500));
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn throttled_and_refused_calls_have_no_effect() {
 #[tokio::test]
 async fn addresses_can_be_later_than_active() {
     let (_cloud, client) = cloud().await;
-    put(&client, json!({"address_delay_seconds": 1.5})).await;
+    put(&client, json!({"address_delay_seconds": 30})).await;
     let id = client.buy(&order(1, json!({}))).await.remove(0);
     let server = client.get(&format!("cloudservers/{id}")).await.json()["server"].clone();
     assert_eq!(
