@@ -99,6 +99,13 @@ impl Machines {
     }
 }
 
+impl Drop for Machines {
+    /// Who forgets to stop the cloud leaves no user data behind all the same.
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
 /// A new directory that only we can read: user data holds secrets.
 fn private_dir(parent: &Path) -> io::Result<PathBuf> {
     let process = std::process::id();

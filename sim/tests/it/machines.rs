@@ -77,7 +77,7 @@ async fn a_failed_boot_leaves_an_error_with_a_fault() {
         "fail",
         r#"[ "$1" = destroy ] || { echo no disk >&2; exit 3; }"#,
     );
-    let (_cloud, client) = rig.cloud().await;
+    let (cloud, client) = rig.cloud().await;
     let answer = client
         .create(&order(1, json!({})), None)
         .await
@@ -96,6 +96,7 @@ async fn a_failed_boot_leaves_an_error_with_a_fault() {
     );
     client.delete(id).await;
     client.gone(id).await;
+    cloud.stop().await.unwrap();
 }
 
 #[tokio::test]
