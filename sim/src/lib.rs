@@ -1,1 +1,4 @@
-//! Simulators.
+//! Stand-ins for the outside world of obs-scaler, for its tests, its demo and load runs. Nothing
+//! of this is in the product.
+
+pub mod ecs;

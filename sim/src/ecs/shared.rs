@@ -1,0 +1,223 @@
+//! What requests and background tasks share: the world behind a lock, and what wakes its driver.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use super::Options;
+use super::clock;
+use super::faults::Faults;
+use super::machines::Machines;
+use super::rng::Rng;
+use super::server::Machine;
+use super::sign::{Key, Refusal};
+use super::world::{Deed, Rules, World};
+
+/// Bad signatures in a row after which the key is locked, and for how long (WEB devg-apisign).
+const STRIKES: u32 = 5;
+const LOCK: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+
+pub(super) struct Shared {
+    world: Mutex<World>,
+    wake: Notify,
+    /// Sent to when the faults change, so that calls that hang let go.
+    pub(super) faults_changed: watch::Sender<()>,
+    pub(super) key: Key,
+    pub(super) project: String,
+    machines: Option<Machines>,
+    ledger: Option<std::path::PathBuf>,
+    lock_key: bool,
+    strikes: Mutex<(u32, Option<Timestamp>)>,
+    requests: AtomicU64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere does not make the world's state less true.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new(options: Options) -> io::Result<Self> {
+        let machines = options.machines.map(Machines::new).transpose()?;
+        let rules = Rules {
+            speed: options.speed,
+            machines: machines.is_some(),
+            quota_instances: options.quota_instances,
+            quota_cores: options.quota_cores,
+        };
+        Ok(Self {
+            world: Mutex::new(World::new(rules, options.seed, options.addresses)),
+            wake: Notify::new(),
+            faults_changed: watch::Sender::new(()),
+            key: Key {
+                access: options.access_key,
+                secret: options.secret_key,
+            },
+            project: options.project_id,
+            machines,
+            ledger: options.ledger,
+            lock_key: options.lock_key,
+            strikes: Mutex::new((0, None)),
+            requests: AtomicU64::new(0),
+        })
+    }
+
+    /// Looks at the world, or changes it, as it is now.
+    pub(super) fn with_world<T>(&self, look: impl FnOnce(&mut World, Timestamp) -> T) -> T {
+        let mut world = lock(&self.world);
+        let now = clock::now();
+        world.advance(now);
+        let seen = look(&mut world, now);
+        drop(world);
+        self.wake.notify_one();
+        seen
+    }
+
+    pub(super) fn faults(&self) -> Faults {
+        self.with_world(|world, _| world.faults.clone())
+    }
+
+    pub(super) fn set_faults(&self, faults: Faults) {
+        self.with_world(|world, _| world.faults = faults);
+        self.faults_changed.send_replace(());
+    }
+
+    /// The next `X-Request-Id`.
+    pub(super) fn request_id(&self) -> String {
+        // Counted from the other end than seeds are, so that they do not look like job ids.
+        Rng::new(!self.requests.fetch_add(1, Ordering::Relaxed)).request_id()
+    }
+
+    /// Whether the key is locked after too many bad signatures.
+    pub(super) fn is_locked(&self, now: Timestamp) -> bool {
+        lock(&self.strikes).1.is_some_and(|until| now < until)
+    }
+
+    pub(super) fn note_signature(&self, verdict: &Result<(), Refusal>, now: Timestamp) {
+        let mut strikes = lock(&self.strikes);
+        strikes.0 = if verdict.is_ok() { 0 } else { strikes.0 + 1 };
+        if self.lock_key && strikes.0 > STRIKES {
+            *strikes = (0, Some(now + LOCK));
+        }
+    }
+
+    /// Destroys every machine and writes the ledger for the last time.
+    pub(super) async fn close(self: &Arc<Self>) -> io::Result<()> {
+        let up = self.with_world(|world, _| {
+            let all = world
+                .servers
+                .values()
+                .filter(|server| server.machine != Machine::None);
+            all.map(|server| server.id.clone()).collect::<Vec<_>>()
+        });
+        let mut ends = JoinSet::new();
+        for id in up {
+            ends.spawn(carry_out(Arc::clone(self), Deed::Destroy(id)));
+        }
+        ends.join_all().await;
+        self.write_ledger()?;
+        let left = self.with_world(|world, _| {
+            let all = world
+                .servers
+                .values()
+                .filter(|server| server.machine != Machine::None);
+            all.map(|server| server.id.clone()).collect::<Vec<_>>()
+        });
+        if let Some(machines) = &self.machines {
+            machines.clean_up();
+        }
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!(
+                "machines not destroyed: {}",
+                left.join(", ")
+            )))
+        }
+    }
+
+    fn write_ledger(&self) -> io::Result<()> {
+        let Some(path) = &self.ledger else {
+            return Ok(());
+        };
+        let ledger = self.with_world(|world, now| world.ledger(now));
+        let text = serde_json::to_string_pretty(&ledger)?;
+        let draft = path.with_extension("partial");
+        std::fs::write(&draft, text)?;
+        std::fs::rename(&draft, path)
+    }
+}
+
+/// Lets events happen at their moment and has deeds done, until told to stop.
+pub(super) async fn drive(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let (deeds, wait) = {
+            let mut world = lock(&shared.world);
+            let now = clock::now();
+            world.advance(now);
+            (
+                world.take_deeds(),
+                world.next_due().map(|at| until(now, at)),
+            )
+        };
+        for deed in deeds {
+            tokio::spawn(carry_out(Arc::clone(&shared), deed));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait.unwrap_or(Duration::from_secs(3600))) => {}
+            () = shared.wake.notified() => {}
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// Rounded up, so that the sleeper does not wake just before the event.
+fn until(now: Timestamp, at: Timestamp) -> Duration {
+    let wait = at.duration_since(now).unsigned_abs();
+    wait + Duration::from_millis(1)
+}
+
+async fn carry_out(shared: Arc<Shared>, deed: Deed) {
+    let Some(machines) = &shared.machines else {
+        return;
+    };
+    match deed {
+        Deed::Boot(boot) => {
+            let outcome = machines.boot(&boot).await;
+            tracing::info!(
+                id = boot.id,
+                name = boot.name,
+                ip = boot.ip,
+                ?outcome,
+                "boot"
+            );
+            shared.with_world(|world, now| world.booted(&boot.id, outcome, now));
+        }
+        Deed::Destroy(id) => {
+            let outcome = machines.destroy(&id).await;
+            tracing::info!(id, ?outcome, "destroy");
+            shared.with_world(|world, now| world.destroyed(&id, outcome, now));
+        }
+    }
+}
+
+/// Writes the ledger each second, if there is a file for it.
+pub(super) async fn keep_ledger(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    if shared.ledger.is_none() {
+        return;
+    }
+    loop {
+        if let Err(error) = shared.write_ledger() {
+            tracing::warn!(%error, "the ledger could not be written");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            _ = stop.changed() => return,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The simulated ECS over HTTP: each test is named after what it promises.
+
+#[cfg(test)]
+mod buying;
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod command;
+#[cfg(test)]
+mod deleting;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod listing;
+#[cfg(test)]
+mod machines;
