@@ -3,9 +3,12 @@
 //! synced to disk before it returns.
 
 use crate::model::{Ledger, Member, Order, PackageKey, PoolName, ServerId, Supply};
+use crate::obs::{Built, HistoryStore, StoreError};
+use jiff::Timestamp;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 type Table = TableDefinition<'static, &'static str, &'static [u8]>;
@@ -132,29 +135,6 @@ impl Journal {
         write.commit().map_err(store)
     }
 
-    /// The stored record of a package's builds, for each package.
-    ///
-    /// # Errors
-    /// Where the file or a record can not be read.
-    pub fn builds<T: DeserializeOwned>(&self) -> Result<Vec<(PackageKey, T)>, JournalError> {
-        self.all(BUILDS, "builds")
-    }
-
-    /// Replaces the stored records of these packages' builds.
-    ///
-    /// # Errors
-    /// Where they could not be written: then none was.
-    pub fn put_builds<T: Serialize>(&self, builds: &[(PackageKey, T)]) -> Result<(), JournalError> {
-        let write = self.db.begin_write().map_err(store)?;
-        {
-            let mut table = write.open_table(BUILDS).map_err(store)?;
-            for (package, record) in builds {
-                put(&mut table, &build_key(package), &(package, record))?;
-            }
-        }
-        write.commit().map_err(store)
-    }
-
     fn all<T: DeserializeOwned>(
         &self,
         table: Table,
@@ -165,16 +145,81 @@ impl Journal {
         let mut records = Vec::new();
         for row in rows.iter().map_err(store)? {
             let (key, value) = row.map_err(store)?;
-            let record =
-                serde_json::from_slice(value.value()).map_err(|source| JournalError::Record {
-                    table: name,
-                    key: key.value().to_owned(),
-                    source,
-                })?;
-            records.push(record);
+            records.push(read(name, key.value(), value.value())?);
         }
         Ok(records)
     }
+}
+
+/// The builds of one package that are kept, at most: far more than a mean is taken of.
+const KEPT_BUILDS: usize = 32;
+
+/// The last builds of one package: when each ended, and when it began.
+type Builds = (PackageKey, BTreeSet<(Timestamp, Timestamp)>);
+
+impl HistoryStore for Journal {
+    fn load(&self) -> Result<Vec<Built>, StoreError> {
+        let all: Vec<Builds> = self.all(BUILDS, "builds").map_err(store_error)?;
+        let builds = all.into_iter().flat_map(|(key, builds)| {
+            let built = move |(end, start)| Built { key: key.clone(), start, end };
+            builds.into_iter().map(built)
+        });
+        Ok(builds.collect())
+    }
+
+    fn append(&self, built: &[Built]) -> Result<(), StoreError> {
+        self.append_builds(built).map_err(store_error)
+    }
+}
+
+impl Journal {
+    fn append_builds(&self, built: &[Built]) -> Result<(), JournalError> {
+        let mut new = BTreeMap::<&PackageKey, BTreeSet<_>>::new();
+        for build in built {
+            new.entry(&build.key).or_default().insert((build.end, build.start));
+        }
+        let write = self.db.begin_write().map_err(store)?;
+        {
+            let mut table = write.open_table(BUILDS).map_err(store)?;
+            for (package, builds) in new {
+                let key = build_key(package);
+                let mut kept = stored_builds(&table, &key)?;
+                kept.extend(builds);
+                while kept.len() > KEPT_BUILDS {
+                    kept.pop_first();
+                }
+                put(&mut table, &key, &(package, kept))?;
+            }
+        }
+        write.commit().map_err(store)
+    }
+}
+
+fn stored_builds(
+    table: &redb::Table<'_, &'static str, &'static [u8]>,
+    key: &str,
+) -> Result<BTreeSet<(Timestamp, Timestamp)>, JournalError> {
+    let Some(stored) = table.get(key).map_err(store)? else {
+        return Ok(BTreeSet::new());
+    };
+    let (_, builds): Builds = read("builds", key, stored.value())?;
+    Ok(builds)
+}
+
+fn read<T: DeserializeOwned>(
+    table: &'static str,
+    key: &str,
+    bytes: &[u8],
+) -> Result<T, JournalError> {
+    serde_json::from_slice(bytes).map_err(|source| JournalError::Record {
+        table,
+        key: key.to_owned(),
+        source,
+    })
+}
+
+fn store_error(error: JournalError) -> StoreError {
+    StoreError(error.to_string())
 }
 
 /// A slash stands in no part of the key: OBS allows it in none of these names.
@@ -265,6 +310,26 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let _first = Journal::open(dir.path()).unwrap();
         assert!(matches!(Journal::open(dir.path()), Err(JournalError::InUse(_))));
+    }
+
+    #[test]
+    fn the_newest_builds_of_each_package_outlive_the_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let built = |second: i64| Built {
+            key: PackageKey {
+                project: "openEuler:Mainline".to_owned(),
+                repository: "standard_x86_64".to_owned(),
+                arch: "x86_64".to_owned(),
+                package: "gcc".to_owned(),
+            },
+            start: Timestamp::from_second(second).unwrap(),
+            end: Timestamp::from_second(second + 60).unwrap(),
+        };
+        let all: Vec<_> = (0..40).map(built).collect();
+        Journal::open(dir.path()).unwrap().append(&all).unwrap();
+        let journal = Journal::open(dir.path()).unwrap();
+        journal.append(&all[39..]).unwrap();
+        assert_eq!(HistoryStore::load(&journal).unwrap(), all[8..]);
     }
 
     #[test]

@@ -100,7 +100,11 @@ impl ObsClient {
             "_jobhistory",
         ];
         let limit = limit.to_string();
-        let query = [("code", "succeeded"), ("limit", limit.as_str())];
+        let query = [
+            ("code", "succeeded"),
+            ("code", "unchanged"),
+            ("limit", limit.as_str()),
+        ];
         let url = route(&self.source_server, &path, &query);
         self.get(url, |text| job_history::parse(text, of)).await
     }
@@ -279,7 +283,7 @@ mod tests {
             [
                 "/workerstatus",
                 "/build/openEuler:Mainline/_result?view=status&multibuild=1",
-                "/build/openEuler:20.03:LTS/a%20b/x86_64/_jobhistory?code=succeeded&limit=17",
+                "/build/openEuler:20.03:LTS/a%20b/x86_64/_jobhistory?code=succeeded&code=unchanged&limit=17",
             ]
         );
     }

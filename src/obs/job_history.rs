@@ -41,7 +41,9 @@ pub(super) fn parse(document: &str, target: &Target) -> Result<JobHistory, Malfo
 
 /// The dispatcher signs the jobs that it fails because no worker meets their constraints.
 fn counts(element: &Element<'_>) -> Result<bool, Malformed> {
-    Ok(element.need("code")? == "succeeded" && element.need("workerid")? != "dispatcher")
+    // an unchanged result is that of a build which succeeded and gave what the one before it gave
+    let succeeded = matches!(element.need("code")?.as_str(), "succeeded" | "unchanged");
+    Ok(succeeded && element.need("workerid")? != "dispatcher")
 }
 
 fn read(element: &Element<'_>, target: &Target) -> Result<Built, Malformed> {

@@ -144,14 +144,14 @@ impl Ledger {
     /// How many servers have become `ACTIVE`.
     #[must_use]
     pub fn active(&self) -> usize {
-        let active = |server: &&Value| server.get("active_at").is_some_and(Value::is_string);
+        let active = |server: &&Value| server.get("launched_at").is_some_and(Value::is_string);
         self.servers().into_iter().filter(active).count()
     }
 
     /// How many create calls were accepted, repeats under one token counted once.
     #[must_use]
     pub fn creates(&self) -> usize {
-        let calls = self.0.get("creates").and_then(Value::as_array);
+        let calls = self.0.get("create_calls").and_then(Value::as_array);
         calls.map(Vec::len).unwrap_or_default()
     }
 }
