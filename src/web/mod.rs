@@ -9,3 +9,6 @@ pub use alerts::{AT_ONCE, Doorbell, Refused, Taken};
 pub use routes::{Answers, App};
 pub use server::serve;
 pub use token::Tokens;
+
+#[cfg(test)]
+mod tests;

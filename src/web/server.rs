@@ -27,17 +27,26 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `cancel`, then lets the requests in hand end. Returns only after that.
 pub async fn serve(listener: TcpListener, app: Arc<App>, cancel: CancellationToken) {
+    serve_within(HEAD_TIMEOUT, listener, app, cancel).await;
+}
+
+pub(super) async fn serve_within(
+    head_timeout: Duration,
+    listener: TcpListener,
+    app: Arc<App>,
+    cancel: CancellationToken,
+) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let Some(Some((stream, place))) =
         cancel.run_until_cancelled(accept(&listener, &places)).await
     {
-        tokio::spawn(converse(
-            stream,
-            place,
-            Arc::clone(&app),
-            graceful.watcher(),
-        ));
+        let watcher = graceful.watcher();
+        let app = Arc::clone(&app);
+        tokio::spawn(async move {
+            converse(stream, head_timeout, app, watcher).await;
+            drop(place);
+        });
     }
     drop(listener);
     if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown())
@@ -65,17 +74,16 @@ async fn accept(
     }
 }
 
-async fn converse(stream: TcpStream, place: OwnedSemaphorePermit, app: Arc<App>, watcher: Watcher) {
+async fn converse(stream: TcpStream, head_timeout: Duration, app: Arc<App>, watcher: Watcher) {
     let service = service_fn(|request| {
         let app = Arc::clone(&app);
         async move { Ok::<_, Infallible>(app.answer(request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(head_timeout)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "connection ended early");
     }
-    drop(place);
 }
