@@ -222,9 +222,6 @@ impl Doorbell {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let limit = self.max_body_bytes;
-        if body.size_hint().lower() > limit {
-            return Err(Refused::TooLarge { limit });
-        }
         let body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
         match body.collect().await {
             Ok(body) => Ok(body.to_bytes()),
