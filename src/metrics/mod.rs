@@ -1,1 +1,14 @@
-//! metrics
+//! What is shown to Prometheus: what this program did (`own`), and what it sees (`fleet`).
+
+mod fleet;
+mod own;
+mod text;
+mod words;
+
+pub use fleet::{Configured, FleetCollector, FleetState, PoolFacts, Source};
+pub use own::Own;
+pub use text::{Format, render};
+pub use words::{AlertKind, Direction, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome};
+
+#[cfg(test)]
+mod tests;

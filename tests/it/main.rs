@@ -1,1 +1,4 @@
+//! Promises that are kept by several parts together, one module each.
 
+#[cfg(test)] // so that clippy takes the helpers for tests too
+mod rules;

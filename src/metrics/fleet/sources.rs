@@ -1,0 +1,120 @@
+//! The families of the sources themselves: whether they answer, how old they are, and what a backend
+//! says of its packages and daemons.
+
+use super::write::{Labels, Writer, and, labels};
+use super::{Configured, FleetState};
+use crate::metrics::own::seconds;
+use crate::model::{BackendView, Daemon, DaemonState, Observed};
+use std::collections::BTreeMap;
+use std::fmt;
+
+pub(super) fn write(
+    writer: &mut Writer<'_>,
+    configured: &Configured,
+    state: &FleetState,
+) -> fmt::Result {
+    up(writer, state)?;
+    last_success(writer, state)?;
+    packages(writer, configured, state)?;
+    daemons(writer, configured, state)
+}
+
+fn up(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
+    let is_up = |view: &BackendView| view.workers.is_up() && view.results.is_up();
+    let series = state.snapshot.backends.iter();
+    let series =
+        series.map(|(name, view)| (labels([("backend", name.as_str())]), u32::from(is_up(view))));
+    writer.gauge(
+        "obs_up",
+        "Whether the last poll of this OBS backend read its workers and results whole",
+        series,
+    )
+}
+
+fn last_success(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
+    let mut series: Vec<(Labels<'_>, f64)> = Vec::new();
+    for (name, view) in &state.snapshot.backends {
+        let mut add = |collector, at: Option<f64>| {
+            let labels = labels([("collector", collector), ("backend", name.as_str())]);
+            series.extend(at.map(|at| (labels, at)));
+        };
+        add("workers", read_at(&view.workers));
+        add("results", read_at(&view.results));
+        add("history", read_at(&view.history));
+    }
+    let ecs = read_at(&state.snapshot.fleet).map(|at| (labels([("collector", "ecs")]), at));
+    series.extend(ecs);
+    writer.gauge(
+        "obs_scaler_last_success_timestamp_seconds",
+        "When this source was last read whole",
+        series,
+    )
+}
+
+fn read_at<T>(observed: &Observed<T>) -> Option<f64> {
+    observed.last().map(|reading| seconds(reading.at))
+}
+
+fn packages(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState) -> fmt::Result {
+    let fresh = state.snapshot.backends.iter().filter_map(|(name, view)| {
+        let results = view.results.fresh(state.now, configured.max_age).ok()?;
+        Some((name, results.value()))
+    });
+    let series = fresh.flat_map(|(name, results)| {
+        results
+            .packages
+            .iter()
+            .map(move |((project, repository, arch, code), count)| {
+                let labels = labels([
+                    ("backend", name.as_str()),
+                    ("project", project),
+                    ("repository", repository),
+                    ("arch", arch),
+                    ("code", code),
+                ]);
+                (labels, *count)
+            })
+    });
+    writer.gauge("obs_packages", "Packages by OBS status code", series)
+}
+
+fn daemons(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState) -> fmt::Result {
+    let mut up: BTreeMap<Labels<'_>, u32> = BTreeMap::new();
+    let mut queues: BTreeMap<Labels<'_>, u64> = BTreeMap::new();
+    for (name, view) in &state.snapshot.backends {
+        let Ok(workers) = view.workers.fresh(state.now, configured.max_age) else {
+            continue;
+        };
+        for daemon in &workers.value().daemons {
+            let backend = labels([("backend", name.as_str())]);
+            let arch = daemon.arch.as_deref().unwrap_or_default();
+            let which = and(
+                backend.clone(),
+                [("daemon", daemon.kind.as_str()), ("arch", arch)],
+            );
+            let runs = up.entry(which).or_insert(1);
+            *runs = (*runs).min(runs_now(daemon));
+            for (priority, length) in &daemon.queue {
+                let which = and(
+                    backend.clone(),
+                    [("arch", arch), ("priority", priority.as_str())],
+                );
+                *queues.entry(which).or_default() += length;
+            }
+        }
+    }
+    writer.gauge(
+        "obs_daemon_up",
+        "Whether every daemon of this kind runs",
+        up,
+    )?;
+    writer.gauge(
+        "obs_scheduler_queue",
+        "Repositories that the scheduler has yet to look at",
+        queues,
+    )
+}
+
+fn runs_now(daemon: &Daemon) -> u32 {
+    u32::from(daemon.state == DaemonState::Running)
+}

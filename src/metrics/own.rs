@@ -1,0 +1,290 @@
+//! What this program did: counters, durations, and the times of its decisions.
+
+use super::words::{AlertKind, Direction, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome};
+use crate::config::Pool;
+use crate::model::PoolName;
+use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Metric, Registry};
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+type Labels = Vec<(&'static str, String)>;
+type Counters = Family<Labels, Counter>;
+type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
+
+/// The metrics of what this program did. Cheap to clone: clones count together.
+#[derive(Debug, Clone)]
+pub struct Own {
+    webhooks: Counters,
+    alerts: Counters,
+    decisions: Counters,
+    last_decision: Family<Labels, Gauge<f64, AtomicU64>>,
+    orders: Counters,
+    releases: Counters,
+    spans: Histograms,
+    reaction: Histogram,
+    ecs_requests: Counters,
+    ecs_duration: Histograms,
+    collects: Histograms,
+    pools: BTreeMap<PoolName, Labels>,
+}
+
+impl Own {
+    /// Registers every metric, and lets each series that is known beforehand begin at 0: those of the
+    /// pools, and of the reasons that the planner may give for a decision.
+    #[must_use]
+    pub fn register(
+        registry: &mut Registry,
+        pools: &BTreeMap<PoolName, Pool>,
+        reasons: &[(Direction, &'static str)],
+    ) -> Self {
+        let own = Self {
+            webhooks: Family::default(),
+            alerts: Family::default(),
+            decisions: Family::default(),
+            last_decision: Family::default(),
+            orders: Family::default(),
+            releases: Family::default(),
+            spans: Family::new_with_constructor(minutes),
+            reaction: minutes(),
+            ecs_requests: Family::default(),
+            ecs_duration: Family::new_with_constructor(calls),
+            collects: Family::new_with_constructor(calls),
+            pools: pools
+                .values()
+                .map(|p| (p.name.clone(), labels_of(p)))
+                .collect(),
+        };
+        own.describe(registry);
+        own.begin_at_zero(reasons);
+        own
+    }
+
+    fn describe(&self, registry: &mut Registry) {
+        let build = vec![
+            ("version", env!("CARGO_PKG_VERSION")),
+            (
+                "revision",
+                option_env!("OBS_SCALER_REVISION").unwrap_or("unknown"),
+            ),
+        ];
+        let mut add = Described(registry);
+        add.metric("build", "What is running", Info::new(build));
+        add.metric(
+            "webhooks",
+            "Notifications received, by what became of them",
+            self.webhooks.clone(),
+        );
+        add.metric(
+            "webhook_alerts",
+            "Alerts in accepted notifications, by what became of them",
+            self.alerts.clone(),
+        );
+        add.metric(
+            "decisions",
+            "What the planner decided, and why",
+            self.decisions.clone(),
+        );
+        add.metric(
+            "last_decision_timestamp_seconds",
+            "When the planner last decided so; 0 before the first time",
+            self.last_decision.clone(),
+        );
+        add.metric(
+            "orders",
+            "Servers ordered, by how they ended",
+            self.orders.clone(),
+        );
+        add.metric(
+            "releases",
+            "Servers given back, by how they ended",
+            self.releases.clone(),
+        );
+        add.metric(
+            "stage_duration_seconds",
+            "Stages of a worker's life",
+            self.spans.clone(),
+        );
+        add.metric(
+            "reaction_seconds",
+            "From a notification to the create call that it led to",
+            self.reaction.clone(),
+        );
+        add.metric(
+            "ecs_requests",
+            "Calls to the cloud, by the code of the answer",
+            self.ecs_requests.clone(),
+        );
+        add.metric(
+            "ecs_request_duration_seconds",
+            "Calls to the cloud",
+            self.ecs_duration.clone(),
+        );
+        add.metric(
+            "collect_duration_seconds",
+            "Polls, failed ones included",
+            self.collects.clone(),
+        );
+    }
+
+    fn begin_at_zero(&self, reasons: &[(Direction, &'static str)]) {
+        for outcome in WebhookOutcome::ALL {
+            begin(&self.webhooks, &one("outcome", outcome.as_str()));
+        }
+        for kind in AlertKind::ALL {
+            begin(&self.alerts, &one("outcome", kind.as_str()));
+        }
+        for span in Span::ALL {
+            begin(&self.spans, &one("stage", span.as_str()));
+        }
+        for poller in Poller::ALL {
+            begin(&self.collects, &one("collector", poller.as_str()));
+        }
+        for pool in self.pools.keys() {
+            self.begin_pool(pool, reasons);
+        }
+    }
+
+    fn begin_pool(&self, pool: &PoolName, reasons: &[(Direction, &'static str)]) {
+        for direction in Direction::ALL {
+            begin(&self.last_decision, &decision(*direction, pool));
+        }
+        for (direction, reason) in reasons {
+            let labels = and(decision(*direction, pool), "reason", reason);
+            begin(&self.decisions, &labels);
+        }
+        for end in OrderEnd::ALL {
+            begin(&self.orders, &self.ended(pool, end.as_str()));
+        }
+        for end in ReleaseEnd::ALL {
+            begin(&self.releases, &self.ended(pool, end.as_str()));
+        }
+    }
+
+    /// A notification came.
+    pub fn webhook(&self, outcome: WebhookOutcome) {
+        self.webhooks
+            .get_or_create(&one("outcome", outcome.as_str()))
+            .inc();
+    }
+
+    /// `count` alerts of a notification were dealt with so.
+    pub fn alerts(&self, kind: AlertKind, count: u64) {
+        self.alerts
+            .get_or_create(&one("outcome", kind.as_str()))
+            .inc_by(count);
+    }
+
+    /// The planner decided this for a pool.
+    pub fn decided(&self, direction: Direction, pool: &PoolName, reason: &str, at: Timestamp) {
+        let labels = decision(direction, pool);
+        self.last_decision.get_or_create(&labels).set(seconds(at));
+        self.decisions
+            .get_or_create(&and(labels, "reason", reason))
+            .inc();
+    }
+
+    /// So many ordered servers ended so.
+    pub fn ordered(&self, pool: &PoolName, end: OrderEnd, servers: u32) {
+        let labels = self.ended(pool, end.as_str());
+        self.orders.get_or_create(&labels).inc_by(servers.into());
+    }
+
+    /// A release ended so.
+    pub fn released(&self, pool: &PoolName, end: ReleaseEnd) {
+        self.releases
+            .get_or_create(&self.ended(pool, end.as_str()))
+            .inc();
+    }
+
+    /// A span of a worker's life took so long.
+    pub fn spent(&self, span: Span, took: Duration) {
+        self.spans
+            .get_or_create(&one("stage", span.as_str()))
+            .observe(took.as_secs_f64());
+    }
+
+    /// From the notification to the create call it took so long.
+    pub fn reacted(&self, took: Duration) {
+        self.reaction.observe(took.as_secs_f64());
+    }
+
+    /// A call to the cloud was answered with this code, or failed in this way.
+    pub fn ecs_call(&self, operation: &str, code: &str, took: Duration) {
+        let labels = and(one("operation", operation), "code", code);
+        self.ecs_requests.get_or_create(&labels).inc();
+        self.ecs_duration
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+
+    /// A poll took so long, whether it succeeded or not.
+    pub fn collected(&self, poller: Poller, took: Duration) {
+        self.collects
+            .get_or_create(&one("collector", poller.as_str()))
+            .observe(took.as_secs_f64());
+    }
+
+    /// A server may outlive its pool's place in the configuration: then its arch and level are unknown.
+    fn ended(&self, pool: &PoolName, end: &str) -> Labels {
+        let unknown = || one("pool", pool.as_str());
+        let labels = self.pools.get(pool).cloned().unwrap_or_else(unknown);
+        and(labels, "outcome", end)
+    }
+}
+
+/// Seconds since 1970, as Prometheus writes times.
+pub(super) fn seconds(at: Timestamp) -> f64 {
+    at.as_duration().as_secs_f64()
+}
+
+struct Described<'a>(&'a mut Registry);
+
+impl Described<'_> {
+    fn metric(&mut self, name: &str, help: &str, metric: impl Metric) {
+        self.0.register(format!("obs_scaler_{name}"), help, metric);
+    }
+}
+
+/// Lets a series exist before anything is counted in it.
+fn begin<M: Clone, C: MetricConstructor<M>>(family: &Family<Labels, M, C>, labels: &Labels) {
+    drop(family.get_or_create(labels));
+}
+
+fn one(key: &'static str, value: &str) -> Labels {
+    vec![(key, value.to_owned())]
+}
+
+fn and(mut labels: Labels, key: &'static str, value: &str) -> Labels {
+    labels.push((key, value.to_owned()));
+    labels
+}
+
+fn decision(direction: Direction, pool: &PoolName) -> Labels {
+    and(one("direction", direction.as_str()), "pool", pool.as_str())
+}
+
+fn labels_of(pool: &Pool) -> Labels {
+    let arch = and(one("pool", pool.name.as_str()), "arch", pool.arch.as_str());
+    and(arch, "level", pool.level.as_str())
+}
+
+/// For what takes seconds to many minutes: creating, booting, draining.
+fn minutes() -> Histogram {
+    Histogram::new([
+        1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 7200.0,
+    ])
+}
+
+/// For what takes milliseconds to a minute: one call, one poll.
+fn calls() -> Histogram {
+    Histogram::new([
+        0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+    ])
+}

@@ -1,0 +1,220 @@
+//! The routes: one `match`.
+
+use super::{Doorbell, Refused};
+use crate::clock::Clock;
+use crate::metrics::{Format, Source, render};
+use crate::model::{Observed, Snapshot};
+use http_body_util::Full;
+use hyper::body::{Body, Bytes};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Method, Request, Response, StatusCode};
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What `GET /api/v1/plan/…` answers, from values in memory.
+pub trait Answers: Send + Sync {
+    /// What would be bought now, and why.
+    fn plan_apply(&self) -> Value;
+    /// What would be released now, and why not the others; with another number of looks, and another
+    /// time between them, than the configured ones where they are given.
+    fn plan_release(&self, checks: Option<u32>, interval: Option<Duration>) -> Value;
+}
+
+/// Everything that a request may need.
+pub struct App {
+    /// Alertmanager's webhook.
+    pub doorbell: Doorbell,
+    /// Every metric; what is registered is complete.
+    pub registry: Registry,
+    /// The present state, for readiness.
+    pub source: Arc<dyn Source>,
+    /// The JSON answers.
+    pub answers: Arc<dyn Answers>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}
+
+pub(super) type Answer = Response<Full<Bytes>>;
+
+impl App {
+    /// Answers a request.
+    pub async fn answer<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let gets = matches!(*request.method(), Method::GET | Method::HEAD);
+        match request.uri().path() {
+            "/api/v1/alerts" if request.method() == Method::POST => self.notified(request).await,
+            "/api/v1/alerts" => not_allowed("POST"),
+            "/"
+            | "/metrics"
+            | "/-/healthy"
+            | "/-/ready"
+            | "/api/v1/plan/apply"
+            | "/api/v1/plan/release"
+                if !gets =>
+            {
+                not_allowed("GET, HEAD")
+            }
+            "/" => with(StatusCode::OK, "text/html; charset=utf-8", LANDING),
+            "/metrics" => self.metrics(&request),
+            "/-/healthy" => text(StatusCode::OK, "alive\n"),
+            "/-/ready" => self.ready(),
+            "/api/v1/plan/apply" => ok(&self.answers.plan_apply()),
+            "/api/v1/plan/release" => self.plan_release(request.uri().query().unwrap_or_default()),
+            _ => text(StatusCode::NOT_FOUND, "no such page; see /\n"),
+        }
+    }
+
+    async fn notified<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        match self.doorbell.answer(request, Clock.now()).await {
+            Ok(taken) => ok(&json!(taken)),
+            Err(refused) => {
+                let mut answer = failed(refused.status(), &refused.to_string());
+                if refused == Refused::Unauthorized {
+                    let scheme = HeaderValue::from_static("Bearer");
+                    answer.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+                }
+                answer
+            }
+        }
+    }
+
+    fn metrics<B>(&self, request: &Request<B>) -> Answer {
+        let accept = request.headers().get_all(ACCEPT).iter();
+        let asked: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
+        let format = Format::for_accept(&asked.join(","));
+        match render(&self.registry, format) {
+            Ok(page) => with(StatusCode::OK, format.content_type(), page),
+            Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "a collector failed\n"),
+        }
+    }
+
+    fn ready(&self) -> Answer {
+        let missing = missing(&self.source.state().snapshot);
+        if missing.is_empty() {
+            return text(StatusCode::OK, "ready\n");
+        }
+        text(StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n")
+    }
+
+    fn plan_release(&self, query: &str) -> Answer {
+        match looks(query) {
+            Ok((checks, interval)) => ok(&self.answers.plan_release(checks, interval)),
+            Err(why) => failed(StatusCode::BAD_REQUEST, &why),
+        }
+    }
+}
+
+/// The sources that have not been read whole since the start, each with why.
+fn missing(snapshot: &Snapshot) -> Vec<String> {
+    let mut missing = Vec::new();
+    for (name, view) in &snapshot.backends {
+        missing.extend([
+            unread(&format!("{name}: workers"), &view.workers),
+            unread(&format!("{name}: results"), &view.results),
+            unread(&format!("{name}: history"), &view.history),
+        ]);
+    }
+    missing.push(unread("ecs", &snapshot.fleet));
+    missing.into_iter().flatten().collect()
+}
+
+fn unread<T>(source: &str, observed: &Observed<T>) -> Option<String> {
+    let why = observed.failing().map_or("not yet", |(_, why)| why);
+    observed
+        .last()
+        .is_none()
+        .then(|| format!("{source} never read: {why}"))
+}
+
+/// Reads `checks=N&interval=D`, either of which may be left out.
+fn looks(query: &str) -> Result<(Option<u32>, Option<Duration>), String> {
+    let (mut checks, mut interval) = (None, None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=').unwrap_or((pair, "")) {
+            ("checks", n) => {
+                checks = Some(positive(n).ok_or_else(|| expected("checks", n, "a number above 0"))?)
+            }
+            ("interval", d) => {
+                interval = Some(
+                    duration(d)
+                        .ok_or_else(|| expected("interval", d, "a duration such as 30s or 5m"))?,
+                );
+            }
+            (key, _) => {
+                return Err(format!(
+                    "unknown parameter {key:?}; known are checks and interval"
+                ));
+            }
+        }
+    }
+    Ok((checks, interval))
+}
+
+fn positive(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|n| *n > 0)
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()
+}
+
+fn expected(key: &str, found: &str, what: &str) -> String {
+    format!("{key}: found {found:?}, expected {what}")
+}
+
+const LANDING: &str = concat!(
+    "<!doctype html><html lang=\"en\"><title>obs-scaler</title><h1>obs-scaler ",
+    env!("CARGO_PKG_VERSION"),
+    "</h1><p>Buys build workers when Open Build Service's queue needs them, and gives them back.<ul>",
+    "<li><a href=\"/metrics\">metrics</a><li><a href=\"/-/ready\">ready</a>",
+    "<li><a href=\"/-/healthy\">healthy</a>",
+    "<li><a href=\"/api/v1/plan/apply\">what would be bought now</a>",
+    "<li><a href=\"/api/v1/plan/release\">what would be released now</a></ul></html>\n",
+);
+
+fn with(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let kind = HeaderValue::from_static(kind);
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    answer
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    with(status, "text/plain; charset=utf-8", body)
+}
+
+fn ok(value: &Value) -> Answer {
+    with(StatusCode::OK, "application/json", value.to_string())
+}
+
+fn failed(status: StatusCode, why: &str) -> Answer {
+    with(
+        status,
+        "application/json",
+        json!({ "error": why }).to_string(),
+    )
+}
+
+fn not_allowed(allow: &'static str) -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {allow}\n"));
+    answer
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allow));
+    answer
+}
