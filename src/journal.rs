@@ -145,7 +145,7 @@ impl Journal {
         let mut records = Vec::new();
         for row in rows.iter().map_err(store)? {
             let (key, value) = row.map_err(store)?;
-            records.push(read(name, key.value(), value.value())?);
+            records.push(decode(name, key.value(), value.value())?);
         }
         Ok(records)
     }
@@ -202,11 +202,11 @@ fn stored_builds(
     let Some(stored) = table.get(key).map_err(store)? else {
         return Ok(BTreeSet::new());
     };
-    let (_, builds): Builds = read("builds", key, stored.value())?;
+    let (_, builds): Builds = decode("builds", key, stored.value())?;
     Ok(builds)
 }
 
-fn read<T: DeserializeOwned>(
+fn decode<T: DeserializeOwned>(
     table: &'static str,
     key: &str,
     bytes: &[u8],
