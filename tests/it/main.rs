@@ -1,1 +1,6 @@
+//! Promises that are kept by several parts together, one module each.
 
+#[cfg(test)] // so that clippy takes the helpers for tests too
+mod ssh;
+#[cfg(test)]
+mod sshd;
