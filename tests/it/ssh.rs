@@ -200,7 +200,7 @@ async fn a_worker_that_serves_with_other_settings_is_drained_before_they_are_cha
 }
 
 #[tokio::test]
-async fn the_service_is_not_stopped_where_an_instance_still_builds() {
+async fn the_service_is_neither_stopped_nor_started_where_an_instance_still_builds() {
     let machine = Machine::boot();
     serves_with_one_job(&machine);
     machine.write("cordon-status", "75");
@@ -209,6 +209,8 @@ async fn the_service_is_not_stopped_where_an_instance_still_builds() {
         .await
         .unwrap();
     assert_eq!(shell.arch().await.unwrap(), ARCH.as_str());
+    machine.write("unit", "inactive\n");
+    shell.run(Command::StartService).await.unwrap();
     let refused = shell.run(Command::StopDrainedService).await;
     assert_eq!(refused.unwrap_err().label(), "exit_status");
     assert_eq!(machine.read("log"), "cordon\n");
