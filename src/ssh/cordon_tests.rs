@@ -188,6 +188,12 @@ fn a_worker_is_drained_only_when_every_instance_is_cordoned_and_none_came_since(
 }
 
 #[test]
+fn a_child_that_has_ended_is_no_instance() {
+    let dead = service("active", "4317 [bs_worker] <defunct>");
+    assert_eq!(dead.state_dirs().len(), 0);
+}
+
+#[test]
 fn an_answer_that_is_not_understood_is_not_taken_for_nobody_there() {
     let stdout = "1 gone\n".to_owned();
     let output = Output {
@@ -196,7 +202,7 @@ fn an_answer_that_is_not_understood_is_not_taken_for_nobody_there() {
     };
     assert!(InstanceLine::parse(&output).is_err());
     assert!(Service::parse(&Output::default()).is_err());
-    let stdout = "active\n71 [bs_worker]\n".to_owned();
+    let stdout = "active\n71 ./bs_worker --jobs 4\n".to_owned();
     assert!(
         Service::parse(&Output {
             stdout,

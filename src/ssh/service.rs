@@ -31,7 +31,7 @@ impl Service {
         };
         let mut lines = output.stdout.lines();
         let unit = lines.next().ok_or_else(|| answer(""))?;
-        let lines = lines.filter(|line| !line.is_empty());
+        let lines = lines.filter(|line| !line.is_empty() && !is_dead(line));
         let processes = lines.map(|l| Process::parse(l).ok_or_else(|| answer(l)));
         Ok(Self {
             unit: unit.to_owned(),
@@ -66,6 +66,11 @@ impl Service {
             differs.then(|| format!("a process with jobs {jobs} for {}", servers.join(" ")))
         })
     }
+}
+
+/// A child that the worker has not taken notice of yet: no command line, so brackets (procps).
+fn is_dead(line: &str) -> bool {
+    line.split(' ').nth(1) == Some("[bs_worker]")
 }
 
 impl Process {
