@@ -203,9 +203,14 @@ async fn collect(
     }
     let status =
         status.ok_or_else(|| SshError::Protocol(format!("{command} has no exit status")))?;
+    // not repaired: a settings file would be written back otherwise than it was
+    let stdout = String::from_utf8(stdout).map_err(|error| SshError::Answer {
+        command,
+        found: error.to_string(),
+    })?;
     Ok(Output {
         status,
-        stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        stdout,
         stderr: String::from_utf8_lossy(&stderr).into_owned(),
     })
 }

@@ -108,6 +108,8 @@ async fn a_command_that_fails_or_ends_without_exit_status_is_no_answer() {
     assert_eq!(failed.to_string(), "uname ended with status 3: why");
     machine.command("uname", "echo half; kill -KILL $$");
     assert_eq!(shell.arch().await.unwrap_err().label(), "protocol");
+    machine.command("uname", r"printf '\377'");
+    assert_eq!(shell.arch().await.unwrap_err().label(), "answer");
 }
 
 #[tokio::test]
