@@ -1,1 +1,21 @@
-//! ssh
+//! Hands on the workers: hosts whose key is known beforehand, and a closed set of commands.
+
+mod check;
+mod command;
+mod cordon;
+mod error;
+mod host_key;
+mod service;
+mod shell;
+mod sysconfig;
+mod user_data;
+
+pub use check::{Check, CheckOutcome, CheckReport, check};
+pub use command::{Command, Output};
+pub use cordon::{DrainOutcome, DrainReport, InstanceLine, cordon, drain};
+pub use error::{InvalidKey, SshError};
+pub use host_key::{DerivedHostKey, HostKeys, Pin, PinnedHost};
+pub use service::{Process, Service};
+pub use shell::{Access, RemoteShell, SshKey};
+pub use sysconfig::{Difference, InvalidSettings, WorkerSettings};
+pub use user_data::{MAX_USER_DATA_BYTES, UserDataError, render as user_data};

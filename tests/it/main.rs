@@ -2,3 +2,7 @@
 
 #[cfg(test)] // so that clippy takes the helpers for tests too
 mod rules;
+#[cfg(test)]
+mod ssh;
+#[cfg(test)]
+mod sshd;

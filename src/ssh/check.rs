@@ -1,0 +1,175 @@
+//! The checks of a new worker, over ssh: right machine, right settings, service running.
+//!
+//! The image has the service off; it is started here, last, once the rest is right. A worker that is
+//! serving already with other settings is drained and stopped before they are changed. Whether OBS and the cloud
+//! agree is judged elsewhere.
+
+use super::{
+    Access, Command, DrainOutcome, PinnedHost, RemoteShell, SshError, WorkerSettings, cordon,
+};
+use crate::model::Arch;
+use jiff::Timestamp;
+
+/// What was checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// The machine is what was ordered.
+    Machine,
+    /// Its settings, in the file and in the processes that run.
+    Config,
+    /// The service runs, with all instances.
+    Service,
+}
+
+impl Check {
+    /// The word in labels and output.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Machine => "machine",
+            Self::Config => "config",
+            Self::Service => "service",
+        }
+    }
+}
+
+/// How a check of a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckOutcome {
+    /// Everything is as it should be.
+    Passed,
+    /// Something is not, or not yet: the next run may find it right.
+    Failed {
+        /// Which check.
+        check: Check,
+        /// What was found.
+        found: String,
+        /// What should be.
+        expected: String,
+    },
+    /// It could not be asked.
+    Unreachable(SshError),
+}
+
+/// The outcome of one run of the checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckReport {
+    /// How it ended.
+    pub outcome: CheckOutcome,
+    /// When it began.
+    pub at: Timestamp,
+}
+
+/// Runs the checks in order, up to the first that is not passed, and mends what can be mended:
+/// settings are set, the service is started. To be repeated until it passes or the deadline is over.
+pub async fn check(
+    access: &Access,
+    host: &PinnedHost,
+    arch: Arch,
+    settings: &WorkerSettings,
+    now: Timestamp,
+) -> CheckReport {
+    let outcome = match RemoteShell::connect(access, host).await {
+        Ok(shell) => all(&shell, arch, settings).await,
+        Err(why) => Err(Stop::Ssh(why)),
+    };
+    let outcome = match outcome {
+        Ok(()) => CheckOutcome::Passed,
+        Err(Stop::Failed(check, found, expected)) => CheckOutcome::Failed {
+            check,
+            found,
+            expected,
+        },
+        Err(Stop::Ssh(why)) => CheckOutcome::Unreachable(why),
+    };
+    CheckReport { outcome, at: now }
+}
+
+/// Why the checks ended before the last.
+enum Stop {
+    Failed(Check, String, String),
+    Ssh(SshError),
+}
+
+impl From<SshError> for Stop {
+    fn from(error: SshError) -> Self {
+        Self::Ssh(error)
+    }
+}
+
+async fn all(shell: &RemoteShell, arch: Arch, settings: &WorkerSettings) -> Result<(), Stop> {
+    machine(shell, arch).await?;
+    config(shell, settings).await?;
+    service(shell, settings).await
+}
+
+async fn machine(shell: &RemoteShell, arch: Arch) -> Result<(), Stop> {
+    let found = shell.arch().await?;
+    expect(Check::Machine, found == arch.as_str(), found, arch)
+}
+
+async fn config(shell: &RemoteShell, settings: &WorkerSettings) -> Result<(), Stop> {
+    let text = shell.read_settings().await?;
+    let service = shell.service().await?;
+    let found = faults(settings, &text).or_else(|| service.outdated(settings));
+    let Some(found) = found else {
+        return Ok(());
+    };
+    let expected = settings.lines().trim_end().replace('\n', ", ");
+    match cordon(shell).await.outcome {
+        DrainOutcome::Drained => {}
+        DrainOutcome::Remaining(n) => {
+            let found = format!("{found}; {n} instances have to finish before it is changed");
+            return Err(Stop::Failed(Check::Config, found, expected));
+        }
+        DrainOutcome::Unreachable(why) => return Err(Stop::Ssh(why)),
+    }
+    shell.run(Command::StopDrainedService).await?;
+    shell.write_settings(&settings.apply(&text)).await?;
+    match faults(settings, &shell.read_settings().await?) {
+        None => Ok(()),
+        Some(found) => Err(Stop::Failed(Check::Config, found, expected)),
+    }
+}
+
+fn faults(settings: &WorkerSettings, text: &str) -> Option<String> {
+    let faults = settings.differences(text);
+    let words: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+async fn service(shell: &RemoteShell, settings: &WorkerSettings) -> Result<(), Stop> {
+    let mut service = shell.service().await?;
+    if service.processes.is_empty() && !service.is_changing() {
+        start(shell).await?;
+        service = shell.service().await?;
+    }
+    let runs = service.unit == "active";
+    expect(Check::Service, runs, service.unit.clone(), "active")?;
+    let instances = service.state_dirs().len();
+    let wanted = usize::try_from(settings.instances()).unwrap_or(usize::MAX);
+    let found = format!("{instances} instances run");
+    expect(Check::Service, instances == wanted, found, wanted)
+}
+
+/// A start that fails or hangs is the service's fault, not the connection's.
+async fn start(shell: &RemoteShell) -> Result<(), Stop> {
+    let started = shell.run(Command::StartService).await;
+    match started {
+        Ok(_) => Ok(()),
+        Err(why @ (SshError::ExitStatus { .. } | SshError::TimedOut { .. })) => Err(Stop::Failed(
+            Check::Service,
+            why.to_string(),
+            "active".to_owned(),
+        )),
+        Err(why) => Err(Stop::Ssh(why)),
+    }
+}
+
+fn expect(check: Check, holds: bool, found: String, expected: impl ToString) -> Result<(), Stop> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Stop::Failed(check, found, expected.to_string()))
+    }
+}

@@ -1,0 +1,190 @@
+//! A worker machine for the tests: OpenSSH's own server on loopback, and behind it a folder of
+//! stand-ins for the commands that are run there. Nothing of this machine is asked or changed.
+
+use obs_scaler::config;
+use obs_scaler::model::Arch;
+use obs_scaler::ssh::{Access, Pin, PinnedHost};
+use secrecy::SecretString;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// The architecture of the worker machine: never that of the one that runs the tests, so that a
+/// check which reaches that one by mistake ends at its first question.
+pub(crate) const ARCH: Arch = if cfg!(target_arch = "aarch64") {
+    Arch::X86_64
+} else {
+    Arch::Aarch64
+};
+
+const SYSTEMCTL: &str = r#"
+cd "$(dirname "$0")/.." || exit
+case $1 in
+  is-active) cat unit; grep -qx active unit;;
+  stop) echo stop >>log; : >processes; echo inactive >unit;;
+  start)
+    echo start >>log
+    if [ -e broken ]; then echo 'Job for obsworker.service failed' >&2; exit 1; fi
+    . ./obs-server
+    for i in $(seq "$OBS_WORKER_INSTANCES"); do
+      echo "10$i ./bs_worker --statedir /run/obs/worker/$i --jobs $OBS_WORKER_JOBS $(printf -- ' --reposerver http://%s' $OBS_REPO_SERVERS)"
+    done >processes
+    echo active >unit;;
+esac
+"#;
+const PGREP: &str = r#"cd "$(dirname "$0")/.." && [ -s processes ] && cat processes"#;
+const PERL: &str = r#"
+cd "$(dirname "$0")/.." && cat >program && echo cordon >>log && cat cordoned && exit "$(cat cordon-status)"
+"#;
+
+/// The machine. It is switched off when it is dropped.
+pub(crate) struct Machine {
+    dir: TempDir,
+    sshd: Child,
+    addr: SocketAddr,
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.sshd.kill().unwrap();
+        self.sshd.wait().unwrap();
+    }
+}
+
+impl Machine {
+    /// A machine whose service is off, and whose settings file is empty.
+    pub(crate) fn boot() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["host", "client", "other"] {
+            generate_key(&dir.path().join(name), &["-t", "ed25519"]);
+        }
+        for file in ["obs-server", "processes", "cordoned", "log"] {
+            fs::write(dir.path().join(file), "").unwrap();
+        }
+        fs::write(dir.path().join("unit"), "inactive\n").unwrap();
+        fs::write(dir.path().join("cordon-status"), "0").unwrap();
+        let (sshd, addr) = start_sshd(dir.path());
+        let machine = Self { dir, sshd, addr };
+        machine.command("uname", &format!("echo {ARCH}"));
+        machine.command("systemctl", SYSTEMCTL);
+        machine.command("pgrep", PGREP);
+        machine.command("perl", PERL);
+        machine.command("sleep", "");
+        machine
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// What one of its files holds.
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Replaces one of its files.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// Replaces one of its commands.
+    pub(crate) fn command(&self, name: &str, script: &str) {
+        let path = self.path("bin").join(name);
+        fs::create_dir_all(self.path("bin")).unwrap();
+        fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
+        fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+
+    /// The machine, with the key of this name as its pin.
+    pub(crate) fn pinned(&self, name: &str) -> PinnedHost {
+        PinnedHost {
+            addr: self.addr,
+            pin: Pin::parse(&self.read(&format!("{name}.pub"))).unwrap(),
+        }
+    }
+
+    /// Access with the private key of this name.
+    pub(crate) fn access(&self, name: &str) -> Access {
+        Access::new(&self.config(name)).unwrap()
+    }
+
+    fn config(&self, name: &str) -> config::Ssh {
+        let whoami = Command::new("/usr/bin/id").arg("-un").output().unwrap();
+        config::Ssh {
+            user: String::from_utf8(whoami.stdout).unwrap().trim().to_owned(),
+            port: self.addr.port(),
+            private_key: SecretString::from(self.read(name)),
+            host_key_secret: SecretString::from("s".repeat(32)),
+            connect_timeout: Duration::from_secs(10),
+            command_timeout: Duration::from_secs(10),
+            sysconfig: self.path("obs-server").to_str().unwrap().to_owned(),
+        }
+    }
+
+    /// The same, with little patience.
+    pub(crate) fn hasty_access(&self, patience: Duration) -> Access {
+        let config = config::Ssh {
+            connect_timeout: patience,
+            command_timeout: patience,
+            ..self.config("client")
+        };
+        Access::new(&config).unwrap()
+    }
+}
+
+/// Makes a key pair.
+pub(crate) fn generate_key(path: &Path, options: &[&str]) {
+    let made = Command::new("/usr/bin/ssh-keygen")
+        .args(["-q", "-C", "test", "-f"])
+        .arg(path)
+        .args(options)
+        .args(if options.contains(&"-N") {
+            &[][..]
+        } else {
+            &["-N", ""]
+        })
+        .status()
+        .expect("ssh-keygen, of the package openssh-client, has to be installed");
+    assert!(made.success());
+}
+
+/// Starts the server on a free port; another process may take the port first, so it is tried again.
+fn start_sshd(dir: &Path) -> (Child, SocketAddr) {
+    // where sshd, run by root, locks itself in; systemd's unit makes it, and none runs here
+    let _ = fs::create_dir_all("/run/sshd");
+    for _ in 0..5 {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let addr = free.local_addr().unwrap();
+        drop(free);
+        let mut sshd = spawn_sshd(dir, addr);
+        while sshd.try_wait().unwrap().is_none() {
+            if TcpStream::connect(addr).is_ok() {
+                return (sshd, addr);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    let log = fs::read_to_string(dir.join("sshd.log")).unwrap();
+    panic!("sshd does not start: {log}");
+}
+
+fn spawn_sshd(dir: &Path, addr: SocketAddr) -> Child {
+    let home = dir.display();
+    let settings = format!(
+        "ListenAddress {addr}\nHostKey {home}/host\nPidFile none\nUsePAM no\nStrictModes no\n\
+         PermitRootLogin prohibit-password\nPasswordAuthentication no\n\
+         AuthorizedKeysFile {home}/client.pub\nSetEnv PATH={home}/bin:/usr/bin:/bin\n"
+    );
+    fs::write(dir.join("sshd_config"), settings).unwrap();
+    Command::new("/usr/sbin/sshd")
+        .args(["-D", "-e", "-f"])
+        .arg(dir.join("sshd_config"))
+        .stdin(Stdio::null())
+        .stderr(fs::File::create(dir.join("sshd.log")).unwrap())
+        .spawn()
+        .expect("sshd, of the package openssh-server, has to be installed")
+}
