@@ -14,6 +14,7 @@
 //! vanished is a broken view) and [`evaluate`] (the formula on lists from outside).
 
 mod account;
+mod audit;
 mod demand;
 mod lifecycle;
 mod placement;
@@ -30,6 +31,7 @@ mod fixtures;
 mod tests;
 
 pub use account::{Account, PoolAccount};
+pub use audit::{Law, Lawful, Refusal, audit};
 pub use demand::{Held, PoolState, Source, WorkerState, assess, evaluate, workers_needed};
 pub use lifecycle::{Act, Advance, SETTLE, Terms, advance};
 pub use placement::{Hosts, Placement, Standing};

@@ -1,7 +1,9 @@
 //! Promises of the policy, each named.
 
 mod decisions;
+mod lawful;
 mod life;
+mod properties;
 
 use super::fixtures::{Farm, pool};
 use super::{Outcome, Plan, Reason, Step, plan};
