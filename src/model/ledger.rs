@@ -183,6 +183,9 @@ pub struct Member {
     pub stage: Stage,
     /// Since when it stands there.
     pub since: Timestamp,
+    /// Whether an ssh session to it ever succeeded (true for an adopted one): only by such a session
+    /// does this program start `obsworker`.
+    pub reached: bool,
 }
 
 /// For how long, and over how many looks, every instance of a worker has been idle.

@@ -1,1 +1,96 @@
-//! policy
+//! Deciding: pure functions of values. No IO, no clock, no logging.
+//!
+//! The way of a decision, one file each:
+//!
+//! 1. [`placement`](Placement): which pool a job, and a host, belongs to.
+//! 2. [`demand`](assess): what each pool has and needs, from fresh readings only.
+//! 3. [`account`](Account): what is bought, and how much room the ceiling leaves.
+//! 4. `share`: the room divided among the pools that want.
+//! 5. [`retire`](look): which workers have been idle long enough to be given back.
+//! 6. [`plan`](plan()): steps, and a verdict with its reason for every pool in either direction.
+//! 7. [`audit`](audit()): the rules that are never broken, checked again by other means.
+//!
+//! Beside it stand [`advance`] (the life of one server), [`supply`] (the rule that a farm which
+//! vanished is a broken view) and [`evaluate`] (the formula on lists from outside).
+
+mod account;
+mod audit;
+mod demand;
+mod lifecycle;
+mod placement;
+mod plan;
+mod reason;
+mod retire;
+mod share;
+mod sight;
+pub mod supply;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;
+
+pub use account::{Account, PoolAccount};
+pub use audit::{Law, Lawful, Refusal, audit};
+pub use demand::{Held, PoolState, Source, WorkerState, assess, evaluate, workers_needed};
+pub use lifecycle::{Act, Advance, SETTLE, Terms, advance};
+pub use placement::{Hosts, Placement, Standing};
+pub use plan::{Outcome, Plan, Step, Verdict, plan};
+pub use reason::{Figures, Reason};
+pub use retire::{Kept, look, next_streak};
+pub use sight::{
+    Absence, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, InstancesSeen, Sight,
+    SubJob, instances_seen, next_absence,
+};
+
+use crate::config;
+use crate::model::{Action, Alarms, Fleet, Fresh, Ledger, PoolName, Snapshot, Unknown, elapsed};
+use jiff::Timestamp;
+
+/// All that a decision rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The outside world.
+    pub snapshot: &'a Snapshot,
+    /// What this program has in hand.
+    pub ledger: &'a Ledger,
+    /// What Alertmanager rang for.
+    pub alarms: &'a Alarms,
+    /// What the program was told.
+    pub policy: &'a config::Policy,
+    /// When the decision is taken.
+    pub now: Timestamp,
+}
+
+impl<'a> View<'a> {
+    /// The managed servers, where the cloud's list is young enough.
+    ///
+    /// # Errors
+    /// Says since when the list is unknown, and why.
+    pub fn fleet(&self) -> Result<Fresh<'a, Fleet>, Unknown> {
+        self.snapshot.fleet.fresh(self.now, self.policy.max_age)
+    }
+
+    /// Whether an alarm for this is held and was heard of within `alarm_expiry`.
+    #[must_use]
+    pub fn rings(&self, action: Action, pool: &PoolName) -> bool {
+        self.alarms.iter().any(|alarm| {
+            alarm.action == action
+                && alarm.pool == *pool
+                && elapsed(alarm.heard, self.now) < self.policy.alarm_expiry
+        })
+    }
+
+    /// Whether the Watchdog was heard within `watchdog_expiry`.
+    #[must_use]
+    pub fn watched(&self) -> bool {
+        let heard = self.alarms.watchdog();
+        heard.is_some_and(|at| elapsed(at, self.now) < self.policy.watchdog_expiry)
+    }
+
+    /// How many instances the pool is held against; `None` while it is not halted.
+    #[must_use]
+    pub fn halted_below(&self, pool: &PoolName) -> Option<u32> {
+        self.ledger.supply.get(pool)?.halted_below
+    }
+}

@@ -1,0 +1,359 @@
+//! What each pool has and what it needs, from fresh readings only.
+
+use super::View;
+use super::account::Account;
+use super::placement::{Hosts, Placement, Standing};
+use crate::config::{Policy, Pool};
+use crate::model::{
+    Arch, BackendName, Fleet, Fresh, HostName, InstanceCounts, InstanceId, InstanceState, JobState,
+    Level, Observed, PoolName, Results, Server, ServerId, ServerStatus, Stage, Unknown, Vcpus,
+    Workers,
+};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// A source that decisions rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// A backend's worker status.
+    Workers,
+    /// A backend's results.
+    Results,
+    /// The cloud's list.
+    Ecs,
+}
+
+impl Source {
+    /// The word used in labels (`collector`).
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Workers => "workers",
+            Self::Results => "results",
+            Self::Ecs => "ecs",
+        }
+    }
+}
+
+/// Why nothing is decided for a pool: a source that feeds it is not known. Missing is never zero.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{} {why}", .input.as_str(), .backend.as_ref().map(|b| format!(" of {b}")).unwrap_or_default())]
+pub struct Held {
+    /// The source.
+    pub input: Source,
+    /// The backend that it belongs to; `None` for the cloud.
+    pub backend: Option<BackendName>,
+    /// How long it has been unknown, and why.
+    pub why: Unknown,
+}
+
+impl Held {
+    /// The metric label.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self.why {
+            Unknown::Never { .. } => "never",
+            Unknown::Stale { .. } => "stale",
+        }
+    }
+}
+
+/// One of our workers that is in service, and that the cloud lists as `ACTIVE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerState {
+    /// Its server.
+    pub server: ServerId,
+    /// Its host name.
+    pub host: HostName,
+    /// Its instances, each counted once over the backends of its pool.
+    pub instances: InstanceCounts,
+    /// Pinned by a person: never released.
+    pub protected: bool,
+}
+
+impl WorkerState {
+    /// Whether every configured instance is seen idle, and none in any state in which it may have a
+    /// job. An instance in no list may stand between delivery and idle, and a dead one may only not
+    /// have answered: neither is idle. One that said goodbye (`down`) has no job.
+    #[must_use]
+    pub fn is_idle(&self, instances_per_worker: u32) -> bool {
+        let none = |state| self.instances.get(state) == 0;
+        self.instances.get(InstanceState::Idle) >= instances_per_worker
+            && none(InstanceState::Building)
+            && none(InstanceState::Away)
+            && none(InstanceState::Dead)
+    }
+
+    /// Whether every configured instance is there to build. Only such a worker fills a place of the
+    /// reserve.
+    #[must_use]
+    pub fn is_whole(&self, instances_per_worker: u32) -> bool {
+        self.instances.live() >= instances_per_worker
+    }
+}
+
+/// What a pool has, and what waits for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolState {
+    /// When the oldest of the worker statuses that this rests on was asked for.
+    pub at: Timestamp,
+    /// Jobs in the queue.
+    pub scheduled: u32,
+    /// Jobs on an instance.
+    pub building: u32,
+    /// Jobs that wait for others.
+    pub blocked: u32,
+    /// Every instance, counted once over the backends, those of leaving workers included.
+    pub instances: InstanceCounts,
+    /// The same without leaving workers: what the pool can count on.
+    pub supply: InstanceCounts,
+    /// Idle instances of workers in service and of unmanaged hosts.
+    pub idle: u32,
+    /// Workers that are bought and on their way into service.
+    pub in_flight: u32,
+    /// What is bought for the pool.
+    pub bought: Vcpus,
+    /// Our workers in service.
+    pub workers: Vec<WorkerState>,
+    /// From the configuration: instances per worker.
+    pub per_worker: u32,
+    /// From the configuration: how many of its workers are never released.
+    pub reserve: u32,
+}
+
+impl PoolState {
+    /// How many workers the jobs that wait ask for beyond what is in flight.
+    #[must_use]
+    pub fn needed(&self) -> u32 {
+        workers_needed(self.scheduled, self.idle, self.per_worker).saturating_sub(self.in_flight)
+    }
+
+    /// Our workers that are there to build with every instance.
+    pub fn whole(&self) -> impl Iterator<Item = &WorkerState> {
+        let whole = |w: &&WorkerState| w.is_whole(self.per_worker);
+        self.workers.iter().filter(whole)
+    }
+}
+
+/// The formula of the original design (3.8.2), rounded up:
+/// `(scheduled − idle instances) / instances per worker`, never below zero.
+#[must_use]
+pub const fn workers_needed(scheduled: u32, idle: u32, instances_per_worker: u32) -> u32 {
+    let per_worker = if instances_per_worker == 0 {
+        1
+    } else {
+        instances_per_worker
+    };
+    scheduled.saturating_sub(idle).div_ceil(per_worker)
+}
+
+/// The formula on lists from outside (5.3.1), by arch and level. A key of the queue without a pool
+/// is left out; where several pools share one, the first by name says how many instances a worker
+/// has. What is in flight, and the ceiling, do not enter.
+#[must_use]
+pub fn evaluate(
+    queue: &BTreeMap<(Arch, Level), u32>,
+    idle: &BTreeMap<(Arch, Level), u32>,
+    policy: &Policy,
+) -> BTreeMap<(Arch, Level), u32> {
+    let evaluated = queue.iter().filter_map(|(&(arch, level), &scheduled)| {
+        let of_key = |pool: &&Pool| pool.arch == arch && pool.level == level;
+        let pool = policy.pools.values().find(of_key)?;
+        let idle = idle.get(&(arch, level)).copied().unwrap_or_default();
+        let workers = workers_needed(scheduled, idle, pool.instances);
+        Some(((arch, level), workers))
+    });
+    evaluated.collect()
+}
+
+/// What each configured pool has and needs, or why that is not known. A stale backend holds the pools
+/// that it feeds and no other; without the cloud's list every pool is held, since neither what is
+/// bought nor which hosts are ours is known.
+#[must_use]
+pub fn assess(view: &View<'_>) -> BTreeMap<PoolName, Result<PoolState, Held>> {
+    let pools = view.policy.pools.values();
+    match view.fleet() {
+        Err(why) => {
+            let held = Held::cloud(why);
+            pools.map(|p| (p.name.clone(), Err(held.clone()))).collect()
+        }
+        Ok(fleet) => {
+            let seen = Seen::of(view, fleet.value());
+            pools.map(|p| (p.name.clone(), seen.pool(p))).collect()
+        }
+    }
+}
+
+impl Held {
+    const fn cloud(why: Unknown) -> Self {
+        Self {
+            input: Source::Ecs,
+            backend: None,
+            why,
+        }
+    }
+
+    fn backend(input: Source, backend: &BackendName, why: Unknown) -> Self {
+        Self {
+            input,
+            backend: Some(backend.clone()),
+            why,
+        }
+    }
+}
+
+/// When the workers of a backend were asked for, where all its sources are fresh; else the first that
+/// is not.
+fn read_at(view: &View<'_>, backend: &BackendName) -> Result<Timestamp, Held> {
+    let Some(seen) = view.snapshot.backends.get(backend) else {
+        let why = Unknown::Never { why: None };
+        return Err(Held::backend(Source::Workers, backend, why));
+    };
+    let workers = fresh(&seen.workers, view);
+    let workers = workers.map_err(|why| Held::backend(Source::Workers, backend, why))?;
+    let results = fresh(&seen.results, view);
+    results.map_err(|why| Held::backend(Source::Results, backend, why))?;
+    Ok(workers.at())
+}
+
+/// Everything counted, in one pass over the fresh readings.
+struct Seen<'a> {
+    view: &'a View<'a>,
+    fleet: &'a Fleet,
+    account: Account,
+    jobs: BTreeMap<(PoolName, JobState), u32>,
+    instances: BTreeMap<PoolName, BTreeMap<&'a InstanceId, (InstanceState, Standing)>>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(view: &'a View<'a>, fleet: &'a Fleet) -> Self {
+        let mut seen = Self {
+            view,
+            fleet,
+            account: Account::of(fleet, view.ledger),
+            jobs: BTreeMap::new(),
+            instances: BTreeMap::new(),
+        };
+        let placement = Placement::new(view.policy, &view.snapshot.build_times);
+        let hosts = Hosts::new(fleet, view.ledger);
+        for (name, backend) in &view.snapshot.backends {
+            if let Ok(results) = fresh(&backend.results, view) {
+                seen.count_jobs(name, results.value(), &placement);
+            }
+            if let Ok(workers) = fresh(&backend.workers, view) {
+                seen.count_instances(name, workers.value(), &placement, &hosts);
+            }
+        }
+        seen
+    }
+
+    fn count_jobs(&mut self, backend: &BackendName, results: &Results, placement: &Placement<'_>) {
+        for job in &results.jobs {
+            if let Some(pool) = placement.of_job(backend, job) {
+                *self.jobs.entry((pool.name.clone(), job.state)).or_default() += 1;
+            }
+        }
+    }
+
+    /// A managed worker counts at the backends of its pool only; listed by several of them, it
+    /// counts once, in the state that comes first.
+    fn count_instances(
+        &mut self,
+        backend: &BackendName,
+        workers: &'a Workers,
+        placement: &Placement<'a>,
+        hosts: &Hosts<'a>,
+    ) {
+        for instance in workers.instances.values() {
+            let Some((pool, standing)) = placement.of_instance(backend, instance, hosts) else {
+                continue;
+            };
+            let configured = self.view.policy.pools.get(&pool);
+            if !configured.is_some_and(|p| p.backends.contains(backend)) {
+                continue;
+            }
+            let state = (instance.state, standing);
+            let counted = self.instances.entry(pool).or_default();
+            let counted = counted.entry(&instance.id).or_insert(state);
+            *counted = (*counted).min(state);
+        }
+    }
+
+    fn pool(&self, pool: &Pool) -> Result<PoolState, Held> {
+        let mut at = self.view.now;
+        for backend in &pool.backends {
+            at = at.min(read_at(self.view, backend)?);
+        }
+        let account = self.account.pool(&pool.name);
+        let mut state = PoolState {
+            at,
+            scheduled: self.jobs(pool, JobState::Scheduled),
+            building: self.jobs(pool, JobState::Building),
+            blocked: self.jobs(pool, JobState::Blocked),
+            instances: InstanceCounts::default(),
+            supply: InstanceCounts::default(),
+            idle: 0,
+            in_flight: account.in_flight,
+            bought: account.bought,
+            workers: Vec::new(),
+            per_worker: pool.instances,
+            reserve: pool.reserve,
+        };
+        let hosts = self.sum_instances(pool, &mut state);
+        state.workers = self.workers(pool, &hosts);
+        Ok(state)
+    }
+
+    fn jobs(&self, pool: &Pool, state: JobState) -> u32 {
+        let key = (pool.name.clone(), state);
+        self.jobs.get(&key).copied().unwrap_or_default()
+    }
+
+    /// Sums the pool's instances up, and returns them by host.
+    fn sum_instances(
+        &self,
+        pool: &Pool,
+        state: &mut PoolState,
+    ) -> BTreeMap<&'a HostName, InstanceCounts> {
+        let mut hosts = BTreeMap::<_, InstanceCounts>::new();
+        let counted = self.instances.get(&pool.name).into_iter().flatten();
+        for (id, &(doing, standing)) in counted {
+            hosts.entry(&id.host).or_default().add(doing);
+            state.instances.add(doing);
+            if standing != Standing::Leaving {
+                state.supply.add(doing);
+            }
+            let in_service = matches!(standing, Standing::Serving | Standing::Unmanaged);
+            if doing == InstanceState::Idle && in_service {
+                state.idle += 1;
+            }
+        }
+        hosts
+    }
+
+    fn workers(
+        &self,
+        pool: &Pool,
+        hosts: &BTreeMap<&HostName, InstanceCounts>,
+    ) -> Vec<WorkerState> {
+        let members = self.view.ledger.members.values();
+        let serving = members.filter(|m| m.pool == pool.name && m.stage == Stage::Serving);
+        let listed = serving.filter_map(|m| self.fleet.servers.get(&m.server));
+        let active = listed.filter(|server| server.status == ServerStatus::Active);
+        let worker = |server: &Server| WorkerState {
+            server: server.id.clone(),
+            host: server.name.clone(),
+            instances: hosts.get(&server.name).copied().unwrap_or_default(),
+            protected: server.tags.protected,
+        };
+        active.map(worker).collect()
+    }
+}
+
+/// The source, where it is young enough.
+pub(super) fn fresh<'a, T>(
+    source: &'a Observed<T>,
+    view: &View<'_>,
+) -> Result<Fresh<'a, T>, Unknown> {
+    source.fresh(view.now, view.policy.max_age)
+}

@@ -1,0 +1,313 @@
+//! The life of one server.
+//!
+//! ```text
+//! Creating ─► Booting ─► Checking ─► Joining ─► Serving
+//!     │          │           │          │          │
+//!     └──────────┴───────────┴──────────┴──────────┴─► Cordoned ─► Deleting ─► Gone
+//! ```
+//!
+//! Withdrawal (a deadline, an error) and release are the same way out. A server is deleted only when
+//! no build can be killed by it, and what is not known is waited for: a stale list or a backend that
+//! does not answer moves nothing on. Only the way in has deadlines; the way out takes as long as the
+//! last build.
+
+use super::sight::{
+    Absence, CheckOutcome, CheckReport, Cloud, DrainOutcome, InstancesSeen, Sight, SubJob,
+};
+use crate::config::{Policy, Pool};
+use crate::model::{FlavorName, Member, Server, ServerStatus, Stage, Why, elapsed};
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// How far apart two looks must lie before something that is not seen is taken to be not there: the
+/// cloud's list and OBS' own lag behind what happened (a worker registers within 10 s of its start).
+pub const SETTLE: Duration = Duration::from_secs(30);
+
+/// What a server was ordered as, and by when it must stand where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms<'a> {
+    /// `ACTIVE` within this of the order.
+    pub create: Duration,
+    /// In service within this of `ACTIVE`.
+    pub check: Duration,
+    /// See [`SETTLE`].
+    pub settle: Duration,
+    /// The flavor that was ordered.
+    pub flavor: &'a FlavorName,
+    /// How many instances it must have.
+    pub instances: u32,
+}
+
+impl<'a> Terms<'a> {
+    /// As the configuration says; `ordered` is the flavor of the order that bought the server, where
+    /// that is known, since the pool's may have changed since.
+    #[must_use]
+    pub fn new(policy: &Policy, pool: &'a Pool, ordered: Option<&'a FlavorName>) -> Self {
+        Self {
+            create: policy.create_deadline,
+            check: policy.check_deadline,
+            settle: SETTLE,
+            flavor: ordered.unwrap_or(&pool.flavor),
+            instances: pool.instances,
+        }
+    }
+}
+
+/// What is to be done for a server now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Nothing: wait and look again.
+    None,
+    /// Check it over ssh; that also configures and starts the service where the machine is right.
+    Check,
+    /// Cordon it: write the state files, and look whether all instances have left.
+    Cordon,
+    /// Delete it.
+    Delete,
+}
+
+/// Where a server stands now, and what is to be done for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advance {
+    /// Its stage. Where it differs from the member's, the member stands there since now.
+    pub stage: Stage,
+    /// What to do, after the stage has been written down.
+    pub act: Act,
+    /// The member's `reached` from now on.
+    pub reached: bool,
+}
+
+/// One step in the life of a server.
+#[must_use]
+pub fn advance(member: &Member, sight: &Sight<'_>, terms: &Terms<'_>, now: Timestamp) -> Advance {
+    let look = Look {
+        member,
+        sight,
+        terms,
+        now,
+        reached: member.reached || sight.is_reached(),
+    };
+    let (stage, act) = match &member.stage {
+        Stage::Creating => look.creating(),
+        Stage::Booting { active } | Stage::Checking { active } | Stage::Joining { active } => {
+            look.arriving(*active)
+        }
+        Stage::Serving => look.serving(),
+        Stage::Cordoned { why } => look.cordoned(why),
+        Stage::Deleting { why } => look.deleting(why),
+        Stage::Gone { why } => (Stage::Gone { why: why.clone() }, Act::None),
+    };
+    Advance {
+        stage,
+        act,
+        reached: look.reached,
+    }
+}
+
+type Next = (Stage, Act);
+
+struct Look<'a> {
+    member: &'a Member,
+    sight: &'a Sight<'a>,
+    terms: &'a Terms<'a>,
+    now: Timestamp,
+    reached: bool,
+}
+
+impl Look<'_> {
+    /// Ordered. The list may not have it yet, so its absence alone says nothing before the deadline.
+    fn creating(&self) -> Next {
+        if let SubJob::Failed(words) = &self.sight.sub_job {
+            let words = words.clone();
+            return cordon(Why::CloudError { words });
+        }
+        let seen = match self.sight.cloud {
+            Cloud::Unknown => return self.stay(Act::None),
+            Cloud::Absent(absence) => absence.last,
+            Cloud::Listed { server, at } => {
+                if let Some(why) = self.broken(server) {
+                    return cordon(why);
+                }
+                if server.status == ServerStatus::Active && server.ip.is_some() {
+                    return (Stage::Booting { active: at }, Act::Check);
+                }
+                at
+            }
+        };
+        if elapsed(self.member.since, seen) >= self.terms.create {
+            return cordon(Why::NotActive);
+        }
+        self.stay(Act::None)
+    }
+
+    /// `ACTIVE`, and not in service yet.
+    fn arriving(&self, active: Timestamp) -> Next {
+        let listed = match self.sight.cloud {
+            Cloud::Unknown => false,
+            Cloud::Absent(absence) => return self.absent(absence, &Why::Vanished, Act::None),
+            Cloud::Listed { server, .. } => {
+                if let Some(why) = self.broken(server) {
+                    return cordon(why);
+                }
+                true
+            }
+        };
+        let check = self.sight.check.as_ref().filter(|check| check.at >= active);
+        if check.is_some_and(|check| self.has_joined(check)) {
+            return (Stage::Serving, Act::None);
+        }
+        let judged = listed && (!passed(check) || self.sight.instances.is_some());
+        if judged && elapsed(active, self.now) >= self.terms.check {
+            let check = self.last_failure(check);
+            return cordon(Why::NotInService { check });
+        }
+        match check.map(|check| &check.outcome) {
+            Some(CheckOutcome::Passed) => (Stage::Joining { active }, Act::None),
+            Some(CheckOutcome::Failed { .. }) => (Stage::Checking { active }, Act::Check),
+            Some(CheckOutcome::Unreachable(_)) | None => self.stay(Act::Check),
+        }
+    }
+
+    fn serving(&self) -> Next {
+        match self.sight.cloud {
+            Cloud::Unknown => self.stay(Act::None),
+            Cloud::Absent(absence) => self.absent(absence, &Why::Vanished, Act::None),
+            Cloud::Listed { server, .. } => match lost(server) {
+                Some(why) => cordon(why),
+                None => self.stay(Act::None),
+            },
+        }
+    }
+
+    /// Given up. It is deleted when no build can be killed by it and nobody has pinned it, and not
+    /// before; one that somebody else deletes is only waited for.
+    fn cordoned(&self, why: &Why) -> Next {
+        match self.sight.cloud {
+            Cloud::Unknown => self.stay(Act::Cordon),
+            Cloud::Absent(absence) => self.absent(absence, why, Act::Cordon),
+            Cloud::Listed { server, .. } => {
+                let spared = server.tags.protected || server.status == ServerStatus::Deleting;
+                if spared || !self.is_free_of_builds() {
+                    return self.stay(Act::Cordon);
+                }
+                (Stage::Deleting { why: why.clone() }, Act::Delete)
+            }
+        }
+    }
+
+    /// The deletion was asked for. Where a later list shows that the cloud did not take it up, the
+    /// worker is cordoned and looked at anew: it may have been started again since.
+    fn deleting(&self, why: &Why) -> Next {
+        match self.sight.cloud {
+            Cloud::Unknown => self.stay(Act::None),
+            Cloud::Absent(absence) => self.absent(absence, why, Act::None),
+            Cloud::Listed { server, at } => {
+                let taken_up = server.status == ServerStatus::Deleting;
+                if taken_up || elapsed(self.member.since, at) < self.terms.settle {
+                    return self.stay(Act::None);
+                }
+                cordon(why.clone())
+            }
+        }
+    }
+
+    fn stay(&self, act: Act) -> Next {
+        (self.member.stage.clone(), act)
+    }
+
+    /// Gone, where that is certain; a server whose sub job still runs may yet come to be.
+    fn absent(&self, absence: Absence, why: &Why, meanwhile: Act) -> Next {
+        let certain = absence.is_certain(self.member.since, self.terms.settle);
+        if certain && self.sight.sub_job != SubJob::Running {
+            return (Stage::Gone { why: why.clone() }, Act::None);
+        }
+        self.stay(meanwhile)
+    }
+
+    /// Why a server on its way in has to be given up at once.
+    fn broken(&self, server: &Server) -> Option<Why> {
+        let wrong_flavor = server.status == ServerStatus::Active
+            && server.flavor != *self.terms.flavor
+            && self.member.order.is_some();
+        lost(server).or_else(|| {
+            wrong_flavor.then(|| Why::NotInService {
+                check: format!(
+                    "flavor: found {}, expected {}",
+                    server.flavor, self.terms.flavor
+                ),
+            })
+        })
+    }
+
+    /// In service: everything on the machine is right, and a later look at OBS shows every
+    /// configured instance there. An earlier one may show those of a namesake.
+    fn has_joined(&self, check: &CheckReport) -> bool {
+        let all_live =
+            |seen: &InstancesSeen| seen.at > check.at && seen.counts.live() >= self.terms.instances;
+        passed(Some(check)) && self.sight.instances.as_ref().is_some_and(all_live)
+    }
+
+    fn last_failure(&self, check: Option<&CheckReport>) -> String {
+        match check.map(|check| &check.outcome) {
+            None => "no check was made".to_owned(),
+            Some(CheckOutcome::Unreachable(why)) => format!("not reached over ssh: {why}"),
+            Some(CheckOutcome::Failed {
+                check,
+                found,
+                expected,
+            }) => format!("{check}: found {found}, expected {expected}"),
+            Some(CheckOutcome::Passed) => {
+                let live = self.sight.instances.map_or(0, |seen| seen.counts.live());
+                let expected = self.terms.instances;
+                format!("registered: found {live} instances in OBS, expected {expected}")
+            }
+        }
+    }
+
+    /// Whether no build can be killed by the deletion. OBS must have been read since, and show no
+    /// instance with a job; and either every worker process was seen to have left, after the server
+    /// was cordoned, or the server was never reached and shows no live instance at all: `obsworker`
+    /// is only started by us over ssh, so it never ran there.
+    fn is_free_of_builds(&self) -> bool {
+        let Some(seen) = &self.sight.instances else {
+            return false;
+        };
+        if seen.builds() {
+            return false;
+        }
+        let since = self.member.since;
+        match &self.sight.drain {
+            Some(drain) if drain.at >= since => match drain.outcome {
+                DrainOutcome::AllLeft => seen.at > drain.at,
+                DrainOutcome::Remaining(_) => false,
+                DrainOutcome::Unreachable(_) => self.never_ran(seen),
+            },
+            Some(_) | None => self.never_ran(seen),
+        }
+    }
+
+    fn never_ran(&self, seen: &InstancesSeen) -> bool {
+        let settled = elapsed(self.member.since, seen.at) >= self.terms.settle;
+        !self.reached && settled && seen.counts.live() == 0
+    }
+}
+
+/// Why a server that the cloud lists has to be given up wherever it stands: it broke, or somebody
+/// else deletes it.
+fn lost(server: &Server) -> Option<Why> {
+    match &server.status {
+        ServerStatus::Error(words) => Some(Why::CloudError {
+            words: words.clone(),
+        }),
+        ServerStatus::Deleting => Some(Why::Vanished),
+        ServerStatus::Building | ServerStatus::Active | ServerStatus::Other(_) => None,
+    }
+}
+
+fn passed(check: Option<&CheckReport>) -> bool {
+    check.is_some_and(|check| check.outcome == CheckOutcome::Passed)
+}
+
+const fn cordon(why: Why) -> Next {
+    (Stage::Cordoned { why }, Act::Cordon)
+}

@@ -1,0 +1,259 @@
+//! What is to be done now, and of everything else why not.
+
+use super::View;
+use super::account::Account;
+use super::demand::{Held, PoolState, assess};
+use super::reason::{Figures, Reason};
+use super::retire::{Kept, Retiring, retire};
+use super::share::{Wish, share};
+use crate::config::{Mode, Pool};
+use crate::model::{Action, FlavorName, PoolName, ServerId, Vcpus};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Buy workers.
+    Order {
+        /// For which pool.
+        pool: PoolName,
+        /// How many; at least 1.
+        count: u32,
+        /// What is bought.
+        flavor: FlavorName,
+        /// The size of each.
+        vcpus: Vcpus,
+    },
+    /// Give a worker back: cordon it, and let its life take its course.
+    Release {
+        /// Which server.
+        server: ServerId,
+        /// Its pool.
+        pool: PoolName,
+    },
+}
+
+/// What a verdict comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// This many workers are bought, or given back; at least 1.
+    Act(u32),
+    /// Nothing is done.
+    Hold,
+}
+
+/// What was decided for one pool in one direction, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The pool.
+    pub pool: PoolName,
+    /// Buying, or giving back.
+    pub direction: Action,
+    /// What it comes to.
+    pub outcome: Outcome,
+    /// Why that, or why not more.
+    pub reason: Reason,
+    /// The numbers that led to it; `None` where they are not known.
+    pub figures: Option<Figures>,
+}
+
+impl Verdict {
+    /// The metric label `direction`: `apply`, `release`, or `hold` where nothing is done.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Act(_) => self.direction.as_str(),
+            Outcome::Hold => "hold",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pool, reason, .. } = self;
+        match (self.direction, self.outcome) {
+            (Action::Apply, Outcome::Act(count)) => write!(f, "{pool}: order {count}: {reason}")?,
+            (Action::Apply, Outcome::Hold) => write!(f, "{pool}: order none: {reason}")?,
+            (Action::Release, Outcome::Act(count)) => {
+                write!(f, "{pool}: release {count}: {reason}")?;
+            }
+            (Action::Release, Outcome::Hold) => write!(f, "{pool}: release none: {reason}")?,
+        }
+        match &self.figures {
+            Some(figures) => write!(f, " ({figures})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Steps, and the reasons for them and for what is not done.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// What to do, orders first.
+    pub steps: Vec<Step>,
+    /// Two for every configured pool: buying, and giving back.
+    pub verdicts: Vec<Verdict>,
+    /// Of every worker in service that is not released, why not.
+    pub kept: Vec<Kept>,
+}
+
+/// Decides. The same view gives the same plan; a view in which the plan's own steps are booked gives
+/// an empty one, save for what an order's or a round's largest size held back.
+#[must_use]
+pub fn plan(view: &View<'_>) -> Plan {
+    let states = assess(view);
+    let known = states
+        .iter()
+        .filter_map(|(name, state)| Some((name.clone(), state.as_ref().ok()?)))
+        .collect();
+    let draft = Draft {
+        view,
+        bought: bought(view),
+        granted: grant(view, &known),
+        retiring: retire(view, &known),
+    };
+    let mut plan = Plan::default();
+    for (name, pool) in &view.policy.pools {
+        let state = states.get(name);
+        for direction in [Action::Apply, Action::Release] {
+            let verdict = match state {
+                Some(Ok(state)) => draft.verdict(pool, state, direction),
+                Some(Err(held)) => unknown(name, direction, held),
+                None => continue,
+            };
+            plan.verdicts.push(verdict);
+        }
+    }
+    plan.steps = draft.steps();
+    plan.kept = draft.retiring.kept;
+    plan
+}
+
+/// What was decided, before it is put in words.
+struct Draft<'a> {
+    view: &'a View<'a>,
+    bought: Vcpus,
+    granted: BTreeMap<PoolName, Result<u32, Reason>>,
+    retiring: Retiring,
+}
+
+/// How many workers each pool gets, or why it asks for none.
+fn grant(
+    view: &View<'_>,
+    states: &BTreeMap<PoolName, &PoolState>,
+) -> BTreeMap<PoolName, Result<u32, Reason>> {
+    let mut wishes = Vec::new();
+    let mut granted = BTreeMap::new();
+    for (name, state) in states {
+        let Some(pool) = view.policy.pools.get(name) else {
+            continue;
+        };
+        match wanted(view, pool, state) {
+            Ok(workers) => wishes.push(Wish {
+                pool: name.clone(),
+                workers,
+                size: pool.vcpus,
+                bought: state.bought,
+            }),
+            Err(reason) => {
+                granted.insert(name.clone(), Err(reason));
+            }
+        }
+    }
+    let room = view.policy.ceiling.less(bought(view));
+    let shared = share(room, &wishes).into_iter();
+    granted.extend(shared.map(|(name, workers)| (name, Ok(workers))));
+    granted
+}
+
+/// How many workers the pool asks for in one order; at least 1.
+fn wanted(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<u32, Reason> {
+    if let Some(below) = view.halted_below(&pool.name) {
+        return Err(Reason::Halted { below });
+    }
+    if state.needed() == 0 {
+        return Err(Reason::Enough);
+    }
+    match pool.mode {
+        Mode::Observe => return Err(Reason::Observe),
+        Mode::Apply | Mode::Full => {}
+    }
+    if !view.rings(Action::Apply, &pool.name) {
+        return Err(Reason::NoAlarm);
+    }
+    Ok(state.needed().min(view.policy.max_order))
+}
+
+/// What is bought over all pools; the ceiling itself where that is not known.
+fn bought(view: &View<'_>) -> Vcpus {
+    let account = |fleet| Account::of(fleet, view.ledger).bought;
+    let fleet = view.fleet();
+    fleet.map_or(view.policy.ceiling, |fleet| account(fleet.value()))
+}
+
+fn unknown(pool: &PoolName, direction: Action, held: &Held) -> Verdict {
+    Verdict {
+        pool: pool.clone(),
+        direction,
+        outcome: Outcome::Hold,
+        reason: Reason::Unknown(held.clone()),
+        figures: None,
+    }
+}
+
+impl Draft<'_> {
+    fn verdict(&self, pool: &Pool, state: &PoolState, direction: Action) -> Verdict {
+        let (outcome, reason) = match direction {
+            Action::Apply => self.applied(pool, state),
+            Action::Release => self.released(pool),
+        };
+        Verdict {
+            pool: pool.name.clone(),
+            direction,
+            outcome,
+            reason,
+            figures: Some(Figures::of(state, self.bought, self.view.policy.ceiling)),
+        }
+    }
+
+    fn applied(&self, pool: &Pool, state: &PoolState) -> (Outcome, Reason) {
+        match self.granted.get(&pool.name) {
+            None => (Outcome::Hold, Reason::Enough),
+            Some(Err(reason)) => (Outcome::Hold, reason.clone()),
+            Some(Ok(0)) => (Outcome::Hold, Reason::Ceiling),
+            Some(Ok(count)) if *count == state.needed() => (Outcome::Act(*count), Reason::Needed),
+            Some(Ok(count)) if *count == self.view.policy.max_order => {
+                (Outcome::Act(*count), Reason::MaxOrder)
+            }
+            Some(Ok(count)) => (Outcome::Act(*count), Reason::Ceiling),
+        }
+    }
+
+    fn released(&self, pool: &Pool) -> (Outcome, Reason) {
+        if let Some(reason) = self.retiring.held.get(&pool.name) {
+            return (Outcome::Hold, reason.clone());
+        }
+        let released = self.retiring.released.iter();
+        let count = super::account::count(released.filter(|c| c.pool == pool.name));
+        (Outcome::Act(count), Reason::Idle)
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let orders = self.granted.iter().filter_map(|(name, granted)| {
+            let count = *granted.as_ref().ok().filter(|count| **count > 0)?;
+            let pool = self.view.policy.pools.get(name)?;
+            Some(Step::Order {
+                pool: name.clone(),
+                count,
+                flavor: pool.flavor.clone(),
+                vcpus: pool.vcpus,
+            })
+        });
+        let releases = self.retiring.released.iter().map(|worker| Step::Release {
+            server: worker.server.clone(),
+            pool: worker.pool.clone(),
+        });
+        orders.chain(releases).collect()
+    }
+}

@@ -1,0 +1,174 @@
+//! Why something was done, or was not, in words for labels and for people.
+
+use super::demand::{Held, PoolState};
+use crate::model::Vcpus;
+use std::fmt;
+
+/// Why a pool gets workers, gives workers back, or neither.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// More jobs wait than instances are idle and workers on their way.
+    Needed,
+    /// Workers have been idle long enough, and are above what is needed.
+    Idle,
+    /// A source that feeds the pool is not known.
+    Unknown(Held),
+    /// The pool's instances fell below the share of the last hour's: a person must look.
+    Halted {
+        /// The number of instances that the pool is held against.
+        below: u32,
+    },
+    /// No alarm asks for it.
+    NoAlarm,
+    /// The pool's mode only decides and says.
+    Observe,
+    /// The pool's mode buys and never releases.
+    ApplyOnly,
+    /// What is idle and on its way is enough.
+    Enough,
+    /// The ceiling leaves no room, or less than is needed.
+    Ceiling,
+    /// One order is never larger: the rest comes with the next decision.
+    MaxOrder,
+    /// The Watchdog has not been heard: Prometheus may be blind.
+    NoWatchdog,
+    /// Workers of the pool are on their way into service.
+    InFlight,
+    /// Jobs wait that the idle instances would not cover.
+    Waiting,
+    /// As many workers are on their way out as may be at once.
+    MaxReleases,
+    /// None of our workers stands in service there.
+    NoWorker,
+    /// Only the reserve is left.
+    Reserve,
+    /// Pinned by a person.
+    Protected,
+    /// Some instance builds, is missing, or is not known to be idle.
+    Busy,
+    /// Idle, but not seen so often enough yet.
+    NotLongEnough {
+        /// How many looks found it idle.
+        looks: u32,
+    },
+}
+
+impl Reason {
+    /// The metric label.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Needed => "needed",
+            Self::Idle => "idle",
+            Self::Unknown(held) => held.label(),
+            Self::Halted { .. } => "halted",
+            Self::NoAlarm => "no_alarm",
+            Self::Observe => "observe",
+            Self::ApplyOnly => "apply_only",
+            Self::Enough => "enough",
+            Self::Ceiling => "ceiling",
+            Self::MaxOrder => "max_order",
+            Self::NoWatchdog => "no_watchdog",
+            Self::InFlight => "in_flight",
+            Self::Waiting => "waiting",
+            Self::MaxReleases => "max_releases",
+            Self::NoWorker => "no_worker",
+            Self::Reserve => "reserve",
+            Self::Protected => "protected",
+            Self::Busy => "busy",
+            Self::NotLongEnough { .. } => "not_long_enough",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = match self {
+            Self::Unknown(held) => return write!(f, "held: {held}"),
+            Self::Halted { below } => {
+                return write!(
+                    f,
+                    "halted: far fewer instances than the {below} of the last hour, and not our doing"
+                );
+            }
+            Self::NotLongEnough { looks } => {
+                return write!(f, "found idle by {looks} looks so far, which is not enough");
+            }
+            Self::Needed => "more jobs wait than there is room for",
+            Self::Idle => "idle long enough, and above what is needed",
+            Self::NoAlarm => "no alarm asks for it",
+            Self::Observe => "the pool's mode is observe",
+            Self::ApplyOnly => "the pool's mode is apply: it never releases",
+            Self::Enough => "what is idle and on its way is enough",
+            Self::Ceiling => "the ceiling leaves no more room",
+            Self::MaxOrder => "as many as one order may have; more with the next decision",
+            Self::NoWatchdog => "the Watchdog has not been heard: Prometheus may be blind",
+            Self::InFlight => "workers are on their way into service",
+            Self::Waiting => "jobs wait that the idle instances left would not cover",
+            Self::MaxReleases => "as many workers are on their way out as may be at once",
+            Self::NoWorker => "none of our workers is in service",
+            Self::Reserve => "only the reserve is left",
+            Self::Protected => "pinned by a person",
+            Self::Busy => "some instance builds or is not known to be idle",
+        };
+        f.write_str(words)
+    }
+}
+
+/// The numbers that led to a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    /// Jobs in the queue.
+    pub scheduled: u32,
+    /// Idle instances.
+    pub idle: u32,
+    /// Instances per worker.
+    pub per_worker: u32,
+    /// Workers on their way into service.
+    pub in_flight: u32,
+    /// Our workers in service.
+    pub serving: u32,
+    /// Of these, never released.
+    pub reserve: u32,
+    /// Workers needed beyond those in flight.
+    pub needed: u32,
+    /// vCPU bought over all pools.
+    pub bought: Vcpus,
+    /// vCPU that may be bought over all pools.
+    pub ceiling: Vcpus,
+}
+
+impl Figures {
+    pub(super) fn of(state: &PoolState, bought: Vcpus, ceiling: Vcpus) -> Self {
+        Self {
+            scheduled: state.scheduled,
+            idle: state.idle,
+            per_worker: state.per_worker,
+            in_flight: state.in_flight,
+            serving: super::account::count(state.workers.iter()),
+            reserve: state.reserve,
+            needed: state.needed(),
+            bought,
+            ceiling,
+        }
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} scheduled, {} idle, {} instances a worker, {} in flight: {} needed; \
+             {} serving, {} in reserve; {} of {} vCPU bought",
+            self.scheduled,
+            self.idle,
+            self.per_worker,
+            self.in_flight,
+            self.needed,
+            self.serving,
+            self.reserve,
+            self.bought,
+            self.ceiling
+        )
+    }
+}

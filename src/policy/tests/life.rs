@@ -1,0 +1,445 @@
+//! The life of one server.
+
+use super::super::fixtures::{Farm, NOW, at, minutes};
+use super::super::{
+    Absence, Act, Advance, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport,
+    InstancesSeen, Sight, SubJob, Terms, advance, next_absence,
+};
+use crate::model::{
+    FlavorName, InstanceCounts, InstanceState, Member, Server, ServerStatus, Stage, Why,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+use std::time::Duration;
+
+/// Since when the member stands where it stands.
+const SINCE: i64 = NOW - 1000;
+
+struct Case {
+    member: Member,
+    server: Server,
+    flavor: FlavorName,
+}
+
+impl Case {
+    fn new(stage: Stage) -> Self {
+        let mut farm = Farm::new();
+        let mut member = farm.member("x-l1", "w", stage).clone();
+        member.since = at(SINCE);
+        let server = farm.server("x-l1", "w").clone();
+        Self {
+            member,
+            flavor: server.flavor.clone(),
+            server,
+        }
+    }
+
+    fn unreached(stage: Stage) -> Self {
+        let mut case = Self::new(stage);
+        case.member.reached = false;
+        case
+    }
+
+    /// The server as listed at NOW, and nothing else known.
+    fn listed(&self) -> Sight<'_> {
+        Sight {
+            cloud: Cloud::Listed {
+                server: &self.server,
+                at: at(NOW),
+            },
+            sub_job: SubJob::Unknown,
+            check: None,
+            instances: None,
+            drain: None,
+        }
+    }
+
+    fn absent(&self, first: i64, last: i64) -> Sight<'_> {
+        let (first, last) = (at(first), at(last));
+        Sight {
+            cloud: Cloud::Absent(Absence { first, last }),
+            ..self.listed()
+        }
+    }
+
+    fn advance(&self, sight: &Sight<'_>) -> Advance {
+        let terms = Terms {
+            create: minutes(10),
+            check: minutes(5),
+            settle: Duration::from_secs(30),
+            flavor: &self.flavor,
+            instances: 7,
+        };
+        advance(&self.member, sight, &terms, at(NOW))
+    }
+
+    fn next(&self, sight: &Sight<'_>) -> (Stage, Act) {
+        let Advance { stage, act, .. } = self.advance(sight);
+        (stage, act)
+    }
+}
+
+fn booting() -> Stage {
+    Stage::Booting {
+        active: at(NOW - 60),
+    }
+}
+
+fn cordoned(why: Why) -> Stage {
+    Stage::Cordoned { why }
+}
+
+fn seen(second: i64, idle: u32, building: u32) -> Option<InstancesSeen> {
+    let mut counts = InstanceCounts::default();
+    (0..idle).for_each(|_| counts.add(InstanceState::Idle));
+    (0..building).for_each(|_| counts.add(InstanceState::Building));
+    let at = at(second);
+    Some(InstancesSeen { at, counts })
+}
+
+fn check(second: i64, outcome: CheckOutcome) -> Option<CheckReport> {
+    let at = at(second);
+    Some(CheckReport { at, outcome })
+}
+
+fn drain(second: i64, outcome: DrainOutcome) -> Option<DrainReport> {
+    let at = at(second);
+    Some(DrainReport { at, outcome })
+}
+
+fn failed() -> CheckOutcome {
+    CheckOutcome::Failed {
+        check: "service".to_owned(),
+        found: "failed".to_owned(),
+        expected: "active".to_owned(),
+    }
+}
+
+fn unreachable() -> CheckOutcome {
+    CheckOutcome::Unreachable("refused".to_owned())
+}
+
+#[test]
+fn a_server_that_does_well_comes_into_service() {
+    let mut case = Case::unreached(Stage::Creating);
+    let boots = Stage::Booting { active: at(NOW) };
+    assert_eq!(case.next(&case.listed()), (boots, Act::Check));
+
+    case.member.stage = booting();
+    let sight = Sight {
+        check: check(NOW - 30, unreachable()),
+        ..case.listed()
+    };
+    assert_eq!(case.next(&sight), (booting(), Act::Check));
+
+    let active = at(NOW - 60);
+    let sight = Sight {
+        check: check(NOW - 30, failed()),
+        ..case.listed()
+    };
+    assert_eq!(case.next(&sight), (Stage::Checking { active }, Act::Check));
+    assert!(case.advance(&sight).reached);
+
+    let sight = Sight {
+        check: check(NOW - 30, CheckOutcome::Passed),
+        instances: seen(NOW - 10, 6, 0),
+        ..case.listed()
+    };
+    assert_eq!(case.next(&sight), (Stage::Joining { active }, Act::None));
+
+    let sight = Sight {
+        instances: seen(NOW - 10, 5, 2),
+        ..sight
+    };
+    assert_eq!(case.next(&sight), (Stage::Serving, Act::None));
+}
+
+#[test]
+fn instances_listed_before_the_check_may_be_a_namesakes() {
+    let case = Case::new(booting());
+    let sight = Sight {
+        check: check(NOW - 30, CheckOutcome::Passed),
+        instances: seen(NOW - 40, 7, 0),
+        ..case.listed()
+    };
+    assert!(matches!(case.next(&sight).0, Stage::Joining { .. }));
+}
+
+#[test]
+fn a_server_whose_address_is_late_is_waited_for_and_withdrawn_at_the_deadline() {
+    let mut case = Case::new(Stage::Creating);
+    case.server.ip = None;
+    assert_eq!(
+        case.next(&case.listed()),
+        (cordoned(Why::NotActive), Act::Cordon)
+    );
+    case.member.since = at(NOW - 599);
+    assert_eq!(case.next(&case.listed()), (Stage::Creating, Act::None));
+}
+
+#[test]
+fn a_server_that_the_cloud_gives_up_is_withdrawn_at_once() {
+    let mut case = Case::new(Stage::Creating);
+    let words = "no valid host".to_owned();
+    let why = Why::CloudError { words };
+    let sight = Sight {
+        cloud: Cloud::Unknown,
+        sub_job: SubJob::Failed("no valid host".to_owned()),
+        ..case.listed()
+    };
+    assert_eq!(case.next(&sight), (cordoned(why.clone()), Act::Cordon));
+    case.server.status = ServerStatus::Error("no valid host".to_owned());
+    for stage in [Stage::Creating, booting(), Stage::Serving] {
+        case.member.stage = stage;
+        assert_eq!(case.next(&case.listed()).0, cordoned(why.clone()));
+    }
+}
+
+#[test]
+fn a_server_of_another_flavor_is_withdrawn() {
+    let mut case = Case::new(Stage::Creating);
+    case.server.flavor = FlavorName::new("small");
+    let (stage, _) = case.next(&case.listed());
+    assert!(
+        matches!(&stage, Stage::Cordoned { why: Why::NotInService { check } } if check.starts_with("flavor")),
+        "{stage:?}"
+    );
+}
+
+#[test]
+fn the_check_deadline_runs_from_active_and_names_what_failed() {
+    let late = Stage::Checking {
+        active: at(NOW - 300),
+    };
+    let case = Case::new(late.clone());
+    let sight = Sight {
+        check: check(NOW - 30, failed()),
+        ..case.listed()
+    };
+    let check_words = "service: found failed, expected active".to_owned();
+    let why = Why::NotInService { check: check_words };
+    assert_eq!(case.next(&sight), (cordoned(why), Act::Cordon));
+    let unknown = Sight {
+        cloud: Cloud::Unknown,
+        ..sight
+    };
+    assert_eq!(case.next(&unknown), (late, Act::Check), "a stale list");
+}
+
+#[test]
+fn a_worker_is_not_withdrawn_because_obs_can_not_be_read() {
+    let case = Case::new(Stage::Joining {
+        active: at(NOW - 900),
+    });
+    let sight = Sight {
+        check: check(NOW - 800, CheckOutcome::Passed),
+        ..case.listed()
+    };
+    assert!(matches!(case.next(&sight).0, Stage::Joining { .. }));
+    let short = Sight {
+        instances: seen(NOW, 3, 0),
+        ..sight.clone()
+    };
+    assert!(matches!(case.next(&short).0, Stage::Cordoned { .. }));
+    let whole = Sight {
+        instances: seen(NOW, 7, 0),
+        ..sight
+    };
+    assert_eq!(case.next(&whole).0, Stage::Serving);
+}
+
+#[test]
+fn a_drained_worker_is_deleted_only_after_obs_was_read_again() {
+    let case = Case::new(cordoned(Why::Idle));
+    let sight = |instances, left| Sight {
+        instances,
+        drain: drain(NOW - 20, left),
+        ..case.listed()
+    };
+    let left = DrainOutcome::AllLeft;
+    let deleting = (Stage::Deleting { why: Why::Idle }, Act::Delete);
+    assert_eq!(
+        case.next(&sight(seen(NOW - 10, 0, 0), left.clone())),
+        deleting
+    );
+    let stays = [
+        sight(None, left.clone()),
+        sight(seen(NOW - 20, 0, 0), left.clone()),
+        sight(seen(NOW - 10, 0, 1), left.clone()),
+        sight(seen(NOW - 10, 0, 0), DrainOutcome::Remaining(1)),
+        sight(
+            seen(NOW - 10, 0, 0),
+            DrainOutcome::Unreachable(String::new()),
+        ),
+        Sight {
+            drain: drain(SINCE - 1, left.clone()),
+            ..sight(seen(NOW - 10, 0, 0), left.clone())
+        },
+        Sight {
+            cloud: Cloud::Unknown,
+            ..sight(seen(NOW - 10, 0, 0), left)
+        },
+    ];
+    for sight in stays {
+        assert_eq!(case.next(&sight), (cordoned(Why::Idle), Act::Cordon));
+    }
+}
+
+#[test]
+fn a_protected_worker_is_never_deleted() {
+    let mut case = Case::new(cordoned(Why::Idle));
+    case.server.tags.protected = true;
+    let sight = Sight {
+        instances: seen(NOW - 10, 0, 0),
+        drain: drain(NOW - 20, DrainOutcome::AllLeft),
+        ..case.listed()
+    };
+    assert_eq!(case.next(&sight).1, Act::Cordon);
+}
+
+#[test]
+fn a_server_never_reached_is_deleted_when_obs_shows_nothing_of_it() {
+    let mut case = Case::unreached(cordoned(Why::NotActive));
+    let sight = |case: &Case, instances| {
+        let left = DrainOutcome::Unreachable(String::new());
+        let drained = Sight {
+            instances,
+            drain: drain(NOW, left),
+            ..case.listed()
+        };
+        case.next(&drained).1
+    };
+    assert_eq!(sight(&case, seen(NOW, 0, 0)), Act::Delete);
+    assert_eq!(sight(&case, None), Act::Cordon, "OBS unknown");
+    assert_eq!(sight(&case, seen(NOW, 1, 0)), Act::Cordon, "live");
+    assert_eq!(sight(&case, seen(SINCE + 29, 0, 0)), Act::Cordon, "early");
+    case.member.reached = true;
+    assert_eq!(sight(&case, seen(NOW, 0, 0)), Act::Cordon, "reached once");
+}
+
+#[test]
+fn a_server_is_gone_when_two_lists_lack_it() {
+    let case = Case::new(Stage::Deleting { why: Why::Idle });
+    let gone = (Stage::Gone { why: Why::Idle }, Act::None);
+    assert_eq!(
+        case.next(&case.absent(NOW - 30, NOW - 30)).0,
+        case.member.stage
+    );
+    assert_eq!(case.next(&case.absent(NOW - 30, NOW)), gone);
+    assert_eq!(
+        case.next(&case.absent(SINCE - 30, SINCE)).0,
+        case.member.stage
+    );
+    let serving = Case::new(Stage::Serving);
+    let (stage, _) = serving.next(&serving.absent(NOW - 30, NOW));
+    assert_eq!(stage, Stage::Gone { why: Why::Vanished });
+}
+
+#[test]
+fn a_list_that_has_the_server_ends_its_absence() {
+    let (first, last) = (at(NOW - 30), at(NOW));
+    let run = next_absence(next_absence(None, false, first), false, last);
+    assert_eq!(run, Some(Absence { first, last }));
+    assert_eq!(next_absence(run, true, last), None);
+}
+
+#[test]
+fn a_server_whose_job_still_runs_is_not_forgotten() {
+    let case = Case::unreached(cordoned(Why::NotActive));
+    let sight = Sight {
+        sub_job: SubJob::Running,
+        ..case.absent(NOW - 600, NOW)
+    };
+    assert_eq!(case.next(&sight).0, case.member.stage);
+    let creating = Case::unreached(Stage::Creating);
+    let early = creating.absent(SINCE + 1, SINCE + 500);
+    assert_eq!(creating.next(&early).0, Stage::Creating);
+}
+
+#[test]
+fn a_deletion_that_the_cloud_did_not_take_up_is_decided_anew() {
+    let mut case = Case::new(Stage::Deleting { why: Why::Idle });
+    assert_eq!(
+        case.next(&case.listed()),
+        (cordoned(Why::Idle), Act::Cordon)
+    );
+    case.member.since = at(NOW - 29);
+    assert_eq!(case.next(&case.listed()).1, Act::None, "the list may lag");
+    case.member.since = at(SINCE);
+    case.server.status = ServerStatus::Deleting;
+    assert_eq!(case.next(&case.listed()).1, Act::None, "it is under way");
+}
+
+/// Every stage, the one that matters most often.
+fn any_stage() -> impl Strategy<Value = Stage> {
+    let active = at(NOW - 100);
+    let others = vec![
+        Stage::Creating,
+        Stage::Booting { active },
+        Stage::Checking { active },
+        Stage::Joining { active },
+        Stage::Serving,
+        Stage::Deleting { why: Why::Idle },
+        Stage::Gone { why: Why::Idle },
+    ];
+    let leaving = [Why::Idle, Why::NotActive, Why::Vanished].map(cordoned);
+    prop_oneof![4 => select(leaving.to_vec()), 1 => select(others)]
+}
+
+fn any_drain() -> impl Strategy<Value = Option<DrainReport>> {
+    let unreachable = DrainOutcome::Unreachable(String::new());
+    let outcomes = vec![
+        DrainOutcome::AllLeft,
+        DrainOutcome::Remaining(1),
+        unreachable,
+    ];
+    let report = (NOW - 1500..NOW, select(outcomes));
+    proptest::option::of(report.prop_map(|(second, outcome)| {
+        let at = at(second);
+        DrainReport { at, outcome }
+    }))
+}
+
+fn any_instances() -> impl Strategy<Value = Option<InstancesSeen>> {
+    let few = || prop_oneof![2 => Just(0), 1 => 1..3u32];
+    let any = (NOW - 1500..NOW, few(), few(), few());
+    let seen = |(second, idle, building, away)| {
+        let mut seen = seen(second, idle, building)?;
+        (0..away).for_each(|_| seen.counts.add(InstanceState::Away));
+        Some(seen)
+    };
+    prop_oneof![4 => any.prop_map(seen), 1 => Just(None)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// Whatever else is seen: no deletion while OBS is not known or shows a job, and none of a server
+    /// that is pinned, that the cloud's list may lack, or that is not cordoned.
+    #[test]
+    fn no_build_is_ever_killed(
+        stage in any_stage(),
+        drain in any_drain(),
+        instances in any_instances(),
+        (reached, protected, known) in (any::<bool>(), any::<bool>(), any::<bool>()),
+    ) {
+        let mut case = Case::new(stage);
+        case.member.reached = reached;
+        case.server.tags.protected = protected;
+        let listed = case.listed();
+        let cloud = if known { listed.cloud } else { Cloud::Unknown };
+        let sight = Sight { cloud, drain: drain.clone(), instances, ..listed };
+        let next = case.advance(&sight);
+        let is_cordoned = matches!(case.member.stage, Stage::Cordoned { .. });
+        let moves_on = is_cordoned && matches!(next.stage, Stage::Deleting { .. });
+        prop_assert_eq!(next.act == Act::Delete, moves_on);
+        if moves_on {
+            let seen = instances.unwrap();
+            prop_assert!(known && !protected && !seen.builds());
+            let left = drain.is_some_and(|drain| {
+                drain.outcome == DrainOutcome::AllLeft && drain.at < seen.at && drain.at >= at(SINCE)
+            });
+            prop_assert!(left || (!reached && seen.counts.live() == 0));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Promises of the policy, each named.
+
+mod decisions;
+mod lawful;
+mod life;
+mod properties;
+
+use super::fixtures::{Farm, pool};
+use super::{Outcome, Plan, Reason, Step, plan};
+use crate::model::Action;
+
+/// Books the plan as if its calls had been made: orders unanswered, released workers cordoned.
+fn book(farm: &mut Farm, plan: &Plan) {
+    for step in &plan.steps {
+        match step {
+            Step::Order { pool, count, .. } => {
+                farm.order(pool.as_str(), *count);
+            }
+            Step::Release { server, .. } => {
+                let member = farm.ledger.members.get_mut(server).unwrap();
+                member.stage = crate::model::Stage::Cordoned {
+                    why: crate::model::Why::Idle,
+                };
+            }
+        }
+    }
+}
+
+/// What was decided for the pool.
+fn decided(farm: &Farm, name: &str, direction: Action) -> (Outcome, Reason) {
+    let plan = farm.see(plan);
+    let of = |v: &&super::Verdict| v.pool == pool(name) && v.direction == direction;
+    let verdict = plan.verdicts.iter().find(of).unwrap();
+    (verdict.outcome, verdict.reason.clone())
+}
+
+/// How many workers the plan orders for the pool.
+fn ordered(plan: &Plan, name: &str) -> u32 {
+    let of = |step: &Step| match step {
+        Step::Order { pool: p, count, .. } if *p == pool(name) => *count,
+        Step::Order { .. } | Step::Release { .. } => 0,
+    };
+    plan.steps.iter().map(of).sum()
+}
+
+/// The servers that the plan releases.
+fn released(plan: &Plan) -> Vec<String> {
+    let of = |step: &Step| match step {
+        Step::Release { server, .. } => Some(server.as_str().to_owned()),
+        Step::Order { .. } => None,
+    };
+    plan.steps.iter().filter_map(of).collect()
+}
