@@ -220,6 +220,8 @@ pub struct Ledger {
     pub streaks: BTreeMap<ServerId, IdleStreak>,
     /// What each pool is known to have had.
     pub supply: BTreeMap<PoolName, Supply>,
+    /// When the cloud last refused an order of a pool.
+    pub refused: BTreeMap<PoolName, Timestamp>,
 }
 
 impl Ledger {

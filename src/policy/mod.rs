@@ -17,6 +17,7 @@ mod account;
 mod audit;
 mod demand;
 mod lifecycle;
+pub mod orders;
 mod placement;
 mod plan;
 mod reason;
@@ -46,6 +47,11 @@ pub use sight::{
 use crate::config;
 use crate::model::{Action, Alarms, Fleet, Fresh, Ledger, PoolName, Snapshot, Unknown, elapsed};
 use jiff::Timestamp;
+use std::time::Duration;
+
+/// After the cloud refused an order, no other is sent for the pool for this long: what it refuses now
+/// it refuses in the next second too.
+pub const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// All that a decision rests on.
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +92,13 @@ impl<'a> View<'a> {
     pub fn watched(&self) -> bool {
         let heard = self.alarms.watchdog();
         heard.is_some_and(|at| elapsed(at, self.now) < self.policy.watchdog_expiry)
+    }
+
+    /// Whether the cloud refused an order of the pool less than [`REFUSED_PAUSE`] ago.
+    #[must_use]
+    pub fn was_refused(&self, pool: &PoolName) -> bool {
+        let refused = self.ledger.refused.get(pool);
+        refused.is_some_and(|at| elapsed(*at, self.now) < REFUSED_PAUSE)
     }
 
     /// How many instances the pool is held against; `None` while it is not halted.

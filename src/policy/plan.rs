@@ -182,6 +182,9 @@ fn wanted(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<u32, Reason
     if !view.rings(Action::Apply, &pool.name) {
         return Err(Reason::NoAlarm);
     }
+    if view.was_refused(&pool.name) {
+        return Err(Reason::Refused);
+    }
     Ok(state.needed().min(view.policy.max_order))
 }
 

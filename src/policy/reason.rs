@@ -26,6 +26,8 @@ pub enum Reason {
     ApplyOnly,
     /// What is idle and on its way is enough.
     Enough,
+    /// The cloud refused an order only just now.
+    Refused,
     /// The ceiling leaves no room, or less than is needed.
     Ceiling,
     /// One order is never larger: the rest comes with the next decision.
@@ -66,6 +68,7 @@ impl Reason {
             Self::Observe => "observe",
             Self::ApplyOnly => "apply_only",
             Self::Enough => "enough",
+            Self::Refused => "refused",
             Self::Ceiling => "ceiling",
             Self::MaxOrder => "max_order",
             Self::NoWatchdog => "no_watchdog",
@@ -100,6 +103,7 @@ impl fmt::Display for Reason {
             Self::Observe => "the pool's mode is observe",
             Self::ApplyOnly => "the pool's mode is apply: it never releases",
             Self::Enough => "what is idle and on its way is enough",
+            Self::Refused => "the cloud refused the last order less than a minute ago",
             Self::Ceiling => "the ceiling leaves no more room",
             Self::MaxOrder => "as many as one order may have; more with the next decision",
             Self::NoWatchdog => "the Watchdog has not been heard: Prometheus may be blind",

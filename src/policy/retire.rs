@@ -271,6 +271,7 @@ const fn nearness(reason: &Reason) -> u32 {
         | Reason::Observe
         | Reason::ApplyOnly
         | Reason::Enough
+        | Reason::Refused
         | Reason::Ceiling
         | Reason::MaxOrder
         | Reason::NoWatchdog
