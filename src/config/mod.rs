@@ -1,5 +1,7 @@
 //! The configuration, valid by construction: what exists here was checked.
 
+mod yaml;
+
 use crate::model::{Arch, BackendName, FlavorName, Level, PoolName, Vcpus};
 use regex::Regex;
 use secrecy::SecretString;
