@@ -72,6 +72,20 @@ pub(super) fn locate(text: &str, steps: &[Step]) -> Position {
 }
 
 impl Tree {
+    /// The text, where this is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Nothing
+            | Self::Bool(_)
+            | Self::Int(_)
+            | Self::Float(_)
+            | Self::List(_)
+            | Self::Map(_)
+            | Self::Tagged(_) => None,
+        }
+    }
+
     /// The value in the words of a fault.
     pub(super) fn describe(&self) -> String {
         match self {
@@ -152,11 +166,8 @@ impl<'de> Visitor<'de> for TreeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tree, A::Error> {
         let mut map = Vec::new();
         while let Some((key, value)) = entries.next_entry::<Tree, Tree>()? {
-            let key = match key {
-                Tree::Text(text) => text,
-                other => other.describe(),
-            };
-            map.push((key, value));
+            let name = key.text().map_or_else(|| key.describe(), str::to_owned);
+            map.push((name, value));
         }
         Ok(Tree::Map(map))
     }
