@@ -1,4 +1,23 @@
 //! The configuration, valid by construction: what exists here was checked.
+//!
+//! A [`Config`] comes from [`Config::load`] or [`Config::parse`] and from nowhere else: its fields can
+//! be read, and a `Config` put together by hand would be one that nobody checked. [`check`] looks at a
+//! document where its secrets are not: it gives no `Config`, so none exists without its secrets.
+
+mod document;
+mod fault;
+mod load;
+mod pools;
+mod reader;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod units;
+mod yaml;
+
+pub use fault::{Fault, Faults};
+pub use load::{ConfigError, check};
+pub use secret::{Outside, SecretPlace, SecretSource};
 
 use crate::model::{Arch, BackendName, FlavorName, Level, PoolName, Vcpus};
 use regex::Regex;
@@ -25,7 +44,13 @@ pub struct Config {
     pub ecs: Ecs,
     /// How workers are reached.
     pub ssh: Ssh,
+    /// Nothing outside of this room can write this field, and so make a `Config` that nobody checked.
+    _checked: Checked,
 }
+
+/// Only the loading makes one.
+#[derive(Debug, Clone, Copy)]
+struct Checked;
 
 /// The HTTP server.
 #[derive(Debug, Clone)]

@@ -1,0 +1,324 @@
+//! The document, section by section. The defaults stand here (and in `pools.rs`) and nowhere else;
+//! `config.yaml` repeats them for people, and a test compares the two.
+
+use super::pools::{ARCHS, LEVELS, Written, read_backends, read_flavors, read_pools};
+use super::reader::{Node, Section};
+use super::secret::{PRIVATE_KEY, SEED, SecretSource, WORD};
+use super::units::{
+    base_url, duration, identifier, local_path, number, path, ratio, text, whole_name, word,
+};
+use super::yaml::Tree;
+use super::{Checked, Config, Ecs, Levels, Mode, Policy, Poll, Ssh, Web};
+use crate::model::{Arch, Level, Vcpus};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+const fn minutes(count: u64) -> Duration {
+    Duration::from_secs(60 * count)
+}
+
+pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option<Config> {
+    root.section(|doc| {
+        let state_dir = PathBuf::from("/var/lib/obs-scaler");
+        let state_dir = doc.or("state_dir", state_dir, local_path);
+        let web = doc.need("web", "the HTTP server");
+        let web = web.and_then(|node| node.section(|web| read_web(web, secrets)));
+        let backends = doc.need("backends", "the OBS backends");
+        let backends = backends.and_then(|node| read_backends(&node));
+        let flavors = doc.need("flavors", "the flavors by arch and level");
+        let flavors = flavors.and_then(|node| read_flavors(&node));
+        let pools = doc.need("pools", "the pools");
+        let pools = pools.and_then(|node| read_pools(&node, backends.as_ref(), flavors.as_ref()));
+        let poll = doc.part("poll").section(read_poll);
+        let ecs = doc.need("ecs", "the cloud");
+        let ecs = ecs.and_then(|node| node.section(|ecs| read_ecs(ecs, pools.as_deref(), secrets)));
+        let ssh = doc.need("ssh", "how workers are reached");
+        let ssh = ssh.and_then(|node| node.section(|ssh| read_ssh(ssh, secrets)));
+        let policy = read_policy(doc, pools, poll.as_ref());
+        Some(Config {
+            state_dir: state_dir?,
+            web: web?,
+            backends: backends?,
+            policy: policy?,
+            poll: poll?,
+            ecs: ecs?,
+            ssh: ssh?,
+            _checked: Checked,
+        })
+    })
+}
+
+fn read_web(web: &Section<'_>, secrets: &dyn SecretSource) -> Option<Web> {
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 17790));
+    let listen = web.or(
+        "listen",
+        listen,
+        word("ADDRESS:PORT, such as 127.0.0.1:17790"),
+    );
+    let token = web.secret(["token_env", "token_file"], WORD, secrets);
+    let max_body = web.or("max_body", 1 << 20, number(1 << 10..=1 << 26));
+    Some(Web {
+        listen: listen?,
+        token: token?,
+        max_body_bytes: max_body?,
+    })
+}
+
+fn read_levels(levels: &Section<'_>) -> Option<Levels> {
+    let below = |level, default| {
+        levels
+            .part(level)
+            .section(|l| l.or("below", default, duration))
+    };
+    let l1_below = below("l1", minutes(5));
+    let l2_below = below("l2", minutes(10));
+    if let (Some(l1), Some(l2)) = (l1_below, l2_below)
+        && l1 >= l2
+    {
+        let found = format!("{l2:?}, where l1 has {l1:?}");
+        levels
+            .node
+            .child("l2")
+            .child("below")
+            .wrong(found, "more than l1.below");
+    }
+    let last_successes = levels.or("last_successes", 4, number(1..=100_u8));
+    let never_built = levels.or("never_built", Level::L3, word(LEVELS));
+    let packages = match levels.get("packages") {
+        Some(node) => node.any_list(|node| node.section(read_package)),
+        None => Some(Vec::new()),
+    };
+    Some(Levels {
+        l1_below: l1_below?,
+        l2_below: l2_below?,
+        last_successes: last_successes?.into(),
+        never_built: never_built?,
+        packages: packages?,
+    })
+}
+
+fn read_package(package: &Section<'_>) -> Option<(regex::Regex, Level)> {
+    let pattern = package.required("pattern", whole_name);
+    let level = package.required("level", word(LEVELS));
+    Some((pattern?, level?))
+}
+
+fn read_poll(poll: &Section<'_>) -> Option<Poll> {
+    let workers = poll.or("workers", seconds(10), duration);
+    let results = poll.or("results", seconds(30), duration);
+    let history = poll.or("history", seconds(60), duration);
+    let ecs = poll.or("ecs", seconds(30), duration);
+    let timeout = poll.or("timeout", seconds(30), duration);
+    Some(Poll {
+        workers: workers?,
+        results: results?,
+        history: history?,
+        ecs: ecs?,
+        timeout: timeout?,
+    })
+}
+
+fn read_policy(
+    doc: &Section<'_>,
+    pools: Option<Vec<Written<'_>>>,
+    poll: Option<&Poll>,
+) -> Option<Policy> {
+    let owner = doc.required("owner", owner);
+    let levels = doc.part("levels").section(read_levels);
+    doc.part("scaling").section(|scaling| {
+        let ceiling = scaling
+            .or("ceiling_vcpus", 1792, number(0..=1_000_000))
+            .map(Vcpus);
+        let max_order = scaling.or("max_order", 10, number(1..=100));
+        let create_deadline = scaling.or("create_deadline", minutes(10), duration);
+        let check_deadline = scaling.or("check_deadline", minutes(5), duration);
+        let alarm_expiry = scaling.or("alarm_expiry", minutes(5), duration);
+        let watchdog_expiry = scaling.or("watchdog_expiry", minutes(5), duration);
+        let max_age = scaling.or("max_age", minutes(2), duration);
+        let release = scaling.part("release").section(read_release);
+        let known_instances_ratio = scaling.or("known_instances_ratio", 0.7, ratio);
+        let tick = scaling.or("tick", seconds(5), duration);
+        if let (Some(max_age), Some(poll)) = (max_age, poll) {
+            readings_outlive_two_polls(&scaling.node, max_age, poll);
+        }
+        if let (Some(ceiling), Some(pools)) = (ceiling, &pools) {
+            ceiling_lets_a_server_in(&scaling.node, ceiling, pools);
+        }
+        let (release_checks, release_interval, max_releases) = release?;
+        Some(Policy {
+            owner: owner?,
+            pools: (pools?.into_iter())
+                .map(|written| (written.pool.name.clone(), written.pool))
+                .collect(),
+            levels: levels?,
+            ceiling: ceiling?,
+            max_order: max_order?,
+            create_deadline: create_deadline?,
+            check_deadline: check_deadline?,
+            alarm_expiry: alarm_expiry?,
+            watchdog_expiry: watchdog_expiry?,
+            max_age: max_age?,
+            release_checks,
+            release_interval,
+            max_releases,
+            known_instances_ratio: known_instances_ratio?,
+            tick: tick?,
+        })
+    })
+}
+
+fn read_release(release: &Section<'_>) -> Option<(u32, Duration, u32)> {
+    let checks = release.or("checks", 3, number(1..=1000));
+    let interval = release.or("interval", seconds(60), duration);
+    let at_once = release.or("at_once", 2, number(1..=1000));
+    Some((checks?, interval?, at_once?))
+}
+
+/// The owner tag's value: the cloud takes 43 characters (ECS API, `server_tags`), and the tag is
+/// looked for as `key=value`.
+fn owner(tree: &Tree) -> Result<String, String> {
+    let lawful = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    text("1 to 43 letters, digits, '-', '_' and '.'", 43, lawful)(tree)
+}
+
+/// One failed or slow poll must not hold every pool.
+fn readings_outlive_two_polls(scaling: &Node<'_>, max_age: Duration, poll: &Poll) {
+    let sources = [
+        ("workers", poll.workers),
+        ("results", poll.results),
+        ("history", poll.history),
+        ("ecs", poll.ecs),
+    ];
+    for (source, interval) in sources {
+        if max_age < 2 * interval {
+            let found = format!("{max_age:?}, with {interval:?} as poll.{source}");
+            let expected = format!("at least {:?}, two polls", 2 * interval);
+            scaling.child("max_age").wrong(found, expected);
+        }
+    }
+}
+
+fn ceiling_lets_a_server_in(scaling: &Node<'_>, ceiling: Vcpus, pools: &[Written<'_>]) {
+    let buying = pools
+        .iter()
+        .filter(|written| written.pool.mode != Mode::Observe);
+    let Some(smallest) = buying.map(|written| written.pool.vcpus).min() else {
+        return;
+    };
+    if ceiling < smallest {
+        let expected = format!("at least {smallest}, the smallest server of a pool that buys");
+        scaling
+            .child("ceiling_vcpus")
+            .wrong(ceiling.to_string(), expected);
+    }
+}
+
+fn read_ecs(
+    ecs: &Section<'_>,
+    pools: Option<&[Written<'_>]>,
+    secrets: &dyn SecretSource,
+) -> Option<Ecs> {
+    let endpoint = ecs.required("endpoint", base_url);
+    let project_id = ecs.required("project_id", identifier);
+    let access_key = ecs.secret(["access_key_env", "access_key_file"], WORD, secrets);
+    let secret_key = ecs.secret(["secret_key_env", "secret_key_file"], WORD, secrets);
+    let images = ecs.need("images", "an image for each arch that a pool has");
+    let images = images.and_then(|node| node.table(ARCHS, |image| image.read(identifier)));
+    let vpc_id = ecs.required("vpc_id", identifier);
+    let subnet_id = ecs.required("subnet_id", identifier);
+    let security_groups = ecs.need("security_groups", "at least one security group");
+    let security_groups = security_groups.and_then(|node| node.list(|id| id.read(identifier)));
+    let availability_zone = ecs.or("availability_zone", None, |tree| identifier(tree).map(Some));
+    let key_name = ecs.required("key_name", identifier);
+    let root_volume_type = ecs.or("root_volume_type", "SSD".to_owned(), identifier);
+    let root_volume_gib = ecs.or("root_volume_gib", 200, number(1..=1024));
+    let name_prefix = ecs.or("name_prefix", "obs".to_owned(), name_prefix);
+    let timeout = ecs.or("timeout", seconds(30), duration);
+    let job_poll = ecs.or("job_poll", seconds(4), duration);
+    if let (Some(pools), Some(images)) = (pools, &images) {
+        each_pool_has_an_image(&ecs.node.child("images"), images, pools);
+    }
+    if let (Some(pools), Some(prefix)) = (pools, &name_prefix) {
+        pools.iter().for_each(|written| names_fit(written, prefix));
+    }
+    Some(Ecs {
+        endpoint: endpoint?.url,
+        project_id: project_id?,
+        access_key: access_key?,
+        secret_key: secret_key?,
+        images: images?,
+        vpc_id: vpc_id?,
+        subnet_id: subnet_id?,
+        security_groups: security_groups?,
+        availability_zone: availability_zone?,
+        key_name: key_name?,
+        root_volume_type: root_volume_type?,
+        root_volume_gib: root_volume_gib?,
+        name_prefix: name_prefix?,
+        timeout: timeout?,
+        job_poll: job_poll?,
+    })
+}
+
+fn each_pool_has_an_image(node: &Node<'_>, images: &BTreeMap<Arch, String>, pools: &[Written<'_>]) {
+    for arch in Arch::ALL.iter().filter(|arch| !images.contains_key(arch)) {
+        if let Some(written) = pools.iter().find(|written| written.pool.arch == *arch) {
+            let found = format!("no image for {arch}, which pool {} has", written.pool.name);
+            node.wrong(found, "an image for each arch that a pool has");
+        }
+    }
+}
+
+/// Servers are named `PREFIX-POOL-ORDER-NNNN`, with 8 characters of the order's id; the cloud takes
+/// 59 for servers that it numbers itself (ECS API, `name` with `count` above 1).
+fn names_fit(written: &Written<'_>, prefix: &str) {
+    let name = written.pool.name.as_str();
+    let length = format!("{prefix}-{name}-00000000-0001").len();
+    if length > 59 {
+        let found = format!("{name:?}, with server names of {length} characters");
+        let expected = "at most 59, of which ecs.name_prefix, the order and the number are part";
+        written.node.child("name").wrong(found, expected);
+    }
+}
+
+/// The beginning of host names.
+fn name_prefix(tree: &Tree) -> Result<String, String> {
+    let expected = "1 to 20 of a-z, 0-9 and '-', a letter first and no '-' last";
+    let lawful = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let prefix = text(expected, 20, lawful)(tree)?;
+    let ends = prefix.starts_with(|c: char| c.is_ascii_lowercase()) && !prefix.ends_with('-');
+    ends.then_some(prefix).ok_or_else(|| expected.to_owned())
+}
+
+fn read_ssh(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<Ssh> {
+    let user = ssh.or("user", "root".to_owned(), user);
+    let port = ssh.or("port", 22, number(1..=u16::MAX));
+    let private_key = ["private_key_env", "private_key_file"];
+    let private_key = ssh.secret(private_key, PRIVATE_KEY, secrets);
+    let host_key_secret = ["host_key_secret_env", "host_key_secret_file"];
+    let host_key_secret = ssh.secret(host_key_secret, SEED, secrets);
+    let connect_timeout = ssh.or("connect_timeout", seconds(10), duration);
+    let command_timeout = ssh.or("command_timeout", seconds(30), duration);
+    let sysconfig = ssh.or("sysconfig", "/etc/sysconfig/obs-server".to_owned(), path);
+    Some(Ssh {
+        user: user?,
+        port: port?,
+        private_key: private_key?,
+        host_key_secret: host_key_secret?,
+        connect_timeout: connect_timeout?,
+        command_timeout: command_timeout?,
+        sysconfig: sysconfig?,
+    })
+}
+
+fn user(tree: &Tree) -> Result<String, String> {
+    let lawful = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    let expected = "1 to 32 of a-z, 0-9, '-' and '_'";
+    text(expected, 32, lawful)(tree)
+}

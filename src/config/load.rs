@@ -1,0 +1,100 @@
+//! From a file to a [`Config`], or to everything that is wrong with it.
+
+use super::Config;
+use super::document::read_config;
+use super::fault::{Fault, Faults, Log};
+use super::reader::Node;
+use super::secret::{Outside, SecretSource};
+use super::yaml;
+use std::path::{Path, PathBuf};
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {source}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The document is faulty, or its secrets cannot be had: one line for each fault.
+    #[error(transparent)]
+    Faulty(#[from] Faults),
+}
+
+impl ConfigError {
+    /// The metric label.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "unreadable",
+            Self::Faulty(_) => "faulty",
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file and the secrets that it names.
+    ///
+    /// # Errors
+    /// Every fault of the document, and every secret that cannot be had.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read_file(path)?;
+        Self::parse(&text, &Outside).map_err(|faults| faults.in_file(path).into())
+    }
+
+    /// Reads a document, with secrets from `secrets`.
+    ///
+    /// # Errors
+    /// Every fault of the document, and every secret that cannot be had.
+    pub fn parse(text: &str, secrets: &dyn SecretSource) -> Result<Self, Faults> {
+        let (config, document, unread) = examine(text, secrets);
+        match config {
+            Some(config) if document.all.is_empty() && unread.all.is_empty() => Ok(config),
+            _ => Err(document.and(unread)),
+        }
+    }
+}
+
+/// Looks for faults in a file without needing its secrets: a document can be checked where they are
+/// not, on a desk or in CI. Gives the secrets that `serve` would be refused for here, if any.
+///
+/// # Errors
+/// Every fault of the document, and then also every secret that cannot be had.
+pub fn check(path: &Path) -> Result<Faults, ConfigError> {
+    let (_, document, unread) = examine(&read_file(path)?, &Outside);
+    if document.all.is_empty() {
+        Ok(unread.in_file(path))
+    } else {
+        Err(document.and(unread).in_file(path).into())
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The configuration, where there is one; the document's faults; the secrets that cannot be had.
+fn examine(text: &str, secrets: &dyn SecretSource) -> (Option<Config>, Faults, Faults) {
+    let tree = match yaml::parse(text) {
+        Ok(tree) => tree,
+        Err((at, words)) => {
+            let found = format!("no YAML ({words})");
+            let fault = Fault::new(at, "", found, "a YAML document".to_owned());
+            let syntax = Faults {
+                file: None,
+                all: vec![fault],
+            };
+            return (None, syntax, Faults::default());
+        }
+    };
+    let log = Log::default();
+    let config = read_config(&Node::root(&tree, &log), secrets);
+    let (document, unread) = log.into_faults(text);
+    (config, document, unread)
+}

@@ -1,0 +1,216 @@
+//! Promises of the loading as a whole.
+
+use super::*;
+use std::path::Path;
+
+const SHIPPED: &str = include_str!("../../config.yaml");
+
+/// Any secret that is asked for, of a length that suits all of them.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a SecretSource")]
+fn given(_: &SecretPlace) -> Result<SecretString, String> {
+    Ok(SecretString::from("swordfish".repeat(4)))
+}
+
+fn parse(text: &str) -> Result<String, String> {
+    Config::parse(text, &given)
+        .map(|config| format!("{config:#?}"))
+        .map_err(|faults| faults.to_string())
+}
+
+fn shipped() -> String {
+    parse(SHIPPED).unwrap()
+}
+
+/// The shipped document with one passage replaced.
+fn with(old: &str, new: &str) -> String {
+    assert_eq!(SHIPPED.matches(old).count(), 1, "{old}");
+    SHIPPED.replace(old, new)
+}
+
+/// Asserts that replacing a passage gives this one fault (without its position).
+fn one_fault(old: &str, new: &str, fault: &str) {
+    let faults = Config::parse(&with(old, new), &given).unwrap_err().all;
+    let [found] = faults.as_slice() else {
+        panic!("{old} -> {new}: {faults:#?}");
+    };
+    let said = format!(
+        "{}: found {}, expected {}",
+        found.path, found.found, found.expected
+    );
+    assert_eq!(said, fault, "{old} -> {new}");
+}
+
+#[test]
+fn every_default_that_the_shipped_file_names_is_the_real_one() {
+    let lines: Vec<_> = SHIPPED.lines().collect();
+    let named = |line: &&&str| !line.trim_start().starts_with('#') && line.contains("# default");
+    let without = |drop: &dyn Fn(&str) -> bool| {
+        let kept: Vec<_> = lines.iter().copied().filter(|line| !drop(line)).collect();
+        parse(&kept.join("\n")).unwrap()
+    };
+    let defaults: Vec<_> = lines.iter().filter(named).collect();
+    assert!(defaults.len() > 30, "{}", defaults.len());
+    for line in &defaults {
+        let (set, said) = line.split_once(" # default").unwrap();
+        let (_, value) = set.split_once(": ").unwrap();
+        if let Some(said) = said.strip_prefix(' ') {
+            assert_eq!(value, said, "{line}");
+        }
+        assert_eq!(without(&|other| other == **line), shipped(), "{line}");
+    }
+    assert_eq!(
+        without(&|line| defaults.iter().any(|d| **d == line)),
+        shipped()
+    );
+}
+
+#[test]
+fn every_key_there_is_stands_in_the_shipped_file() {
+    let unknown_everywhere = "{zz: 1, web: {zz: 1}, backends: [{zz: 1}], flavors: {aarch64: {l1: {zz: 1}}}, \
+        levels: {zz: 1, l1: {zz: 1}, packages: [{zz: 1}]}, pools: [{zz: 1, flavor: {zz: 1}}], \
+        scaling: {zz: 1, release: {zz: 1}}, poll: {zz: 1}, ecs: {zz: 1}, ssh: {zz: 1}}";
+    let faults = Config::parse(unknown_everywhere, &given).unwrap_err().all;
+    let unknown = faults
+        .iter()
+        .filter(|fault| fault.found == "an unknown key");
+    let known: Vec<_> = unknown
+        .map(|f| f.expected.trim_start_matches("one of "))
+        .collect();
+    assert_eq!(known.len(), unknown_everywhere.matches("zz").count());
+    let words = SHIPPED.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let words: Vec<_> = words.collect();
+    for key in known.iter().flat_map(|keys| keys.split(", ")) {
+        assert!(words.contains(&key), "{key}");
+    }
+}
+
+#[test]
+fn all_faults_are_reported_at_once_each_where_it_stands() {
+    let text = include_str!("../../tests/data/config/faulty.yaml");
+    let faults = parse(text).unwrap_err();
+    let expected = include_str!("../../tests/data/config/faulty.expected");
+    assert_eq!(faults.trim(), expected.trim(), "\n{faults}");
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    one_fault(
+        "ceiling_vcpus: 1792",
+        "ceiling_vcpus: -1",
+        "scaling.ceiling_vcpus: found -1, expected a whole number from 0 to 1000000",
+    );
+    one_fault(
+        "max_age: 2m",
+        "max_age: 100s",
+        "scaling.max_age: found 100s, with 60s as poll.history, expected at least 120s, two polls",
+    );
+    one_fault(
+        "below: 5m",
+        "below: 15m",
+        "levels.l2.below: found 600s, where l1 has 900s, expected more than l1.below",
+    );
+    one_fault(
+        "  - { name: x86-64-l3, arch: x86_64, level: l3, backends: [main] }\n",
+        "",
+        "pools: found no pool with main for x86_64 l3, expected each backend, arch and level in one pool",
+    );
+    one_fault(
+        "  - { name: x86-64-l3",
+        "  - { name: twice, arch: x86, level: l2, backends: [main] }\n  - { name: x86-64-l3",
+        "pools[5].backends[0]: found main for x86_64 l2, which pool x86-64-l2 has as well, \
+         expected each backend, arch and level in one pool",
+    );
+    one_fault(
+        "    x86_64: 00000000-0000-0000-0000-000000000000\n",
+        "",
+        "ecs.images: found no image for x86_64, which pool x86-64-l1 has, \
+         expected an image for each arch that a pool has",
+    );
+    one_fault(
+        "    l3: { name: c7.32xlarge.4, vcpus: 128, instances: 12, jobs: all }\n",
+        "",
+        "pools[5]: found no flavor for x86_64 l3, \
+         expected flavors.x86_64.l3, or flavor and instances of its own",
+    );
+}
+
+#[test]
+fn server_names_fit_what_the_cloud_takes() {
+    let named = |name: &str| {
+        let text = with("name_prefix: obs #", "name_prefix: a-prefix-of-20-chars #");
+        parse(&text.replace("name: x86-64-l3", &format!("name: {name}")))
+    };
+    assert!(named("a-name-of-twenty-four-ch").is_ok());
+    let faults = named("a-name-of-twenty-five-car").unwrap_err();
+    let said =
+        "pools[5].name: found \"a-name-of-twenty-five-car\", with server names of 60 characters";
+    assert!(faults.contains(said), "{faults}");
+}
+
+#[test]
+fn the_ceiling_lets_in_a_server_of_some_pool_that_buys() {
+    let text = with("mode: observe #", "mode: apply #");
+    let fits = text.replace("ceiling_vcpus: 1792", "ceiling_vcpus: 32");
+    assert!(parse(&fits).is_ok());
+    let text = text.replace("ceiling_vcpus: 1792", "ceiling_vcpus: 31");
+    let faults = parse(&text).unwrap_err();
+    assert!(
+        faults.ends_with("expected at least 32, the smallest server of a pool that buys"),
+        "{faults}"
+    );
+}
+
+#[test]
+fn a_pool_overrides_its_flavor() {
+    let own = "flavor: { name: kc1.4xlarge.4, vcpus: 16 }, instances: 1 }";
+    let text = with(
+        "level: l3, backends: [main] }\n  - { name: x86-64-l1",
+        &format!("level: l3, backends: [main], {own}\n  - {{ name: x86-64-l1"),
+    );
+    let config = Config::parse(&text, &given).unwrap();
+    let pool = &config.policy.pools[&PoolName::try_from("aarch64-l3").unwrap()];
+    let has = (pool.flavor.as_str(), pool.vcpus, pool.instances, pool.jobs);
+    assert_eq!(has, ("kc1.4xlarge.4", Vcpus(16), 1, 16));
+}
+
+#[test]
+fn a_fresh_checkout_is_valid_and_serve_refuses_its_missing_secrets() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.yaml");
+    let unread = check(&path).unwrap();
+    let paths: Vec<_> = unread.all.iter().map(|fault| fault.path.as_str()).collect();
+    let secrets = [
+        "web.token_env",
+        "ecs.access_key_env",
+        "ecs.secret_key_env",
+        "ssh.private_key_file",
+        "ssh.host_key_secret_file",
+    ];
+    assert_eq!(paths, secrets);
+    let refused = Config::load(&path).unwrap_err().to_string();
+    assert_eq!(refused, unread.to_string());
+    let named = "found the variable OBS_SCALER_WEB_TOKEN, which is not set, expected a secret";
+    assert!(refused.contains(named), "{refused}");
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    assert!(!shipped().contains("swordfish"));
+    let short = |_: &SecretPlace| Ok(SecretString::from("swordfish\u{7f}"));
+    let faults = Config::parse(SHIPPED, &short).unwrap_err();
+    assert_eq!(faults.all.len(), 4, "{faults}");
+    assert!(!format!("{faults} {faults:?}").contains("swordfish"));
+    for misplaced in [
+        "token_env: swordfish",
+        "token_file: swordfish",
+        "token: swordfish",
+        "token_env: [swordfish]",
+        "token_env: A\n  token_file: /swordfish",
+    ] {
+        let text = with("token_env: OBS_SCALER_WEB_TOKEN", misplaced);
+        let faults = Config::parse(&text, &given).unwrap_err();
+        assert!(
+            !format!("{faults} {faults:?}").contains("swordfish"),
+            "{faults}"
+        );
+    }
+}
