@@ -161,7 +161,11 @@ impl HistoryStore for Journal {
     fn load(&self) -> Result<Vec<Built>, StoreError> {
         let all: Vec<Builds> = self.all(BUILDS, "builds").map_err(store_error)?;
         let builds = all.into_iter().flat_map(|(key, builds)| {
-            let built = move |(end, start)| Built { key: key.clone(), start, end };
+            let built = move |(end, start)| Built {
+                key: key.clone(),
+                start,
+                end,
+            };
             builds.into_iter().map(built)
         });
         Ok(builds.collect())
@@ -176,7 +180,9 @@ impl Journal {
     fn append_builds(&self, built: &[Built]) -> Result<(), JournalError> {
         let mut new = BTreeMap::<&PackageKey, BTreeSet<_>>::new();
         for build in built {
-            new.entry(&build.key).or_default().insert((build.end, build.start));
+            new.entry(&build.key)
+                .or_default()
+                .insert((build.end, build.start));
         }
         let write = self.db.begin_write().map_err(store)?;
         {
@@ -224,7 +230,9 @@ fn store_error(error: JournalError) -> StoreError {
 
 /// A slash stands in no part of the key: OBS allows it in none of these names.
 fn build_key(key: &PackageKey) -> String {
-    [&key.project, &key.repository, &key.arch, &key.package].map(String::as_str).join("/")
+    [&key.project, &key.repository, &key.arch, &key.package]
+        .map(String::as_str)
+        .join("/")
 }
 
 fn store<E: Into<redb::Error>>(error: E) -> JournalError {
@@ -282,13 +290,17 @@ mod tests {
             vcpus: Vcpus(32),
             stage: Stage::Cordoned { why: Why::Idle },
             since: order().at,
+            reached: false,
         }
     }
 
     #[test]
     fn what_was_written_is_there_after_the_process_is_gone() {
         let dir = tempfile::tempdir().unwrap();
-        let supply = Supply { halted_below: Some(14), ..Supply::default() };
+        let supply = Supply {
+            halted_below: Some(14),
+            ..Supply::default()
+        };
         {
             let journal = Journal::open(dir.path()).unwrap();
             journal
@@ -309,7 +321,10 @@ mod tests {
     fn a_second_process_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let _first = Journal::open(dir.path()).unwrap();
-        assert!(matches!(Journal::open(dir.path()), Err(JournalError::InUse(_))));
+        assert!(matches!(
+            Journal::open(dir.path()),
+            Err(JournalError::InUse(_))
+        ));
     }
 
     #[test]
@@ -336,9 +351,14 @@ mod tests {
     fn what_is_over_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::open(dir.path()).unwrap();
-        journal.write(&[Entry::Order(&order()), Entry::Member(&member())]).unwrap();
         journal
-            .write(&[Entry::OrderDone(&order()), Entry::MemberGone(&member().server)])
+            .write(&[Entry::Order(&order()), Entry::Member(&member())])
+            .unwrap();
+        journal
+            .write(&[
+                Entry::OrderDone(&order()),
+                Entry::MemberGone(&member().server),
+            ])
             .unwrap();
         assert_eq!(journal.load().unwrap(), Ledger::default());
     }

@@ -1,10 +1,12 @@
 //! What is shown to Prometheus: what this program did (`own`), and what it sees (`fleet`).
 
+mod facts;
 mod fleet;
 mod own;
 mod text;
 mod words;
 
+pub use facts::facts;
 pub use fleet::{Configured, FleetCollector, FleetState, PoolFacts, Source};
 pub use own::Own;
 pub use text::{Format, render};

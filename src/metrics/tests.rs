@@ -129,6 +129,7 @@ fn ledger() -> Ledger {
         vcpus: Vcpus(64),
         stage,
         since: at(1),
+        reached: true,
     };
     let adopted = Member {
         order: None,

@@ -85,6 +85,8 @@ words! {
         NotInService = "not_in_service",
         /// Gone from the cloud without our doing.
         Vanished = "vanished",
+        /// The cloud never answered the order.
+        Unanswered = "unanswered",
     }
 }
 

@@ -45,7 +45,7 @@ impl ObsClient {
             source_server,
             repository_server,
             timeout,
-            http: http(timeout, plain)?,
+            http: http_client(timeout, plain)?,
         })
     }
 
@@ -182,8 +182,12 @@ fn understand<T>(
     Err(refused((status.as_u16(), summary)))
 }
 
+/// An HTTP client with `timeout` from connect to the last byte, without proxies or redirects.
 /// The system's certificates are loaded only where they are needed.
-fn http(timeout: Duration, plain: bool) -> Result<reqwest::Client, ObsError> {
+///
+/// # Errors
+/// Where the system has no certificates, and `plain` http is not enough.
+pub fn http_client(timeout: Duration, plain: bool) -> Result<reqwest::Client, ObsError> {
     // An error means that the process has a provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()

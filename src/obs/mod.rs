@@ -10,7 +10,7 @@ pub(crate) mod testing;
 mod worker_status;
 mod xml;
 
-pub use client::ObsClient;
+pub use client::{ObsClient, http_client};
 pub use error::{Fault, Malformed, ObsError};
 pub use history::{BuildHistory, Built, HistoryStore, StoreError};
 pub use job_history::JobHistory;

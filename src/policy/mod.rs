@@ -13,6 +13,9 @@
 //! Beside it stand [`advance`] (the life of one server), [`supply`] (the rule that a farm which
 //! vanished is a broken view) and [`evaluate`] (the formula on lists from outside).
 
+// a case that was added must be decided, not fall into the rest
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod account;
 mod audit;
 mod demand;

@@ -125,14 +125,23 @@ mod tests {
     fn an_intent_of_an_earlier_process_waits_for_the_clouds_list() {
         let none = Ledger::default();
         assert_eq!(ask(&order(), &none, sight(200, None), 210), OrderNext::Wait);
-        assert_eq!(ask(&order(), &none, sight(200, Some(150)), 210), OrderNext::Wait);
-        assert_eq!(ask(&order(), &none, sight(200, Some(205)), 210), OrderNext::Send);
+        assert_eq!(
+            ask(&order(), &none, sight(200, Some(150)), 210),
+            OrderNext::Wait
+        );
+        assert_eq!(
+            ask(&order(), &none, sight(200, Some(205)), 210),
+            OrderNext::Send
+        );
     }
 
     #[test]
     fn an_intent_whose_servers_the_list_shows_is_not_sent_again() {
         let found = with_server(Stage::Creating);
-        assert_eq!(ask(&order(), &found, sight(200, Some(205)), 210), OrderNext::Wait);
+        assert_eq!(
+            ask(&order(), &found, sight(200, Some(205)), 210),
+            OrderNext::Wait
+        );
     }
 
     #[test]
@@ -147,15 +156,24 @@ mod tests {
         let mut answered = order();
         answered.job = Some("j".to_owned());
         let building = with_server(Stage::Creating);
-        assert_eq!(ask(&answered, &building, sight(1, None), 150), OrderNext::Poll);
+        assert_eq!(
+            ask(&answered, &building, sight(1, None), 150),
+            OrderNext::Poll
+        );
         let serving = with_server(Stage::Serving);
-        assert_eq!(ask(&answered, &serving, sight(1, None), 150), OrderNext::Done);
+        assert_eq!(
+            ask(&answered, &serving, sight(1, None), 150),
+            OrderNext::Done
+        );
     }
 
     #[test]
     fn a_refused_order_is_done() {
         let mut refused = order();
         refused.closed = Some("quota".to_owned());
-        assert_eq!(ask(&refused, &Ledger::default(), sight(1, None), 150), OrderNext::Done);
+        assert_eq!(
+            ask(&refused, &Ledger::default(), sight(1, None), 150),
+            OrderNext::Done
+        );
     }
 }
