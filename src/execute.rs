@@ -1,1 +1,283 @@
-//! execute
+//! One deed to calls. Each may be done again: a repeat finds what the first one did.
+
+use crate::clock::Clock;
+use crate::config::{Config, Pool};
+use crate::ecs::{CreateRequest, Created, EcsClient, EcsError, JobStatus};
+use crate::model::{Member, Order, OrderId, PoolName, ServerId};
+use crate::policy::{CheckOutcome, CheckReport, DrainOutcome, DrainReport};
+use crate::ssh::{self, Access, HostKeys, InvalidKey, PinnedHost, WorkerSettings};
+use ring::rand::{SecureRandom, SystemRandom};
+use secrecy::ExposeSecret;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// What a deed is about. There is at most one deed about a subject at a time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// An order.
+    Order(OrderId),
+    /// A server.
+    Server(ServerId),
+}
+
+/// Something to be done outside.
+#[derive(Debug)]
+pub enum Deed {
+    /// Send the create call of an order, or repeat it under the same token.
+    Create(Box<CreateRequest>),
+    /// Ask for an order's job.
+    Poll {
+        /// The order.
+        order: OrderId,
+        /// The cloud's job.
+        job: String,
+    },
+    /// Check a worker over ssh, configure it where it is not configured, and start its service.
+    Check {
+        /// The worker's server.
+        member: Box<Member>,
+        /// Its address.
+        ip: IpAddr,
+    },
+    /// Cordon a worker over ssh, and look whether it is drained.
+    Drain {
+        /// The worker's server.
+        member: Box<Member>,
+        /// Its address.
+        ip: IpAddr,
+    },
+    /// Delete a server.
+    Delete(ServerId),
+}
+
+impl Deed {
+    /// What it is about.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::Create(request) => Subject::Order(request.order().clone()),
+            Self::Poll { order, .. } => Subject::Order(order.clone()),
+            Self::Check { member, .. } | Self::Drain { member, .. } => {
+                Subject::Server(member.server.clone())
+            }
+            Self::Delete(server) => Subject::Server(server.clone()),
+        }
+    }
+}
+
+/// How a deed ended.
+#[derive(Debug)]
+pub enum Done {
+    /// A create call.
+    Created(Result<Created, EcsError>),
+    /// A look at a job.
+    Polled(Result<JobStatus, EcsError>),
+    /// The checks of a worker.
+    Checked(CheckReport),
+    /// A cordon.
+    Drained(DrainReport),
+    /// A delete call.
+    Deleted(Result<Vec<String>, EcsError>),
+}
+
+/// Why a request or a session can not be prepared. Nothing outside has been touched.
+#[derive(Debug, thiserror::Error)]
+pub enum NotPrepared {
+    /// The pool is not configured (any more).
+    #[error("no pool {0} is configured")]
+    NoPool(PoolName),
+    /// A server that no order bought has no derived host key.
+    #[error("no order bought it, so its host key is not known")]
+    NoPin,
+    /// A key can not be derived.
+    #[error(transparent)]
+    Key(#[from] InvalidKey),
+    /// The worker's settings can not be written.
+    #[error(transparent)]
+    Settings(#[from] ssh::InvalidSettings),
+    /// The user data can not be written.
+    #[error(transparent)]
+    UserData(#[from] ssh::UserDataError),
+    /// The cloud would refuse it.
+    #[error(transparent)]
+    Request(#[from] EcsError),
+}
+
+/// Carries deeds out.
+pub struct Hands {
+    config: Arc<Config>,
+    ecs: Arc<EcsClient>,
+    access: Access,
+    keys: HostKeys,
+    random: SystemRandom,
+    clock: Clock,
+}
+
+impl fmt::Debug for Hands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hands").finish_non_exhaustive()
+    }
+}
+
+impl Hands {
+    /// Hands that reach this cloud and its workers.
+    ///
+    /// # Errors
+    /// Where the private key can not be used.
+    pub fn new(config: Arc<Config>, ecs: Arc<EcsClient>, clock: Clock) -> Result<Self, InvalidKey> {
+        Ok(Self {
+            access: Access::new(&config.ssh)?,
+            keys: HostKeys::new(&config.ssh.host_key_secret),
+            random: SystemRandom::new(),
+            config,
+            ecs,
+            clock,
+        })
+    }
+
+    /// A new order's id: a random UUID (version 4). `None` where the system gives no randomness.
+    #[must_use]
+    pub fn new_order_id(&self) -> Option<OrderId> {
+        let mut bytes = [0; 16];
+        self.random.fill(&mut bytes).ok()?;
+        Some(OrderId::new(uuid_v4(u128::from_be_bytes(bytes))))
+    }
+
+    /// The request of an order; the same one for the same order and configuration.
+    ///
+    /// # Errors
+    /// Says what can not be written.
+    pub fn request(&self, order: &Order) -> Result<CreateRequest, NotPrepared> {
+        let pool = self.pool(&order.pool)?;
+        let key = self.keys.derive(&order.id)?;
+        let settings = self.settings(pool)?;
+        let user_data = ssh::user_data(&settings, &self.config.ssh.sysconfig, &key)?;
+        let (ecs, owner) = (&self.config.ecs, &self.config.policy.owner);
+        Ok(CreateRequest::new(
+            order,
+            pool,
+            ecs,
+            owner,
+            user_data.expose_secret(),
+        )?)
+    }
+
+    fn pool(&self, name: &PoolName) -> Result<&Pool, NotPrepared> {
+        let pool = self.config.policy.pools.get(name);
+        pool.ok_or_else(|| NotPrepared::NoPool(name.clone()))
+    }
+
+    fn settings(&self, pool: &Pool) -> Result<WorkerSettings, NotPrepared> {
+        Ok(WorkerSettings::of(pool, &self.config.backends)?)
+    }
+
+    /// The host, by the key that was derived for its order.
+    fn host(&self, member: &Member, ip: IpAddr) -> Result<PinnedHost, NotPrepared> {
+        let order = member.order.as_ref().ok_or(NotPrepared::NoPin)?;
+        let key = self.keys.derive(order)?;
+        Ok(PinnedHost {
+            addr: SocketAddr::new(ip, self.config.ssh.port),
+            pin: key.pin().clone(),
+        })
+    }
+
+    /// Carries one deed out, to its end.
+    pub async fn carry_out(&self, deed: Deed) -> Done {
+        match deed {
+            Deed::Create(request) => Done::Created(self.ecs.create(&request).await),
+            Deed::Poll { job, .. } => Done::Polled(self.ecs.job(&job).await),
+            Deed::Check { member, ip } => Done::Checked(self.check(&member, ip).await),
+            Deed::Drain { member, ip } => Done::Drained(self.drain(&member, ip).await),
+            Deed::Delete(server) => Done::Deleted(self.ecs.delete(&[server]).await),
+        }
+    }
+
+    async fn check(&self, member: &Member, ip: IpAddr) -> CheckReport {
+        let at = self.clock.now();
+        let outcome = match self.prepare(member, ip) {
+            Ok((host, pool, settings)) => ssh::check(&self.access, &host, pool.arch, &settings, at)
+                .await
+                .outcome
+                .into(),
+            Err(why) => CheckOutcome::Unreachable(why.to_string()),
+        };
+        CheckReport { at, outcome }
+    }
+
+    fn prepare(
+        &self,
+        member: &Member,
+        ip: IpAddr,
+    ) -> Result<(PinnedHost, &Pool, WorkerSettings), NotPrepared> {
+        let pool = self.pool(&member.pool)?;
+        Ok((self.host(member, ip)?, pool, self.settings(pool)?))
+    }
+
+    async fn drain(&self, member: &Member, ip: IpAddr) -> DrainReport {
+        let at = self.clock.now();
+        let outcome = match self.host(member, ip) {
+            Ok(host) => ssh::drain(&self.access, &host).await.outcome.into(),
+            Err(why) => DrainOutcome::Unreachable(why.to_string()),
+        };
+        DrainReport { at, outcome }
+    }
+}
+
+impl From<ssh::CheckOutcome> for CheckOutcome {
+    fn from(outcome: ssh::CheckOutcome) -> Self {
+        match outcome {
+            ssh::CheckOutcome::Passed => Self::Passed,
+            ssh::CheckOutcome::Unreachable(why) => Self::Unreachable(why.to_string()),
+            ssh::CheckOutcome::Failed {
+                check,
+                found,
+                expected,
+            } => Self::Failed {
+                check: check.as_str().to_owned(),
+                found,
+                expected,
+            },
+        }
+    }
+}
+
+impl From<ssh::DrainOutcome> for DrainOutcome {
+    fn from(outcome: ssh::DrainOutcome) -> Self {
+        match outcome {
+            ssh::DrainOutcome::Drained => Self::AllLeft,
+            ssh::DrainOutcome::Unreachable(why) => Self::Unreachable(why.to_string()),
+            ssh::DrainOutcome::Remaining(left) => {
+                Self::Remaining(u32::try_from(left).unwrap_or(u32::MAX))
+            }
+        }
+    }
+}
+
+/// The text of a version 4 UUID (RFC 9562, 5.4) made of these random bits.
+fn uuid_v4(random: u128) -> String {
+    const VERSION: u128 = 0xf << 76;
+    const VARIANT: u128 = 0b11 << 62;
+    let bits = (random & !(VERSION | VARIANT)) | (4 << 76) | (0b10 << 62);
+    let hex = format!("{bits:032x}");
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default().to_owned();
+    [
+        part(0, 8),
+        part(8, 12),
+        part(12, 16),
+        part(16, 20),
+        part(20, 32),
+    ]
+    .join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_id_is_a_lower_case_uuid_of_version_4() {
+        assert_eq!(uuid_v4(0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(uuid_v4(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+}

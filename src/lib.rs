@@ -13,6 +13,7 @@ pub mod metrics; // what is shown to Prometheus
 pub mod model; // nouns with their invariants
 pub mod obs; // Open Build Service: one file per document
 pub mod policy; // deciding: pure functions of values
+pub mod present; // the present, for whoever asks
 pub mod reconcile; // wake, look, plan, audit, carry out
 pub mod ssh; // hands on the workers: pinned hosts, a closed set of commands
 pub mod supervise; // tasks and shutdown

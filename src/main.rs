@@ -1,3 +1,9 @@
-//! obs-scaler.
+//! obs-scaler: see `obs-scaler --help`.
 
-fn main() {}
+use clap::Parser;
+use obs_scaler::cli::{self, Cli};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(Cli::parse())
+}

@@ -1,1 +1,97 @@
-//! cli
+//! The command line: one file per noun. Exit codes: 0 fine, 1 failed, 2 usage, 78 configuration.
+
+mod config;
+mod daemon;
+mod plan;
+mod pool;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// sysexits.h's `EX_CONFIG`.
+const EX_CONFIG: u8 = 78;
+
+/// Buys build workers on a cloud when Open Build Service's queue needs them, and gives them back
+/// when it does not.
+#[derive(Debug, Parser)]
+#[command(
+    name = "obs-scaler",
+    version,
+    after_help = "Example:\n  obs-scaler --config ./config.yaml config check\n  obs-scaler serve\n  obs-scaler plan apply"
+)]
+pub struct Cli {
+    /// The configuration file
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "/etc/obs-scaler/config.yaml"
+    )]
+    config: PathBuf,
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+#[derive(Debug, Subcommand)]
+enum Noun {
+    /// Run the daemon: read the farm, show metrics, take alerts, buy and release workers
+    Serve(serve::Args),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Let a halted pool go on
+    #[command(subcommand)]
+    Pool(pool::Command),
+    /// Show what would be bought or released now, and why (changes nothing)
+    #[command(subcommand)]
+    Plan(plan::Command),
+}
+
+/// What ended a command, and so its exit code.
+#[derive(Debug)]
+enum Failure {
+    /// The configuration is wrong: the text says where.
+    Config(String),
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Runs one command.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let done = match cli.noun {
+        Noun::Serve(args) => serve::run(&cli.config, &args),
+        Noun::Config(command) => config::run(&cli.config, &command),
+        Noun::Pool(command) => pool::run(&cli.config, &command),
+        Noun::Plan(command) => plan::run(&cli.config, &command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Config(faults)) => {
+            say_error(&faults);
+            ExitCode::from(EX_CONFIG)
+        }
+        Err(Failure::Other(error)) => {
+            say_error(&format!("obs-scaler: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A closed pipe or terminal is no reason to fail: there is nobody left to tell.
+fn say(text: &str) {
+    let _nobody_reads = writeln!(std::io::stdout(), "{text}");
+}
+
+fn say_error(text: &str) {
+    let _nobody_reads = writeln!(std::io::stderr(), "{text}");
+}

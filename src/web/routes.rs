@@ -3,10 +3,10 @@
 use super::{Doorbell, Refused};
 use crate::clock::Clock;
 use crate::metrics::{Format, Source, render};
-use crate::model::{Observed, Snapshot};
+use crate::model::{Observed, PoolName, Snapshot};
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
-use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -19,6 +19,9 @@ use std::time::Duration;
 pub trait Answers: Send + Sync {
     /// What would be bought now, and why.
     fn plan_apply(&self) -> Value;
+    /// A person says that a pool is as it should be, after its instances fell away. `false` where
+    /// nobody listens just now.
+    fn accept(&self, pool: &PoolName) -> bool;
     /// What would be released now, and why not the others; with another number of looks, and another
     /// time between them, than the configured ones where they are given.
     fn plan_release(&self, checks: Option<u32>, interval: Option<Duration>) -> Value;
@@ -55,6 +58,7 @@ impl App {
         match request.uri().path() {
             "/api/v1/alerts" if request.method() == Method::POST => self.notified(request).await,
             "/api/v1/alerts" => not_allowed("POST"),
+            path if let Some(pool) = accepted_pool(path) => self.accept(&request, pool),
             "/"
             | "/metrics"
             | "/-/healthy"
@@ -93,6 +97,26 @@ impl App {
         }
     }
 
+    /// `POST /api/v1/pools/POOL/accept`, with the webhook's token: it lets a halted pool go on.
+    fn accept<B>(&self, request: &Request<B>, pool: &str) -> Answer {
+        if request.method() != Method::POST {
+            return not_allowed("POST");
+        }
+        let shown = request.headers().get(AUTHORIZATION);
+        if !shown.is_some_and(|header| self.doorbell.tokens.accept(header.as_bytes())) {
+            return failed(StatusCode::UNAUTHORIZED, &Refused::Unauthorized.to_string());
+        }
+        let known = PoolName::try_from(pool).ok();
+        match known.filter(|pool| self.doorbell.pools.contains(pool)) {
+            None => failed(
+                StatusCode::NOT_FOUND,
+                &format!("no pool {pool:?} is configured"),
+            ),
+            Some(pool) if self.answers.accept(&pool) => ok(&json!({ "accepted": pool.as_str() })),
+            Some(_) => failed(StatusCode::SERVICE_UNAVAILABLE, "not now: try again"),
+        }
+    }
+
     fn metrics<B>(&self, request: &Request<B>) -> Answer {
         let accept = request.headers().get_all(ACCEPT).iter();
         let asked: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
@@ -117,6 +141,11 @@ impl App {
             Err(why) => failed(StatusCode::BAD_REQUEST, &why),
         }
     }
+}
+
+/// The pool in `/api/v1/pools/POOL/accept`.
+fn accepted_pool(path: &str) -> Option<&str> {
+    path.strip_prefix("/api/v1/pools/")?.strip_suffix("/accept")
 }
 
 /// The sources that have not been read whole since the start, each with why.

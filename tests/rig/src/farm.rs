@@ -67,7 +67,9 @@ pub(crate) fn say(text: &str) {
 fn http() -> Result<reqwest::Client> {
     // a second call finds the provider installed, which is all that is wanted
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10));
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(10));
     Ok(client.build()?)
 }
 
@@ -82,6 +84,7 @@ impl Farm {
         match Self::start_rest(options.clone()).await {
             Ok(farm) => Ok(farm),
             Err(error) => {
+                keep_logs(&options.root)?;
                 let monitoring = options.script("monitoring.sh");
                 let down = script(&monitoring, &options.root, &["down"]).await;
                 let wiped = script(&rig, &options.root, &["wipe"]).await;
@@ -108,7 +111,9 @@ impl Farm {
             options,
         };
         let sim_url = format!("http://{}/_sim/ledger", files::SIM);
-        farm.answers(&sim_url).await.context("the simulated cloud")?;
+        farm.answers(&sim_url)
+            .await
+            .context("the simulated cloud")?;
         farm.start_scaler().await?;
         farm.start_monitoring().await?;
         Ok(farm)
@@ -120,7 +125,10 @@ impl Farm {
     /// Where it does not answer; its log says why.
     pub async fn start_scaler(&mut self) -> Result<()> {
         let mut command = Command::new(self.options.binaries.join("obs-scaler"));
-        command.arg("--config").arg(&self.places.config).arg("serve");
+        command
+            .arg("--config")
+            .arg(&self.places.config)
+            .arg("serve");
         command.env("RUST_LOG", "info,obs_scaler=debug");
         self.scaler = Some(Process::start("obs-scaler", command, &self.scaler_log())?);
         let url = format!("http://{}/-/healthy", files::SCALER);
@@ -147,9 +155,15 @@ impl Farm {
             let mut second = Command::new("prometheus-alertmanager");
             second
                 .arg(format!("--config.file={alertmanager}"))
-                .arg(format!("--web.listen-address={}", files::SECOND_ALERTMANAGER))
+                .arg(format!(
+                    "--web.listen-address={}",
+                    files::SECOND_ALERTMANAGER
+                ))
                 .arg("--cluster.listen-address=")
-                .arg(format!("--storage.path={}/alertmanager-2", self.options.root.display()));
+                .arg(format!(
+                    "--storage.path={}/alertmanager-2",
+                    self.options.root.display()
+                ));
             let log = self.options.root.join("log/alertmanager-2.log");
             self.second_alertmanager = Some(Process::start("Alertmanager 2", second, &log)?);
         }
@@ -163,7 +177,12 @@ impl Farm {
     pub async fn queue(&self, count: u32, arch: &str, seconds: u32, prefix: &str) -> Result<()> {
         let (count, seconds) = (count.to_string(), seconds.to_string());
         let arguments = ["queue", &count, arch, &seconds, prefix];
-        script(&self.options.script("rig.sh"), &self.options.root, &arguments).await?;
+        script(
+            &self.options.script("rig.sh"),
+            &self.options.root,
+            &arguments,
+        )
+        .await?;
         Ok(())
     }
 
@@ -179,7 +198,9 @@ impl Farm {
     /// Where it does not answer.
     pub async fn ledger(&self) -> Result<Ledger> {
         let url = format!("http://{}/_sim/ledger", files::SIM);
-        Ok(Ledger(serde_json::from_str(&watch::get(&self.client, &url).await?)?))
+        Ok(Ledger(serde_json::from_str(
+            &watch::get(&self.client, &url).await?,
+        )?))
     }
 
     /// Replaces the simulated cloud's faults.
@@ -204,7 +225,10 @@ impl Farm {
         let alerts = answer.pointer("/data/alerts").and_then(|a| a.as_array());
         let label = |alert: &serde_json::Value, name: &str| {
             let value = alert.pointer(&format!("/labels/{name}"));
-            value.and_then(|v| v.as_str()).unwrap_or_default().to_owned()
+            value
+                .and_then(|v| v.as_str())
+                .unwrap_or_default()
+                .to_owned()
         };
         let firing = |alert: &&serde_json::Value| {
             alert.get("state").and_then(|s| s.as_str()) == Some("firing")
@@ -221,7 +245,12 @@ impl Farm {
     ///
     /// # Errors
     /// Where it does not answer.
-    pub async fn metric(&self, address: SocketAddr, name: &str, labels: &[&str]) -> Result<Option<f64>> {
+    pub async fn metric(
+        &self,
+        address: SocketAddr,
+        name: &str,
+        labels: &[&str],
+    ) -> Result<Option<f64>> {
         let page = watch::get(&self.client, &format!("http://{address}/metrics")).await?;
         let mut sum = None;
         for line in page.lines().filter(|line| line.starts_with(name)) {
@@ -244,7 +273,10 @@ impl Farm {
     /// Where the Alertmanagers listen.
     #[must_use]
     pub fn alertmanagers(&self) -> Vec<SocketAddr> {
-        let second = self.second_alertmanager.as_ref().map(|_| files::SECOND_ALERTMANAGER);
+        let second = self
+            .second_alertmanager
+            .as_ref()
+            .map(|_| files::SECOND_ALERTMANAGER);
         [files::ALERTMANAGER].into_iter().chain(second).collect()
     }
 
@@ -265,7 +297,11 @@ impl Farm {
     /// # Errors
     /// Where it does not run.
     pub async fn kill_scaler(&mut self) -> Result<()> {
-        self.scaler.take().context("obs-scaler does not run")?.kill().await
+        self.scaler
+            .take()
+            .context("obs-scaler does not run")?
+            .kill()
+            .await
     }
 
     /// Waits until `reached` says so.
@@ -309,7 +345,9 @@ impl Farm {
     /// Says what is left.
     pub async fn nothing_left(&self) -> Result<()> {
         let machines = self.options.root.join("machines");
-        let left: Vec<_> = std::fs::read_dir(&machines)?.filter_map(Result::ok).collect();
+        let left: Vec<_> = std::fs::read_dir(&machines)?
+            .filter_map(Result::ok)
+            .collect();
         if left.is_empty() {
             return Ok(());
         }
@@ -320,16 +358,8 @@ impl Farm {
     ///
     /// # Errors
     /// Where they can not be copied.
-    pub fn keep_logs(&self) -> Result<PathBuf> {
-        let kept = PathBuf::from(format!("{}-logs", self.options.root.display()));
-        std::fs::create_dir_all(&kept)?;
-        for log in std::fs::read_dir(&self.places.logs)?.filter_map(Result::ok) {
-            if log.path().is_file() {
-                std::fs::copy(log.path(), kept.join(log.file_name()))?;
-            }
-        }
-        say(&format!("the logs are kept in {}", kept.display()));
-        Ok(kept)
+    pub fn keep_logs(&self) -> Result<()> {
+        keep_logs(&self.options.root)
     }
 
     /// Stops everything, in order, and leaves nothing behind but the logs of a failure.
@@ -358,6 +388,18 @@ impl Options {
     fn script(&self, name: &str) -> PathBuf {
         self.repository.join("tests/rig").join(name)
     }
+}
+
+fn keep_logs(root: &Path) -> Result<()> {
+    let kept = PathBuf::from(format!("{}-logs", root.display()));
+    std::fs::create_dir_all(&kept)?;
+    for log in std::fs::read_dir(root.join("log"))?.filter_map(Result::ok) {
+        if log.path().is_file() {
+            std::fs::copy(log.path(), kept.join(log.file_name()))?;
+        }
+    }
+    say(&format!("the logs are kept in {}", kept.display()));
+    Ok(())
 }
 
 fn start_sim(options: &Options, places: &Places) -> Result<Process> {

@@ -86,7 +86,9 @@ async fn ssh_keygen(path: &Path) -> Result<()> {
         return Ok(());
     }
     let mut keygen = Command::new("ssh-keygen");
-    keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "rig", "-f"]).arg(path);
+    keygen
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "rig", "-f"])
+        .arg(path);
     let status = keygen.status().await.context("ssh-keygen")?;
     if status.success() {
         Ok(())
@@ -147,7 +149,8 @@ ecs:
   security_groups: [507ca48f-814c-4293-8706-300564d54620]
   availability_zone: cn-north-4a
   key_name: {KEY_NAME}
-  root_volume: {{ type: SSD, gib: 40 }}
+  root_volume_type: SSD
+  root_volume_gib: 40
   name_prefix: rig
   job_poll: 1s
 ssh:
@@ -188,7 +191,11 @@ fn changed(options: &Options, file: &str, changes: &[(&str, &str)]) -> Result<St
 fn prometheus_config(options: &Options) -> Result<String> {
     let both = format!("\"{ALERTMANAGER}\", \"{SECOND_ALERTMANAGER}\"");
     let one = format!("\"{ALERTMANAGER}\"");
-    let alertmanagers = if options.two_alertmanagers { &both } else { &one };
+    let alertmanagers = if options.two_alertmanagers {
+        &both
+    } else {
+        &one
+    };
     changed(
         options,
         "packaging/prometheus.yml",
@@ -221,8 +228,16 @@ fn rules(options: &Options, dir: &Path) -> Result<()> {
     let text = changed(
         options,
         "alerting-rules/scaling.yml",
-        &[("for: 30s", "for: 2s"), ("for: 10m", "for: 8s"), ("interval: 15s", "interval: 1s")],
+        &[
+            ("for: 30s", "for: 2s"),
+            ("for: 10m", "for: 8s"),
+            ("interval: 15s", "interval: 1s"),
+        ],
     )?;
     std::fs::write(rules.join("scaling.yml"), text)?;
+    std::fs::write(
+        rules.join("people.yml"),
+        changed(options, "alerting-rules/people.yml", &[])?,
+    )?;
     Ok(())
 }

@@ -64,12 +64,19 @@ impl Process {
 
     /// Kills it where it stands, as a crash would.
     pub(crate) async fn kill(mut self) -> Result<()> {
-        self.child.kill().await.with_context(|| format!("kill {}", self.name))
+        self.child
+            .kill()
+            .await
+            .with_context(|| format!("kill {}", self.name))
     }
 }
 
 async fn signal(signal: &str, pid: u32) -> Result<()> {
-    let status = Command::new("kill").arg(signal).arg(pid.to_string()).status().await?;
+    let status = Command::new("kill")
+        .arg(signal)
+        .arg(pid.to_string())
+        .status()
+        .await?;
     if status.success() {
         Ok(())
     } else {
@@ -92,5 +99,10 @@ pub(crate) async fn script(path: &Path, root: &Path, args: &[&str]) -> Result<St
         return Ok(said);
     }
     let errors = String::from_utf8_lossy(&output.stderr);
-    bail!("{} {}: {}\n{said}{errors}", path.display(), args.join(" "), output.status)
+    bail!(
+        "{} {}: {}\n{said}{errors}",
+        path.display(),
+        args.join(" "),
+        output.status
+    )
 }

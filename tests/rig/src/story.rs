@@ -41,20 +41,32 @@ async fn packages(obs: &Obs, code: &str) -> Result<usize> {
 async fn grow(farm: &mut Farm, load: Load, story: &mut Story) -> Result<()> {
     let jobs = usize::try_from(load.jobs * ARCHES)?;
     farm.queue(load.jobs, "both", load.seconds, "pkg").await?;
-    farm.wait("the jobs are scheduled in OBS", MINUTE, async |farm: &Farm| {
-        Ok(packages(&farm.obs(), "scheduled").await? >= jobs)
-    })
+    farm.wait(
+        "the jobs are scheduled in OBS",
+        MINUTE,
+        async |farm: &Farm| Ok(packages(&farm.obs(), "scheduled").await? >= jobs),
+    )
     .await?;
     story.reached(format!("OBS has {jobs} jobs in its queue and no worker"));
-    farm.wait("ObsBusy fires for both pools", MINUTE, async |farm: &Farm| {
-        let firing = farm.firing().await?;
-        Ok(firing.iter().filter(|(alert, _)| alert == "ObsBusy").count() == 2)
-    })
+    farm.wait(
+        "ObsBusy fires for both pools",
+        MINUTE,
+        async |farm: &Farm| {
+            let firing = farm.firing().await?;
+            Ok(firing
+                .iter()
+                .filter(|(alert, _)| alert == "ObsBusy")
+                .count()
+                == 2)
+        },
+    )
     .await?;
     story.reached("Prometheus fires ObsBusy for both architectures");
-    farm.wait("Alertmanager delivers to obs-scaler", MINUTE, async |farm: &Farm| {
-        delivered(farm).await
-    })
+    farm.wait(
+        "Alertmanager delivers to obs-scaler",
+        MINUTE,
+        async |farm: &Farm| delivered(farm).await,
+    )
     .await?;
     story.reached("Alertmanager has called obs-scaler");
     Ok(())
@@ -64,7 +76,9 @@ async fn grow(farm: &mut Farm, load: Load, story: &mut Story) -> Result<()> {
 async fn delivered(farm: &Farm) -> Result<bool> {
     for address in farm.alertmanagers() {
         let name = "alertmanager_notifications_total";
-        let sent = farm.metric(address, name, &["integration=\"webhook\""]).await?;
+        let sent = farm
+            .metric(address, name, &["integration=\"webhook\""])
+            .await?;
         if sent.unwrap_or(0.0) < 2.0 {
             return Ok(false);
         }
@@ -85,18 +99,25 @@ async fn serve(farm: &mut Farm, story: &mut Story) -> Result<()> {
     .await?;
     let servers = farm.ledger().await?.servers().len();
     story.reached(format!("the cloud has created {servers} servers: ACTIVE"));
-    farm.wait("every instance is registered with OBS", 4 * MINUTE, async |farm: &Farm| {
-        Ok(farm.obs().live().await? == servers * crate::INSTANCES)
-    })
+    farm.wait(
+        "every instance is registered with OBS",
+        4 * MINUTE,
+        async |farm: &Farm| Ok(farm.obs().live().await? == servers * crate::INSTANCES),
+    )
     .await?;
     let instances = servers * crate::INSTANCES;
-    story.reached(format!("checked over ssh and in service: {instances} instances in OBS"));
+    story.reached(format!(
+        "checked over ssh and in service: {instances} instances in OBS"
+    ));
     Ok(())
 }
 
 async fn build(farm: &mut Farm, jobs: usize, story: &mut Story) -> Result<()> {
     farm.wait("OBS builds", MINUTE, async |farm: &Farm| {
-        Ok(packages(&farm.obs(), "building").await? + packages(&farm.obs(), "succeeded").await? > 0)
+        Ok(
+            packages(&farm.obs(), "building").await? + packages(&farm.obs(), "succeeded").await?
+                > 0,
+        )
     })
     .await?;
     story.reached("OBS builds on them");
@@ -115,17 +136,24 @@ async fn give_back(farm: &mut Farm, story: &mut Story) -> Result<()> {
     })
     .await?;
     story.reached("Prometheus fires ObsIdle");
-    farm.wait("the first worker is cordoned", 2 * MINUTE, async |farm: &Farm| {
-        let (address, name) = (farm.scaler_address(), "obs_workers");
-        let serving = farm.metric(address, name, &["state=\"serving\""]).await?;
-        let all = usize::try_from(farm.ledger().await?.servers().len())?;
-        Ok(serving.is_some_and(|count| count < f64::from(u32::try_from(all).unwrap_or(u32::MAX))))
-    })
+    farm.wait(
+        "the first worker is cordoned",
+        2 * MINUTE,
+        async |farm: &Farm| {
+            let (address, name) = (farm.scaler_address(), "obs_workers");
+            let serving = farm.metric(address, name, &["state=\"serving\""]).await?;
+            let all = farm.ledger().await?.servers().len();
+            Ok(serving
+                .is_some_and(|count| count < f64::from(u32::try_from(all).unwrap_or(u32::MAX))))
+        },
+    )
     .await?;
     story.reached("obs-scaler cordons the first idle worker");
-    farm.wait("every server is deleted", 4 * MINUTE, async |farm: &Farm| {
-        Ok(farm.ledger().await?.alive() == 0)
-    })
+    farm.wait(
+        "every server is deleted",
+        4 * MINUTE,
+        async |farm: &Farm| Ok(farm.ledger().await?.alive() == 0),
+    )
     .await?;
     story.reached("drained and deleted: the cloud has no server of ours");
     Ok(())
@@ -137,13 +165,24 @@ async fn give_back(farm: &mut Farm, story: &mut Story) -> Result<()> {
 /// Says which promise was broken.
 pub async fn judge(farm: &Farm, jobs: usize) -> Result<()> {
     let history = farm.obs().history().await?;
-    ensure!(history.len() == jobs, "{jobs} jobs were queued, {} were built", history.len());
+    ensure!(
+        history.len() == jobs,
+        "{jobs} jobs were queued, {} were built",
+        history.len()
+    );
     for ((package, arch), codes) in &history {
-        ensure!(codes == &["succeeded"], "{package} for {arch} was built as {codes:?}");
+        ensure!(
+            codes == &["succeeded"],
+            "{package} for {arch} was built as {codes:?}"
+        );
     }
     let live = farm.obs().live().await?;
     ensure!(live == 0, "OBS still lists {live} live instances");
     let ledger = farm.ledger().await?;
-    ensure!(ledger.alive() == 0, "the cloud still has {} servers", ledger.alive());
+    ensure!(
+        ledger.alive() == 0,
+        "the cloud still has {} servers",
+        ledger.alive()
+    );
     farm.nothing_left().await.context("on this machine")
 }

@@ -25,7 +25,11 @@ pub struct Obs {
 
 /// A GET whose answer must be a success.
 pub(crate) async fn get(client: &reqwest::Client, url: &str) -> Result<String> {
-    let answer = client.get(url).send().await.with_context(|| format!("GET {url}"))?;
+    let answer = client
+        .get(url)
+        .send()
+        .await
+        .with_context(|| format!("GET {url}"))?;
     let status = answer.status();
     let body = answer.text().await?;
     if status.is_success() {
@@ -53,7 +57,10 @@ fn attributes(element: &BytesStart<'_>) -> Result<BTreeMap<String, String>> {
     let mut map = BTreeMap::new();
     for attribute in element.attributes() {
         let attribute = attribute?;
-        map.insert(attribute.key.as_ref().to_owned(), attribute.value.into_owned());
+        map.insert(
+            attribute.key.as_ref().to_owned(),
+            attribute.value.into_owned(),
+        );
     }
     Ok(map)
 }
@@ -119,7 +126,10 @@ impl Obs {
             for job in elements(&get(&self.client, &url).await?, "jobhist")? {
                 let package = job.get("package").cloned().unwrap_or_default();
                 let code = job.get("code").cloned().unwrap_or_default();
-                history.entry((package, arch.to_owned())).or_default().push(code);
+                history
+                    .entry((package, arch.to_owned()))
+                    .or_default()
+                    .push(code);
             }
         }
         Ok(history)
@@ -138,7 +148,10 @@ impl Ledger {
     #[must_use]
     pub fn alive(&self) -> usize {
         let gone = |server: &&Value| server.get("deleted_at").is_some_and(Value::is_string);
-        self.servers().into_iter().filter(|server| !gone(server)).count()
+        self.servers()
+            .into_iter()
+            .filter(|server| !gone(server))
+            .count()
     }
 
     /// How many servers have become `ACTIVE`.

@@ -1,0 +1,46 @@
+//! Questions to the running daemon: it alone knows what is in flight, and for how long each worker
+//! has been idle.
+
+use crate::config::Config;
+use anyhow::{Context, bail};
+use reqwest::{Client, RequestBuilder};
+use serde_json::Value;
+
+/// `GET /api/v1/{route}`.
+pub(super) fn get(config: &Config, route: &str) -> anyhow::Result<Value> {
+    ask(config, |client| client.get(url(config, route)))
+}
+
+/// `POST /api/v1/{route}` with a bearer token.
+pub(super) fn post(config: &Config, route: &str, token: &str) -> anyhow::Result<Value> {
+    ask(config, |client| {
+        client.post(url(config, route)).bearer_auth(token)
+    })
+}
+
+fn url(config: &Config, route: &str) -> String {
+    format!("http://{}/api/v1/{route}", config.web.listen)
+}
+
+fn ask(config: &Config, request: impl FnOnce(&Client) -> RequestBuilder) -> anyhow::Result<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let client = crate::obs::http_client(config.poll.timeout, true)?;
+    runtime.block_on(async {
+        let answer = request(&client).send().await;
+        let answer = answer.with_context(|| {
+            let listen = config.web.listen;
+            format!("no obs-scaler answers at {listen}: is `obs-scaler serve` running?")
+        })?;
+        let status = answer.status();
+        let body = answer.bytes().await?;
+        if !status.is_success() {
+            bail!(
+                "the daemon answers {status}: {}",
+                String::from_utf8_lossy(&body)
+            );
+        }
+        serde_json::from_slice(&body).context("the daemon's answer is not JSON")
+    })
+}

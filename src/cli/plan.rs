@@ -1,0 +1,141 @@
+//! `plan apply` and `plan release`: a dry run with reasons.
+
+use super::{Failure, say};
+use crate::model::{Arch, Level};
+use crate::policy;
+use anyhow::Context;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// What would be bought now, and why not more
+    #[command(
+        after_help = "Examples:\n  obs-scaler plan apply\n  obs-scaler plan apply -o json\n  \
+        obs-scaler plan apply --queue '[{\"aarch64\":{\"l1\":100}}]' --idle '[{\"aarch64\":{\"l1\":10}}]'"
+    )]
+    Apply(Apply),
+    /// What would be released now, and why not the others
+    #[command(after_help = "Example:\n  obs-scaler plan release --checks 3 --interval 30s")]
+    Release(Release),
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Apply {
+    /// Waiting jobs by architecture and level, to be judged instead of the live farm
+    #[arg(long, value_name = "JSON", requires = "idle")]
+    queue: Option<String>,
+    /// Idle instances by architecture and level
+    #[arg(long, value_name = "JSON", requires = "queue")]
+    idle: Option<String>,
+    /// How to print the answer
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Release {
+    /// How many looks in a row must have found a worker idle
+    #[arg(long, value_name = "N")]
+    checks: Option<u32>,
+    /// How far apart two looks are, such as 30s
+    #[arg(long, value_name = "DURATION")]
+    interval: Option<String>,
+    /// How to print the answer
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+pub(super) fn run(config: &Path, command: &Command) -> Result<(), Failure> {
+    let config = super::config::load(config)?;
+    match command {
+        Command::Apply(Apply {
+            queue: Some(queue),
+            idle: Some(idle),
+            output,
+        }) => {
+            let (queue, idle) = (counts("--queue", queue)?, counts("--idle", idle)?);
+            let answer = as_json(&policy::evaluate(&queue, &idle, &config.policy));
+            print(&answer, *output, |answer| format!("{answer:#}"))?;
+        }
+        Command::Apply(Apply { output, .. }) => {
+            print(&super::daemon::get(&config, "plan/apply")?, *output, table)?;
+        }
+        Command::Release(Release {
+            checks,
+            interval,
+            output,
+        }) => {
+            let checks = checks.map(|n| format!("checks={n}"));
+            let interval = interval.as_ref().map(|d| format!("interval={d}"));
+            let query: Vec<_> = checks.into_iter().chain(interval).collect();
+            let route = format!("plan/release?{}", query.join("&"));
+            print(&super::daemon::get(&config, &route)?, *output, table)?;
+        }
+    }
+    Ok(())
+}
+
+fn print(answer: &Value, output: Output, table: impl Fn(&Value) -> String) -> anyhow::Result<()> {
+    match output {
+        Output::Json => say(&serde_json::to_string(answer)?),
+        Output::Table => say(table(answer).trim_end()),
+    }
+    Ok(())
+}
+
+/// One line a verdict: pool, outcome, reason, in columns.
+fn table(answer: &Value) -> String {
+    let mut text = format!("{:<16} {:<28} {}\n", "POOL", "OUTCOME", "WHY");
+    let verdicts = answer.get("verdicts").and_then(Value::as_array);
+    for verdict in verdicts.map(Vec::as_slice).unwrap_or_default() {
+        let cell = |name: &str| verdict.get(name).and_then(Value::as_str).unwrap_or("-");
+        let (pool, outcome, why) = (cell("pool"), cell("outcome"), cell("why"));
+        let _infallible = writeln!(text, "{pool:<16} {outcome:<28} {why}");
+    }
+    text
+}
+
+type Counts = BTreeMap<(Arch, Level), u32>;
+
+/// Reads the seed's shape: `[{"aarch64":{"l1":100,"l2":10}},{"x86":{"l1":80}}]`, or one such object.
+fn counts(option: &str, text: &str) -> anyhow::Result<Counts> {
+    type ByArch = BTreeMap<String, BTreeMap<String, u32>>;
+    let list = serde_json::from_str::<Vec<ByArch>>(text)
+        .or_else(|_| serde_json::from_str::<ByArch>(text).map(|one| vec![one]))
+        .with_context(|| format!("{option}: expected [{{\"aarch64\":{{\"l1\":100}}}}, …]"))?;
+    let mut counts = Counts::new();
+    for (arch, levels) in list.into_iter().flatten() {
+        let arch: Arch = arch.parse().with_context(|| option.to_owned())?;
+        for (level, count) in levels {
+            let level: Level = level.parse().with_context(|| option.to_owned())?;
+            *counts.entry((arch, level)).or_default() += count;
+        }
+    }
+    Ok(counts)
+}
+
+/// The seed's shape again: `[{"aarch64":{"l1":13}}, …]`.
+fn as_json(counts: &Counts) -> Value {
+    let of = |arch: Arch| {
+        let levels = counts.iter().filter(move |((a, _), _)| *a == arch);
+        let levels = levels.map(|((_, level), n)| (level.to_string(), Value::from(*n)));
+        Value::Object(
+            [(arch.to_string(), Value::Object(levels.collect()))]
+                .into_iter()
+                .collect(),
+        )
+    };
+    Value::Array(Arch::ALL.into_iter().map(of).collect())
+}

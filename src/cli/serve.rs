@@ -1,0 +1,206 @@
+//! `serve`: builds the parts, starts the tasks, waits for the end.
+
+use super::Failure;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ecs::{Call, EcsClient};
+use crate::execute::Hands;
+use crate::gather::{Collector, Gather};
+use crate::journal::Journal;
+use crate::metrics::{Configured, FleetCollector, Own, Poller, Source};
+use crate::model::Alarms;
+use crate::obs::ObsClient;
+use crate::present::Present;
+use crate::reconcile::{Parts, Reconciler};
+use crate::supervise::Supervisor;
+use crate::web::{self, Answers, App, Doorbell, Tokens};
+use anyhow::Context;
+use prometheus_client::registry::Registry;
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio_util::task::TaskTracker;
+use tracing_subscriber::EnvFilter;
+
+/// Words of people that wait to be obeyed.
+const WORDS: usize = 16;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  obs-scaler --config ./config.yaml serve\n\n\
+    RUST_LOG chooses what is logged (info unless told otherwise).\n\
+    SIGTERM and SIGINT finish the step in hand, at most 20 s.")]
+pub(super) struct Args {
+    /// Log one JSON object a line
+    #[arg(long)]
+    log_json: bool,
+}
+
+pub(super) fn run(path: &Path, args: &Args) -> Result<(), Failure> {
+    let config = super::config::load(path)?;
+    log(args);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime
+        .context("start the runtime")?
+        .block_on(serve(Arc::new(config)))?;
+    Ok(())
+}
+
+fn log(args: &Args) {
+    let chosen = EnvFilter::try_from_default_env();
+    let filter = chosen.unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if args.log_json {
+        logs.json().init();
+    } else {
+        logs.with_ansi(false).init();
+    }
+}
+
+async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
+    let clock = Clock;
+    let mut supervisor = Supervisor::default();
+    let journal = Arc::new(Journal::open(&config.state_dir)?);
+    let listener = TcpListener::bind(config.web.listen).await;
+    let listener = listener.with_context(|| format!("web.listen {}", config.web.listen))?;
+
+    let mut registry = Registry::default();
+    let own = Own::register(&mut registry, &config.policy.pools, &[]);
+    let ecs = Arc::new(ecs(&config, clock, &own)?);
+    let pollers = TaskTracker::new();
+    let stop = supervisor.stopping();
+    let listing = Arc::clone(&ecs);
+    let (snapshot, look) = gather(&config, clock, &own, &journal)?.spawn(
+        move || {
+            let ecs = Arc::clone(&listing);
+            async move { ecs.list().await }
+        },
+        &stop,
+        &pollers,
+    )?;
+
+    let (alarms, wake) = (
+        watch::Sender::new(Alarms::default()),
+        Arc::new(Notify::new()),
+    );
+    let (speak, words) = mpsc::channel(WORDS);
+    let hands = Arc::new(Hands::new(Arc::clone(&config), ecs, clock)?);
+    let parts = Parts {
+        config: Arc::clone(&config),
+        clock,
+        hands,
+        snapshot: snapshot.clone(),
+        alarms: alarms.clone(),
+        wake: Arc::clone(&wake),
+        look,
+        words,
+        own: own.clone(),
+    };
+    let reconciler = Reconciler::new(parts, journal)?;
+    let present = Arc::new(Present {
+        config: Arc::clone(&config),
+        clock,
+        snapshot,
+        in_hand: reconciler.watch(),
+        alarms: alarms.subscribe(),
+        speak,
+    });
+    let app = app(&config, registry, own, present, (alarms, wake), &supervisor);
+
+    let closing = supervisor.closing();
+    supervisor.show("web", async move {
+        web::serve(listener, Arc::new(app), closing).await;
+        Ok::<_, Infallible>(())
+    });
+    supervisor.work("reconciler", reconciler.run(stop.clone()));
+    supervisor.work("pollers", async move {
+        stop.cancelled().await;
+        pollers.close();
+        pollers.wait().await;
+        Ok::<_, Infallible>(())
+    });
+    tracing::info!(listen = %config.web.listen, pools = config.policy.pools.len(), "serving");
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+    Ok(supervisor.run().await?)
+}
+
+fn ecs(config: &Config, clock: Clock, own: &Own) -> anyhow::Result<EcsClient> {
+    let counts = own.clone();
+    let observer = Arc::new(move |call: Call| {
+        let took = Duration::try_from_secs_f64(call.seconds).unwrap_or_default();
+        counts.ecs_call(call.operation, &call.code, took);
+    });
+    let client = EcsClient::new(&config.ecs, config.policy.owner.clone(), clock)?;
+    Ok(client.with_observer(observer))
+}
+
+fn gather(
+    config: &Config,
+    clock: Clock,
+    own: &Own,
+    journal: &Arc<Journal>,
+) -> anyhow::Result<Gather> {
+    let timeout = config.poll.timeout;
+    let clients = config
+        .backends
+        .values()
+        .map(|backend| ObsClient::new(backend, timeout));
+    let counts = own.clone();
+    Ok(Gather {
+        clients: clients.collect::<Result<_, _>>()?,
+        poll: config.poll.clone(),
+        store: Arc::clone(journal) as _,
+        last_successes: config.policy.levels.last_successes,
+        clock,
+        on_reading: Arc::new(move |collector, took, _whole| {
+            counts.collected(poller(collector), took);
+        }),
+    })
+}
+
+const fn poller(collector: Collector) -> Poller {
+    match collector {
+        Collector::Workers => Poller::Workers,
+        Collector::Results => Poller::Results,
+        Collector::History => Poller::History,
+        Collector::Ecs => Poller::Ecs,
+    }
+}
+
+fn app(
+    config: &Config,
+    mut registry: Registry,
+    own: Own,
+    present: Arc<Present>,
+    (alarms, wake): (watch::Sender<Alarms>, Arc<Notify>),
+    supervisor: &Supervisor,
+) -> App {
+    let source: Arc<dyn Source> = Arc::clone(&present) as _;
+    let answers: Arc<dyn Answers> = present;
+    let fleet = FleetCollector::new(Configured::from(config), Arc::clone(&source));
+    registry.register_collector(Box::new(fleet));
+    let doorbell = Doorbell {
+        tokens: Tokens::new([&config.web.token]),
+        max_body_bytes: config.web.max_body_bytes,
+        pools: config.policy.pools.keys().cloned().collect(),
+        alarms,
+        wake,
+        own,
+        places: Semaphore::new(web::AT_ONCE),
+        stopping: supervisor.stopping(),
+    };
+    App {
+        doorbell,
+        registry,
+        source,
+        answers,
+    }
+}

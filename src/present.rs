@@ -1,0 +1,137 @@
+//! The present, for whoever asks: `/metrics`, readiness, and the dry runs. From memory only.
+
+use crate::clock::Clock;
+use crate::config::{Config, Policy};
+use crate::metrics::{FleetState, Source};
+use crate::model::{Action, Alarms, Ledger, PoolName, Snapshot, elapsed};
+use crate::policy::{self, Kept, Outcome, Plan, Verdict, View};
+use crate::reconcile::{InHand, Word};
+use crate::web::Answers;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// Draws the present state from the latest snapshot, ledger and alarms.
+#[derive(Debug)]
+pub struct Present {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// The outside world.
+    pub snapshot: watch::Receiver<Snapshot>,
+    /// What is in hand.
+    pub in_hand: watch::Receiver<InHand>,
+    /// What Alertmanager rang for.
+    pub alarms: watch::Receiver<Alarms>,
+    /// Carries what people say to the reconciler.
+    pub speak: mpsc::Sender<Word>,
+}
+
+impl Present {
+    /// Plans on the present view, with another policy or ledger where they are given.
+    fn plan(&self, policy: &Policy, ledger: &Ledger) -> Plan {
+        let snapshot = self.snapshot.borrow().clone();
+        let alarms = self.alarms.borrow().clone();
+        policy::plan(&View {
+            snapshot: &snapshot,
+            ledger,
+            alarms: &alarms,
+            policy,
+            now: self.clock.now(),
+        })
+    }
+}
+
+impl Source for Present {
+    fn state(&self) -> FleetState {
+        let snapshot = Arc::new(self.snapshot.borrow().clone());
+        let ledger = Arc::clone(&self.in_hand.borrow().ledger);
+        let alarms = self.alarms.borrow().clone();
+        let now = self.clock.now();
+        let view = View {
+            snapshot: &snapshot,
+            ledger: &ledger,
+            alarms: &alarms,
+            policy: &self.config.policy,
+            now,
+        };
+        let pools = crate::metrics::facts(&view);
+        FleetState {
+            now,
+            snapshot,
+            ledger,
+            alarms,
+            pools,
+        }
+    }
+}
+
+impl Answers for Present {
+    fn accept(&self, pool: &PoolName) -> bool {
+        self.speak.try_send(Word::Accept(pool.clone())).is_ok()
+    }
+
+    fn plan_apply(&self) -> Value {
+        let ledger = Arc::clone(&self.in_hand.borrow().ledger);
+        let plan = self.plan(&self.config.policy, &ledger);
+        json!({ "verdicts": verdicts(&plan, Action::Apply) })
+    }
+
+    fn plan_release(&self, checks: Option<u32>, interval: Option<Duration>) -> Value {
+        let mut policy = self.config.policy.clone();
+        policy.release_checks = checks.unwrap_or(policy.release_checks);
+        let mut ledger = Ledger::clone(&self.in_hand.borrow().ledger);
+        if let Some(interval) = interval {
+            recount(&mut ledger, interval);
+        }
+        let plan = self.plan(&policy, &ledger);
+        json!({
+            "verdicts": verdicts(&plan, Action::Release),
+            "kept": plan.kept.iter().map(kept).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Counts the looks of each streak as if they had been `interval` apart.
+fn recount(ledger: &mut Ledger, interval: Duration) {
+    let interval = interval.as_secs().max(1);
+    for streak in ledger.streaks.values_mut() {
+        let looks = elapsed(streak.since, streak.last).as_secs() / interval;
+        streak.looks = u32::try_from(looks).unwrap_or(u32::MAX).saturating_add(1);
+    }
+}
+
+fn verdicts(plan: &Plan, direction: Action) -> Vec<Value> {
+    let of = plan.verdicts.iter().filter(|v| v.direction == direction);
+    of.map(verdict).collect()
+}
+
+fn verdict(verdict: &Verdict) -> Value {
+    let (count, outcome) = match (verdict.outcome, verdict.direction) {
+        (Outcome::Act(count), Action::Apply) => (count, format!("order {count}")),
+        (Outcome::Act(count), Action::Release) => (count, format!("release {count}")),
+        (Outcome::Hold, Action::Apply) => (0, "order none".to_owned()),
+        (Outcome::Hold, Action::Release) => (0, "release none".to_owned()),
+    };
+    let figures = verdict.figures.as_ref().map(ToString::to_string);
+    json!({
+        "pool": verdict.pool.as_str(),
+        "count": count,
+        "outcome": outcome,
+        "reason": verdict.reason.label(),
+        "why": verdict.reason.to_string(),
+        "figures": figures,
+    })
+}
+
+fn kept(kept: &Kept) -> Value {
+    json!({
+        "server": kept.server.as_str(),
+        "host": kept.host.as_str(),
+        "pool": kept.pool.as_str(),
+        "reason": kept.reason.label(),
+        "why": kept.reason.to_string(),
+    })
+}

@@ -1,0 +1,163 @@
+//! The ledger and its journal as one: a change is on disk before anything rests on it.
+
+use crate::journal::{Entry, Journal, JournalError};
+use crate::model::{
+    HostName, IdleStreak, Ledger, Member, Order, OrderId, PoolName, ServerId, Stage, Supply,
+};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What the program has in hand, kept so that a crash loses none of it.
+#[derive(Debug)]
+pub(super) struct Books {
+    ledger: Ledger,
+    journal: Arc<Journal>,
+}
+
+impl Books {
+    /// Takes up what was in hand when the journal was last written.
+    pub(super) fn open(journal: Arc<Journal>) -> Result<Self, JournalError> {
+        let ledger = journal.load()?;
+        Ok(Self { ledger, journal })
+    }
+
+    pub(super) const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Writes the intent to buy, before the call.
+    pub(super) fn intend(&mut self, order: Order) -> Result<(), JournalError> {
+        self.journal.write(&[Entry::Order(&order)])?;
+        self.ledger.orders.insert(order.id.clone(), order);
+        Ok(())
+    }
+
+    /// The cloud has answered: its job, and the servers that are to come. Those that the list
+    /// showed before keep their stage.
+    pub(super) fn answered(
+        &mut self,
+        id: &OrderId,
+        job: String,
+        servers: Vec<ServerId>,
+    ) -> Result<(), JournalError> {
+        let Some(mut order) = self.ledger.orders.get(id).cloned() else {
+            return Ok(());
+        };
+        order.job = Some(job);
+        let known = &self.ledger.members;
+        let new = servers
+            .into_iter()
+            .filter(|server| !known.contains_key(server));
+        let members: Vec<_> = new.map(|server| ordered(server, &order)).collect();
+        let entries = members.iter().map(Entry::Member);
+        let entries: Vec<_> = entries.chain([Entry::Order(&order)]).collect();
+        self.journal.write(&entries)?;
+        for member in members {
+            self.ledger.members.insert(member.server.clone(), member);
+        }
+        self.ledger.orders.insert(order.id.clone(), order);
+        Ok(())
+    }
+
+    /// The cloud refused the order: it is closed, and the pool is left alone for a while.
+    pub(super) fn refused(
+        &mut self,
+        order: &Order,
+        now: Timestamp,
+        why: String,
+    ) -> Result<(), JournalError> {
+        self.ledger.refused.insert(order.pool.clone(), now);
+        self.close(&order.id, why)
+    }
+
+    /// Nothing more is expected of an order that was not answered.
+    pub(super) fn close(&mut self, id: &OrderId, why: String) -> Result<(), JournalError> {
+        let Some(mut order) = self.ledger.orders.get(id).cloned() else {
+            return Ok(());
+        };
+        order.closed = Some(why);
+        self.intend(order)
+    }
+
+    /// Every server of the order is in service or gone.
+    pub(super) fn done(&mut self, id: &OrderId) -> Result<(), JournalError> {
+        if let Some(order) = self.ledger.orders.get(id) {
+            self.journal.write(&[Entry::OrderDone(order)])?;
+        }
+        self.ledger.orders.remove(id);
+        Ok(())
+    }
+
+    /// Takes up a server, or what has changed about one.
+    pub(super) fn follow(&mut self, member: Member) -> Result<(), JournalError> {
+        self.journal.write(&[Entry::Member(&member)])?;
+        self.ledger.members.insert(member.server.clone(), member);
+        Ok(())
+    }
+
+    /// Notes a server's name, which the cloud's list brings later than its id.
+    pub(super) fn name(&mut self, server: &ServerId, name: &HostName) -> Result<(), JournalError> {
+        match self.ledger.members.get(server) {
+            Some(member) if member.name.as_ref() != Some(name) => {
+                let name = Some(name.clone());
+                self.follow(Member {
+                    name,
+                    ..member.clone()
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves a server to another stage; one that is gone is forgotten.
+    pub(super) fn enter(
+        &mut self,
+        server: &ServerId,
+        stage: Stage,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let Some(member) = self.ledger.members.get(server) else {
+            return Ok(());
+        };
+        if matches!(stage, Stage::Gone { .. }) {
+            self.journal.write(&[Entry::MemberGone(server)])?;
+            self.ledger.members.remove(server);
+            self.ledger.streaks.remove(server);
+            return Ok(());
+        }
+        self.follow(Member {
+            stage,
+            since: now,
+            ..member.clone()
+        })
+    }
+
+    /// What a pool is known to have had. Written only where it differs.
+    pub(super) fn supply(&mut self, pool: &PoolName, known: Supply) -> Result<(), JournalError> {
+        if self.ledger.supply.get(pool) == Some(&known) {
+            return Ok(());
+        }
+        self.journal.write(&[Entry::Supply(pool, &known)])?;
+        self.ledger.supply.insert(pool.clone(), known);
+        Ok(())
+    }
+
+    /// How long each worker has been idle: it is counted anew after a restart, and so not written.
+    pub(super) fn streaks(&mut self, streaks: BTreeMap<ServerId, IdleStreak>) {
+        self.ledger.streaks = streaks;
+    }
+}
+
+fn ordered(server: ServerId, order: &Order) -> Member {
+    Member {
+        server,
+        name: None,
+        pool: order.pool.clone(),
+        order: Some(order.id.clone()),
+        vcpus: order.vcpus,
+        stage: Stage::Creating,
+        since: order.at,
+        reached: false,
+    }
+}

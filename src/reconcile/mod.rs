@@ -1,0 +1,329 @@
+//! Wake, look, plan, audit, carry out. One task owns what is in hand; a pass changes nothing outside
+//! by itself: it starts deeds, and takes in how they ended.
+//!
+//! A pass is wanted when the webhook rings, when a reading changes, when a deed ends, and on a timer.
+//! It is always the same pass.
+
+mod books;
+mod deeds;
+mod orders;
+mod servers;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::execute::{Done, Hands, Subject};
+use crate::gather::LookAgain;
+use crate::journal::{Journal, JournalError};
+use crate::metrics::{Direction, Own};
+use crate::model::{Action, Alarms, Ledger, PoolName, ServerId, Snapshot};
+use crate::policy::{
+    self, Absence, CheckReport, DrainReport, Lawful, Outcome, Plan, Step, SubJob, View,
+};
+use books::Books;
+use deeds::Deeds;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Why the reconciler ends. The process ends with it, and is started again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// What can not be remembered must not be done.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A deed panicked.
+    #[error("a deed broke off: {0}")]
+    Deed(#[from] tokio::task::JoinError),
+    /// The pollers have ended.
+    #[error("nothing reads the farm any more")]
+    Blind,
+}
+
+/// What a person said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// The pool is as it should be: what vanished is not coming back.
+    Accept(PoolName),
+}
+
+/// What the reconciler rests on, and what it shows.
+#[derive(Debug)]
+pub struct Parts {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Carries deeds out.
+    pub hands: Arc<Hands>,
+    /// The outside world.
+    pub snapshot: watch::Receiver<Snapshot>,
+    /// What Alertmanager rang for.
+    pub alarms: watch::Sender<Alarms>,
+    /// Rung by the webhook.
+    pub wake: Arc<Notify>,
+    /// Asks the pollers to look again at once.
+    pub look: LookAgain,
+    /// What people say.
+    pub words: mpsc::Receiver<Word>,
+    /// Counts.
+    pub own: Own,
+}
+
+/// What is in hand, for whoever shows it.
+#[derive(Debug, Default, Clone)]
+pub struct InHand {
+    /// The ledger.
+    pub ledger: Arc<Ledger>,
+}
+
+/// What was seen of servers and jobs besides the snapshot. Lost with the process, and looked at anew.
+#[derive(Debug, Default)]
+struct Seen {
+    checks: BTreeMap<ServerId, CheckReport>,
+    drains: BTreeMap<ServerId, DrainReport>,
+    absences: BTreeMap<ServerId, Absence>,
+    sub_jobs: BTreeMap<ServerId, SubJob>,
+    ended_jobs: BTreeSet<String>,
+    verdicts: BTreeMap<(PoolName, Action), String>,
+    oddities: BTreeSet<String>,
+}
+
+/// The one task that changes what is in hand.
+#[derive(Debug)]
+pub struct Reconciler {
+    parts: Parts,
+    books: Books,
+    deeds: Deeds,
+    seen: Seen,
+    began: Timestamp,
+    shown: watch::Sender<InHand>,
+}
+
+impl Reconciler {
+    /// Takes up what the journal remembers.
+    ///
+    /// # Errors
+    /// Where the journal can not be read.
+    pub fn new(parts: Parts, journal: Arc<Journal>) -> Result<Self, ReconcileError> {
+        let books = Books::open(journal)?;
+        let (shown, _) = watch::channel(InHand {
+            ledger: Arc::new(books.ledger().clone()),
+        });
+        let (orders, servers) = (books.ledger().orders.len(), books.ledger().members.len());
+        tracing::info!(orders, servers, "taken up from the journal");
+        Ok(Self {
+            deeds: Deeds::new(Arc::clone(&parts.hands)),
+            began: parts.clock.now(),
+            seen: Seen::default(),
+            parts,
+            books,
+            shown,
+        })
+    }
+
+    /// What is in hand, as it changes.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<InHand> {
+        self.shown.subscribe()
+    }
+
+    /// Runs until `stop`, then lets the deeds under way end.
+    ///
+    /// # Errors
+    /// Where it can not go on.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), ReconcileError> {
+        let tick = self.parts.config.policy.tick;
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.parts.wake.notified() => {}
+                changed = self.parts.snapshot.changed() => {
+                    changed.map_err(|_| ReconcileError::Blind)?;
+                }
+                Some(ended) = self.deeds.next() => {
+                    let (subject, done) = ended?;
+                    self.take_in(subject, done)?;
+                }
+                Some(word) = self.parts.words.recv() => self.obey(&word)?,
+                () = tokio::time::sleep(tick) => {}
+            }
+            self.pass()?;
+        }
+        self.finish().await
+    }
+
+    async fn finish(mut self) -> Result<(), ReconcileError> {
+        while let Some(ended) = self.deeds.next().await {
+            let (subject, done) = ended?;
+            self.take_in(subject, done)?;
+        }
+        tracing::info!("the step in hand is finished, and the journal is written");
+        Ok(())
+    }
+
+    /// One pass: everything that the present view asks for is started.
+    fn pass(&mut self) -> Result<(), ReconcileError> {
+        let now = self.parts.clock.now();
+        let expiry = self.parts.config.policy.alarm_expiry;
+        self.parts.alarms.send_if_modified(|alarms| {
+            let before = alarms.iter().count();
+            alarms.expire(now, expiry);
+            alarms.iter().count() != before
+        });
+        let alarms = self.parts.alarms.borrow().clone();
+        let snapshot = self.parts.snapshot.borrow_and_update().clone();
+        self.take_up(&snapshot, now)?;
+        self.count(&snapshot, &alarms, now)?;
+        self.move_servers_on(&snapshot, &alarms, now)?;
+        self.move_orders_on(&snapshot, now)?;
+        self.decide(&snapshot, &alarms, now)?;
+        self.shown.send_replace(InHand {
+            ledger: Arc::new(self.books.ledger().clone()),
+        });
+        Ok(())
+    }
+
+    /// Counts the looks that found workers idle, and the instances that each pool is known to have.
+    fn count(
+        &mut self,
+        snapshot: &Snapshot,
+        alarms: &Alarms,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let config = Arc::clone(&self.parts.config);
+        let view = View {
+            snapshot,
+            ledger: self.books.ledger(),
+            alarms,
+            policy: &config.policy,
+            now,
+        };
+        let states = policy::assess(&view);
+        let streaks = policy::look(&view, &states);
+        self.books.streaks(streaks);
+        for (pool, state) in &states {
+            let Ok(state) = state else { continue };
+            let before = self
+                .books
+                .ledger()
+                .supply
+                .get(pool)
+                .cloned()
+                .unwrap_or_default();
+            let ratio = config.policy.known_instances_ratio;
+            let after = policy::supply::observe(&before, state.supply.live(), now, ratio);
+            match (before.halted_below, after.halted_below) {
+                (None, Some(below)) => tracing::error!(
+                    %pool, live = state.supply.live(), below,
+                    "halted: instances vanished without our doing; nothing is ordered or released \
+                     here until they are back or a person says `pool accept`"
+                ),
+                (Some(_), None) => tracing::info!(%pool, "not halted any more"),
+                (None, None) | (Some(_), Some(_)) => {}
+            }
+            self.books.supply(pool, after)?;
+        }
+        Ok(())
+    }
+
+    fn decide(
+        &mut self,
+        snapshot: &Snapshot,
+        alarms: &Alarms,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let config = Arc::clone(&self.parts.config);
+        let view = View {
+            snapshot,
+            ledger: self.books.ledger(),
+            alarms,
+            policy: &config.policy,
+            now,
+        };
+        let plan = policy::plan(&view);
+        let (lawful, refusals) = policy::audit(plan.clone(), &view);
+        for refusal in &refusals {
+            tracing::error!(step = ?refusal.step, law = refusal.law.label(), "the audit refused a step of the plan");
+        }
+        self.tell(&plan, now);
+        self.carry_out(&lawful, alarms, now)
+    }
+
+    /// One line for each verdict that differs from the last one, and a count.
+    fn tell(&mut self, plan: &Plan, now: Timestamp) {
+        for verdict in &plan.verdicts {
+            let key = (verdict.pool.clone(), verdict.direction);
+            let reason = verdict.reason.label().to_owned();
+            let acts = matches!(verdict.outcome, Outcome::Act(_));
+            let changed = self.seen.verdicts.get(&key) != Some(&reason);
+            if acts || changed {
+                tracing::info!(pool = %verdict.pool, direction = verdict.label(), reason, "{verdict}");
+                let direction = match verdict.label() {
+                    "apply" => Direction::Apply,
+                    "release" => Direction::Release,
+                    _ => Direction::Hold,
+                };
+                self.parts
+                    .own
+                    .decided(direction, &verdict.pool, &reason, now);
+            }
+            self.seen.verdicts.insert(key, reason);
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        plan: &Lawful<Plan>,
+        alarms: &Alarms,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        for step in &plan.get().steps {
+            match step {
+                Step::Order { pool, count, .. } => self.order(pool, *count, alarms, now)?,
+                Step::Release { server, pool } => self.release(server, pool, now)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in how a deed ended.
+    fn take_in(&mut self, subject: Subject, done: Done) -> Result<(), JournalError> {
+        let now = self.parts.clock.now();
+        self.deeds
+            .rest(subject.clone(), now, self.parts.config.policy.tick);
+        match (subject, done) {
+            (Subject::Order(order), Done::Created(result)) => self.created(&order, result, now),
+            (Subject::Order(order), Done::Polled(result)) => {
+                self.polled(&order, result);
+                Ok(())
+            }
+            (Subject::Server(server), Done::Checked(report)) => {
+                self.checked(server, report);
+                Ok(())
+            }
+            (Subject::Server(server), Done::Drained(report)) => {
+                self.drained(server, report);
+                Ok(())
+            }
+            (Subject::Server(server), Done::Deleted(result)) => {
+                self.deleted(&server, result);
+                Ok(())
+            }
+            (subject, done) => {
+                tracing::error!(?subject, ?done, "a deed ended that was never begun");
+                Ok(())
+            }
+        }
+    }
+
+    fn obey(&mut self, word: &Word) -> Result<(), JournalError> {
+        match word {
+            Word::Accept(pool) => {
+                tracing::warn!(%pool, "a person says that the pool is as it should be");
+                self.books.supply(pool, policy::supply::accept())
+            }
+        }
+    }
+}

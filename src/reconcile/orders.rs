@@ -1,0 +1,252 @@
+//! Orders: from the intent to the last of their servers.
+
+use super::Reconciler;
+use crate::ecs::{self, Created, EcsError, JobState, JobStatus};
+use crate::execute::{Deed, Subject};
+use crate::journal::JournalError;
+use crate::metrics::OrderEnd;
+use crate::model::{Action, Alarms, Order, OrderId, PoolName, ServerId, Snapshot, Stage, elapsed};
+use crate::policy::SubJob;
+use crate::policy::orders::{self, OrderNext, OrderSight};
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Before a call that was not answered is repeated.
+const PAUSE_AFTER_SILENCE: Duration = Duration::from_secs(5);
+
+impl Reconciler {
+    /// Writes the intent to buy. [`Self::move_orders_on`] makes the call, as it does after a crash.
+    pub(super) fn order(
+        &mut self,
+        pool: &PoolName,
+        count: u32,
+        alarms: &Alarms,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let config = Arc::clone(&self.parts.config);
+        let Some(pool) = config.policy.pools.get(pool) else {
+            return Ok(());
+        };
+        let Some(id) = self.parts.hands.new_order_id() else {
+            tracing::error!("the system gives no randomness: nothing is ordered");
+            return Ok(());
+        };
+        let mut order = Order {
+            id,
+            pool: pool.name.clone(),
+            flavor: pool.flavor.clone(),
+            vcpus: pool.vcpus,
+            count,
+            at: now,
+            job: None,
+            body_sha256: String::new(),
+            closed: None,
+        };
+        match self.parts.hands.request(&order) {
+            Ok(request) => order.body_sha256 = request.sha256(),
+            Err(error) => {
+                tracing::error!(pool = %order.pool, %error, "the order can not be written");
+                return Ok(());
+            }
+        }
+        self.react(&order, alarms, now);
+        tracing::info!(order = %order.id, pool = %order.pool, count, flavor = %order.flavor, "ordering");
+        self.books.intend(order.clone())?;
+        self.send(&order, now);
+        Ok(())
+    }
+
+    /// How long ago the notification came that this order answers.
+    fn react(&self, order: &Order, alarms: &Alarms, now: Timestamp) {
+        let rings = |a: &&crate::model::Alarm| a.action == Action::Apply && a.pool == order.pool;
+        let heard = alarms.iter().filter(rings).map(|alarm| alarm.heard).max();
+        if let Some(heard) = heard {
+            self.parts.own.reacted(elapsed(heard, now));
+        }
+    }
+
+    /// Starts what each open order asks for next.
+    pub(super) fn move_orders_on(
+        &mut self,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let deadline = self.parts.config.policy.create_deadline;
+        let open: Vec<Order> = self.books.ledger().orders.values().cloned().collect();
+        for order in open {
+            let sight = OrderSight {
+                began: self.began,
+                listed: snapshot.fleet.last().map(|reading| reading.at),
+                job_ended: order
+                    .job
+                    .as_ref()
+                    .is_some_and(|j| self.seen.ended_jobs.contains(j)),
+            };
+            match orders::next(&order, self.books.ledger(), sight, deadline, now) {
+                OrderNext::Send => self.send(&order, now),
+                OrderNext::Poll => self.poll(&order, now),
+                OrderNext::Wait => {}
+                OrderNext::Close => {
+                    tracing::error!(order = %order.id, pool = %order.pool,
+                        "the cloud did not answer within the create deadline: closed");
+                    self.parts
+                        .own
+                        .ordered(&order.pool, OrderEnd::Unanswered, order.count);
+                    self.books.close(&order.id, "not answered".to_owned())?;
+                }
+                OrderNext::Done => {
+                    tracing::info!(order = %order.id, pool = %order.pool, "the order is done");
+                    order.job.iter().for_each(|job| {
+                        self.seen.ended_jobs.remove(job);
+                    });
+                    self.books.done(&order.id)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the create call, or sends it again under the same token. A request that is not the one
+    /// that was written down (the configuration has changed) is not sent: what the first one did is
+    /// found by its tag.
+    fn send(&mut self, order: &Order, now: Timestamp) {
+        match self.parts.hands.request(order) {
+            Ok(request) if request.sha256() == order.body_sha256 => {
+                self.deeds.start(Deed::Create(Box::new(request)), now);
+            }
+            Ok(_) => {
+                let words = format!("order {}: the configuration has changed since", order.id);
+                self.odd(words);
+            }
+            Err(error) => self.odd(format!("order {}: {error}", order.id)),
+        }
+    }
+
+    /// Logs what stays so for many passes once.
+    pub(super) fn odd(&mut self, words: String) {
+        if !self.seen.oddities.contains(&words) {
+            tracing::warn!("{words}");
+            self.seen.oddities.insert(words);
+        }
+    }
+
+    fn poll(&mut self, order: &Order, now: Timestamp) {
+        if let Some(job) = &order.job {
+            let (order, job) = (order.id.clone(), job.clone());
+            self.deeds.start(Deed::Poll { order, job }, now);
+        }
+    }
+
+    /// Takes in the answer to a create call.
+    pub(super) fn created(
+        &mut self,
+        id: &OrderId,
+        result: Result<Created, EcsError>,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let Some(order) = self.books.ledger().orders.get(id).cloned() else {
+            return Ok(());
+        };
+        match result {
+            Ok(created) if created.servers.len() == to_usize(order.count) => {
+                let Created { job, servers } = created;
+                tracing::info!(order = %id, pool = %order.pool, job, servers = servers.len(),
+                    ?servers, "the cloud has taken the order");
+                self.parts.look.now();
+                self.books.answered(id, job, servers)
+            }
+            Ok(created) => {
+                tracing::warn!(order = %id, found = created.servers.len(), expected = order.count,
+                    "the cloud did not name every server: asking again");
+                self.deeds
+                    .rest(Subject::Order(id.clone()), now, PAUSE_AFTER_SILENCE);
+                Ok(())
+            }
+            Err(error) if error.outcome_known() && error.retry() != ecs::Retry::SameToken => {
+                tracing::error!(order = %id, pool = %order.pool, %error, class = error.label(),
+                    "the cloud refuses the order");
+                self.parts
+                    .own
+                    .ordered(&order.pool, OrderEnd::Refused, order.count);
+                self.books.refused(&order, now, error.to_string())
+            }
+            Err(error) => {
+                tracing::warn!(order = %id, pool = %order.pool, %error, class = error.label(),
+                    "the outcome is not known: asking again under the same token");
+                self.deeds
+                    .rest(Subject::Order(id.clone()), now, PAUSE_AFTER_SILENCE);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes in what the cloud's job says. Its parts are the truth.
+    pub(super) fn polled(&mut self, id: &OrderId, result: Result<JobStatus, EcsError>) {
+        let job = self
+            .books
+            .ledger()
+            .orders
+            .get(id)
+            .and_then(|order| order.job.clone());
+        match (result, job) {
+            (Ok(status), Some(job)) => {
+                let ended = status.state != JobState::Running
+                    && !status.sub_jobs.contains(&ecs::SubJob::Pending);
+                for part in status.sub_jobs {
+                    self.part(id, part);
+                }
+                if ended {
+                    self.settle_parts(id);
+                    self.seen.ended_jobs.insert(job);
+                    self.parts.look.now();
+                }
+            }
+            (Err(error), Some(job)) if error.class() == ecs::Class::Gone => {
+                tracing::warn!(order = %id, job, "the cloud no longer knows the job");
+                self.seen.ended_jobs.insert(job);
+            }
+            (Err(error), _) => self.odd(format!("order {id}: its job can not be read: {error}")),
+            (Ok(_), None) => {}
+        }
+    }
+
+    fn part(&mut self, order: &OrderId, part: ecs::SubJob) {
+        match part {
+            ecs::SubJob::Pending | ecs::SubJob::Succeeded(None) => {}
+            ecs::SubJob::Succeeded(Some(server)) => {
+                self.seen.sub_jobs.insert(server, SubJob::Succeeded);
+            }
+            ecs::SubJob::Failed { server, failure } => {
+                let words = format!("{}: {}", failure.code, failure.words);
+                let known = server.as_ref().map(|s| self.seen.sub_jobs.contains_key(s));
+                if known != Some(true) {
+                    tracing::error!(%order, ?server, code = failure.code, words = failure.words,
+                        class = failure.class().label(), "the cloud could not create a server");
+                }
+                if let Some(server) = server {
+                    self.seen.sub_jobs.insert(server, SubJob::Failed(words));
+                }
+            }
+        }
+    }
+
+    /// After the job's end no server of it is under way any more. One that no part named is judged
+    /// by the cloud's list alone.
+    fn settle_parts(&mut self, order: &OrderId) {
+        let members: Vec<ServerId> = self
+            .books
+            .ledger()
+            .members_of(order)
+            .filter(|m| matches!(m.stage, Stage::Creating))
+            .map(|m| m.server.clone())
+            .collect();
+        for server in members {
+            self.seen.sub_jobs.entry(server).or_insert(SubJob::Unknown);
+        }
+    }
+}
+
+fn to_usize(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}

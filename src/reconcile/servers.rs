@@ -1,0 +1,400 @@
+//! Servers: taken up from the cloud's list, moved on, and let go.
+
+use super::Reconciler;
+use crate::ecs::EcsError;
+use crate::execute::Deed;
+use crate::journal::JournalError;
+use crate::metrics::{OrderEnd, ReleaseEnd, Span};
+use crate::model::{
+    Alarms, Fleet, Member, PoolName, Server, ServerId, ServerStatus, Snapshot, Stage, Why, elapsed,
+};
+use crate::policy::{
+    Act, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, Sight, SubJob, Terms, View,
+    advance, instances_seen, next_absence, supply,
+};
+use jiff::Timestamp;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+impl Reconciler {
+    /// Follows every listed server of ours from here on, whoever ordered it, and learns names.
+    pub(super) fn take_up(
+        &mut self,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let max_age = self.parts.config.policy.max_age;
+        let Ok(fleet) = snapshot.fleet.fresh(now, max_age) else {
+            return Ok(());
+        };
+        for server in fleet.value().servers.values() {
+            if self.books.ledger().members.contains_key(&server.id) {
+                self.books.name(&server.id, &server.name)?;
+            } else if server.status != ServerStatus::Deleting {
+                self.take_up_one(server)?;
+            }
+        }
+        self.note_absences(fleet.value(), fleet.at());
+        Ok(())
+    }
+
+    fn take_up_one(&mut self, server: &Server) -> Result<(), JournalError> {
+        let Some(pool) = server.tags.pool.clone() else {
+            self.odd(format!(
+                "server {} ({}) has no pool's tag: left alone",
+                server.id, server.name
+            ));
+            return Ok(());
+        };
+        let ordered = server.tags.order.is_some();
+        tracing::warn!(server = %server.id, host = %server.name, %pool, order = ?server.tags.order,
+            "a server of ours that the journal does not know: taken up");
+        self.books.follow(Member {
+            server: server.id.clone(),
+            name: Some(server.name.clone()),
+            pool,
+            order: server.tags.order.clone(),
+            vcpus: server.vcpus,
+            stage: if ordered {
+                Stage::Creating
+            } else {
+                Stage::Serving
+            },
+            since: server.created,
+            reached: !ordered,
+        })
+    }
+
+    fn note_absences(&mut self, fleet: &Fleet, at: Timestamp) {
+        let members = &self.books.ledger().members;
+        self.seen
+            .absences
+            .retain(|server, _| members.contains_key(server));
+        for server in members.keys() {
+            let listed = fleet.servers.contains_key(server);
+            let before = self.seen.absences.get(server).copied();
+            match next_absence(before, listed, at) {
+                Some(absence) => self.seen.absences.insert(server.clone(), absence),
+                None => self.seen.absences.remove(server),
+            };
+        }
+    }
+
+    /// Moves every server on by one step, and starts what it asks for.
+    pub(super) fn move_servers_on(
+        &mut self,
+        snapshot: &Snapshot,
+        alarms: &Alarms,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let config = Arc::clone(&self.parts.config);
+        let members: Vec<Member> = self.books.ledger().members.values().cloned().collect();
+        for member in members {
+            let Some(pool) = config.policy.pools.get(&member.pool) else {
+                self.odd(format!(
+                    "server {}: no pool {} is configured: left alone",
+                    member.server, member.pool
+                ));
+                continue;
+            };
+            let view = View {
+                snapshot,
+                ledger: self.books.ledger(),
+                alarms,
+                policy: &config.policy,
+                now,
+            };
+            let ordered = member
+                .order
+                .as_ref()
+                .and_then(|id| view.ledger.orders.get(id));
+            let flavor = ordered.map(|order| order.flavor.clone());
+            let terms = Terms::new(&config.policy, pool, flavor.as_ref());
+            let sight = self.sight(&view, &member);
+            let live = sight
+                .instances
+                .map(|seen| seen.counts.live())
+                .unwrap_or_default();
+            let ip = listed(&sight).and_then(|server| server.ip);
+            let next = advance(&member, &sight, &terms, now);
+            self.enter(&member, next.stage, next.reached, live, now)?;
+            self.act(&member, next.act, ip, now);
+        }
+        Ok(())
+    }
+
+    fn sight<'a>(&self, view: &View<'a>, member: &Member) -> Sight<'a> {
+        let cloud = match (view.fleet(), self.seen.absences.get(&member.server)) {
+            (Err(_), _) => Cloud::Unknown,
+            (Ok(fleet), absence) => match (fleet.value().servers.get(&member.server), absence) {
+                (Some(server), _) => Cloud::Listed {
+                    server,
+                    at: fleet.at(),
+                },
+                (None, Some(absence)) => Cloud::Absent(*absence),
+                (None, None) => Cloud::Unknown,
+            },
+        };
+        let name = member.name.as_ref();
+        let running = member.order.as_ref().is_some_and(|id| {
+            let order = view.ledger.orders.get(id);
+            let job = order.and_then(|order| order.job.as_ref());
+            job.is_some_and(|job| !self.seen.ended_jobs.contains(job))
+        });
+        let unsettled = if running {
+            SubJob::Running
+        } else {
+            SubJob::Unknown
+        };
+        Sight {
+            cloud,
+            sub_job: self
+                .seen
+                .sub_jobs
+                .get(&member.server)
+                .cloned()
+                .unwrap_or(unsettled),
+            check: self.seen.checks.get(&member.server).cloned(),
+            instances: name.and_then(|name| instances_seen(view, &member.pool, name)),
+            drain: self.seen.drains.get(&member.server).cloned(),
+        }
+    }
+
+    /// Writes a change of stage down, and tells of it.
+    fn enter(
+        &mut self,
+        member: &Member,
+        stage: Stage,
+        reached: bool,
+        live: u32,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        if reached != member.reached {
+            self.books.follow(Member {
+                reached,
+                ..member.clone()
+            })?;
+        }
+        if stage == member.stage {
+            return Ok(());
+        }
+        self.tell_stage(member, &stage, now);
+        if stage.is_leaving() && !member.stage.is_leaving() {
+            self.give_up_supply(&member.pool, live)?;
+        }
+        if matches!(stage, Stage::Gone { .. }) {
+            self.forget(&member.server);
+        }
+        self.books.enter(&member.server, stage, now)
+    }
+
+    /// Instances that leave by our doing did not vanish.
+    fn give_up_supply(&mut self, pool: &PoolName, live: u32) -> Result<(), JournalError> {
+        let before = self
+            .books
+            .ledger()
+            .supply
+            .get(pool)
+            .cloned()
+            .unwrap_or_default();
+        self.books.supply(pool, supply::gave_back(&before, live))
+    }
+
+    fn forget(&mut self, server: &ServerId) {
+        self.seen.checks.remove(server);
+        self.seen.drains.remove(server);
+        self.seen.sub_jobs.remove(server);
+    }
+
+    fn tell_stage(&self, member: &Member, stage: &Stage, now: Timestamp) {
+        let (server, pool, order) = (&member.server, &member.pool, &member.order);
+        let host = member
+            .name
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let order = order.as_ref().map(ToString::to_string).unwrap_or_default();
+        let own = &self.parts.own;
+        let spent = elapsed(member.since, now);
+        if let Some(span) = span(&member.stage) {
+            own.spent(span, spent);
+        }
+        let seconds = spent.as_secs_f64();
+        match stage {
+            Stage::Cordoned { why } if why.is_withdrawal() => {
+                tracing::error!(%server, host, %pool, order, seconds, "withdrawn: {why}");
+                own.ordered(pool, order_end(why), 1);
+            }
+            Stage::Cordoned { why } => {
+                tracing::info!(%server, host, %pool, order, seconds, "cordoned: {why}");
+            }
+            Stage::Deleting { why } => {
+                tracing::info!(%server, host, %pool, order, seconds, "drained, deleting: {why}");
+            }
+            Stage::Gone { why } => {
+                tracing::info!(%server, host, %pool, order, seconds, "gone: {why}");
+                if let Some(end) = release_end(why) {
+                    own.released(pool, end);
+                }
+            }
+            Stage::Serving => {
+                tracing::info!(%server, host, %pool, order, seconds, "in service");
+                own.ordered(pool, OrderEnd::InService, 1);
+            }
+            Stage::Creating
+            | Stage::Booting { .. }
+            | Stage::Checking { .. }
+            | Stage::Joining { .. } => {
+                let stage = stage_word(stage);
+                tracing::info!(%server, host, %pool, order, seconds, "now {stage}");
+            }
+        }
+    }
+
+    fn act(&mut self, member: &Member, act: Act, ip: Option<IpAddr>, now: Timestamp) {
+        match (act, ip) {
+            (Act::None, _) => {}
+            (Act::Delete, _) => self.deeds.start_surely(Deed::Delete(member.server.clone())),
+            (Act::Check, Some(ip)) => {
+                let deed = Deed::Check {
+                    member: Box::new(member.clone()),
+                    ip,
+                };
+                self.deeds.start(deed, now);
+            }
+            (Act::Cordon, Some(ip)) => {
+                let deed = Deed::Drain {
+                    member: Box::new(member.clone()),
+                    ip,
+                };
+                self.deeds.start(deed, now);
+            }
+            (Act::Check | Act::Cordon, None) => {}
+        }
+    }
+
+    /// Begins the release of a worker.
+    pub(super) fn release(
+        &mut self,
+        server: &ServerId,
+        pool: &PoolName,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let Some(member) = self.books.ledger().members.get(server).cloned() else {
+            return Ok(());
+        };
+        tracing::info!(%server, %pool, "releasing");
+        let live = self
+            .parts
+            .config
+            .policy
+            .pools
+            .get(pool)
+            .map_or(0, |pool| pool.instances);
+        let stage = Stage::Cordoned { why: Why::Idle };
+        self.enter(&member, stage, member.reached, live, now)
+    }
+
+    pub(super) fn checked(&mut self, server: ServerId, report: CheckReport) {
+        let before = self.seen.checks.get(&server).map(|report| &report.outcome);
+        if before != Some(&report.outcome) {
+            match &report.outcome {
+                CheckOutcome::Passed => {
+                    tracing::info!(%server, "checked: the machine is right, the service runs");
+                    self.parts.look.now();
+                }
+                CheckOutcome::Unreachable(why) => {
+                    tracing::info!(%server, why, "not reached over ssh yet");
+                }
+                CheckOutcome::Failed {
+                    check,
+                    found,
+                    expected,
+                } => {
+                    tracing::warn!(%server, check, found, expected, "a check does not pass yet");
+                }
+            }
+        }
+        self.seen.checks.insert(server, report);
+    }
+
+    pub(super) fn drained(&mut self, server: ServerId, report: DrainReport) {
+        let before = self.seen.drains.get(&server).map(|report| &report.outcome);
+        if before != Some(&report.outcome) {
+            match &report.outcome {
+                DrainOutcome::AllLeft => {
+                    tracing::info!(%server, "drained: every instance has left");
+                    self.parts.look.now();
+                }
+                DrainOutcome::Remaining(left) => {
+                    tracing::info!(%server, left, "draining");
+                }
+                DrainOutcome::Unreachable(why) => {
+                    tracing::warn!(%server, why, "can not be cordoned over ssh");
+                }
+            }
+        }
+        self.seen.drains.insert(server, report);
+    }
+
+    pub(super) fn deleted(&mut self, server: &ServerId, result: Result<Vec<String>, EcsError>) {
+        match result {
+            Ok(jobs) => tracing::info!(%server, ?jobs, "the cloud deletes it"),
+            Err(error) => {
+                tracing::error!(%server, %error, class = error.label(), "the deletion failed");
+            }
+        }
+        self.parts.look.now();
+    }
+}
+
+const fn listed<'a>(sight: &Sight<'a>) -> Option<&'a Server> {
+    match sight.cloud {
+        Cloud::Listed { server, .. } => Some(server),
+        Cloud::Unknown | Cloud::Absent(_) => None,
+    }
+}
+
+/// The stage of a worker's life whose length is measured when it is left.
+const fn span(stage: &Stage) -> Option<Span> {
+    match stage {
+        Stage::Creating => Some(Span::Create),
+        Stage::Booting { .. } => Some(Span::Boot),
+        Stage::Checking { .. } => Some(Span::Check),
+        Stage::Joining { .. } => Some(Span::Join),
+        Stage::Cordoned { .. } => Some(Span::Drain),
+        Stage::Deleting { .. } => Some(Span::Delete),
+        Stage::Serving | Stage::Gone { .. } => None,
+    }
+}
+
+const fn stage_word(stage: &Stage) -> &'static str {
+    match stage {
+        Stage::Creating => "creating",
+        Stage::Booting { .. } => "ACTIVE, booting",
+        Stage::Checking { .. } => "reached, checking",
+        Stage::Joining { .. } => "checked, joining",
+        Stage::Serving => "in service",
+        Stage::Cordoned { .. } => "cordoned",
+        Stage::Deleting { .. } => "deleting",
+        Stage::Gone { .. } => "gone",
+    }
+}
+
+const fn order_end(why: &Why) -> OrderEnd {
+    match why {
+        Why::CloudError { .. } => OrderEnd::CloudError,
+        Why::NotActive => OrderEnd::NotActive,
+        Why::NotInService { .. } => OrderEnd::NotInService,
+        Why::Vanished | Why::Idle | Why::Asked => OrderEnd::Vanished,
+    }
+}
+
+/// How a release ended; a server that was withdrawn was never given back.
+const fn release_end(why: &Why) -> Option<ReleaseEnd> {
+    match why {
+        Why::Vanished => Some(ReleaseEnd::Vanished),
+        Why::Idle | Why::Asked => Some(ReleaseEnd::Deleted),
+        Why::CloudError { .. } | Why::NotActive | Why::NotInService { .. } => None,
+    }
+}
