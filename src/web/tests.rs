@@ -1,4 +1,6 @@
 use super::server::serve_within;
+mod people;
+
 use super::*;
 use crate::metrics::{FleetState, Own, Source};
 use crate::model::{Action, Alarms, BackendName, BackendView, Observed, PoolName, Snapshot};
@@ -357,22 +359,6 @@ async fn each_route_answers_its_method_and_no_other() {
     for path in ["/metric", "/metrics/", "//"] {
         assert_eq!(get(&app, path).await.0, StatusCode::NOT_FOUND, "{path}");
     }
-}
-
-#[tokio::test]
-async fn a_halted_pool_goes_on_only_for_a_person_with_the_token() {
-    let app = app(Snapshot::default());
-    let path = format!("/api/v1/pools/{}/accept", name());
-    let ours = format!("Bearer {TOKEN}");
-    let ours = [("authorization", ours.as_str())];
-    assert_eq!(
-        send(&app, "POST", &path, &[], "").await.0,
-        StatusCode::UNAUTHORIZED
-    );
-    assert_eq!(send(&app, "POST", &path, &ours, "").await.0, StatusCode::OK);
-    assert_eq!(get(&app, &path).await.0, StatusCode::METHOD_NOT_ALLOWED);
-    let other = send(&app, "POST", "/api/v1/pools/other/accept", &ours, "").await;
-    assert_eq!(other.0, StatusCode::NOT_FOUND);
 }
 
 async fn post_to(app: &App, path: &str) -> (StatusCode, String) {

@@ -6,3 +6,7 @@ mod rules;
 mod ssh;
 #[cfg(test)]
 mod sshd;
+#[cfg(test)]
+mod the_loop;
+#[cfg(test)]
+mod tidy;

@@ -1,0 +1,37 @@
+# make test   installs what is missing and passes the tests (about ten minutes from nothing)
+# make demo   shows the whole loop, with every real part, in about three minutes
+# make long   what takes longer than a test should
+#
+# Both install Debian packages (they ask first on a terminal; YES=1 answers) and need root, because
+# the worker machines of the rig are made of mount and process namespaces.
+
+CARGO ?= cargo
+PROFILE ?= dev
+BINARIES = target/$(if $(filter release,$(PROFILE)),release,debug)
+INSTALL = tests/rig/install.sh $(if $(YES),--yes)
+
+.PHONY: test demo long lint deny build
+
+test: lint
+	$(INSTALL)
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace --quiet
+
+demo:
+	$(INSTALL)
+	$(CARGO) build --workspace --bins --profile $(PROFILE)
+	$(BINARIES)/demo --repository . --binaries $(BINARIES)
+
+long:
+	$(INSTALL)
+	tests/rig/spike-drain.sh
+	PROPTEST_CASES=20000 $(CARGO) test --release --lib policy
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(MAKE) --no-print-directory deny; \
+	else echo "cargo-deny is not installed: licences and bans are not checked (cargo install cargo-deny --locked)"; fi
+
+deny:
+	$(CARGO) deny --offline --log-level error check bans licenses sources
