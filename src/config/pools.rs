@@ -33,25 +33,22 @@ pub(super) fn read_backends(list: &Node<'_>) -> Option<BTreeMap<BackendName, Bac
     let mut projects = BTreeSet::new();
     let read = list.list(|node| node.section(|s| backend(s)).map(|b| (node.clone(), b)))?;
     let mut backends = BTreeMap::new();
-    let mut whole = true;
     for (node, backend) in read {
         for (number, project) in backend.projects.iter().enumerate() {
             if !projects.insert(project.clone()) {
                 let found = format!("{project:?} again");
                 let at = node.child("projects").nth(number);
                 at.wrong(found, "each project once, over all backends");
-                whole = false;
             }
         }
         if backends.contains_key(&backend.name) {
             let found = format!("\"{}\" again", backend.name);
             node.child("name")
                 .wrong(found, "a name of its own for each backend");
-            whole = false;
         }
         backends.insert(backend.name.clone(), backend);
     }
-    whole.then_some(backends)
+    Some(backends)
 }
 
 fn backend(s: &Section<'_>) -> Option<Backend> {
@@ -141,9 +138,11 @@ pub(super) fn read_pools<'a>(
     flavors: Option<&Flavors>,
 ) -> Option<Vec<Written<'a>>> {
     let pools = list.list(|node| node.section(|s| pool(node, s, flavors)))?;
-    let names = unique_names(&pools);
-    let farms = backends.map(|backends| each_job_has_one_pool(list, &pools, backends));
-    (names && farms?).then_some(pools)
+    refuse_repeated_names(&pools);
+    if let Some(backends) = backends {
+        each_job_has_one_pool(list, &pools, backends);
+    }
+    Some(pools)
 }
 
 fn pool<'a>(node: &Node<'a>, s: &Section<'a>, flavors: Option<&Flavors>) -> Option<Written<'a>> {
@@ -200,18 +199,15 @@ fn mode(tree: &Tree) -> Result<Mode, String> {
         .ok_or_else(|| "observe, apply or full".to_owned())
 }
 
-fn unique_names(pools: &[Written<'_>]) -> bool {
+fn refuse_repeated_names(pools: &[Written<'_>]) {
     let mut seen = BTreeSet::new();
-    let mut unique = true;
     for Written { node, pool, .. } in pools {
         if !seen.insert(&pool.name) {
             let found = format!("\"{}\" again", pool.name);
             node.child("name")
                 .wrong(found, "a name of its own for each pool");
-            unique = false;
         }
     }
-    unique
 }
 
 /// A backend's jobs of one arch and level that no pool has would wait for ever, and those that two
@@ -220,9 +216,8 @@ fn each_job_has_one_pool(
     list: &Node<'_>,
     pools: &[Written<'_>],
     backends: &BTreeMap<BackendName, Backend>,
-) -> bool {
+) {
     let mut owners: BTreeMap<(&BackendName, Arch, Level), &PoolName> = BTreeMap::new();
-    let mut right = true;
     for Written {
         pool,
         backends: nodes,
@@ -237,11 +232,9 @@ fn each_job_has_one_pool(
                     format!("\"{backend}\""),
                     format!("one of {}", known.join(", ")),
                 );
-                right = false;
             } else if let Some(owner) = owners.insert((backend, arch, level), &pool.name) {
                 let found = format!("{backend} for {arch} {level}, which pool {owner} has as well");
                 node.wrong(found, "each backend, arch and level in one pool");
-                right = false;
             }
         }
     }
@@ -254,5 +247,4 @@ fn each_job_has_one_pool(
         let found = format!("no pool with {}", missing.join(", "));
         list.wrong(found, "each backend, arch and level in one pool");
     }
-    right && missing.is_empty()
 }

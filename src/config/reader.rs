@@ -1,7 +1,8 @@
 //! Walks a tree and takes down every fault on the way, instead of stopping at the first.
 //!
-//! Every method that reads gives `None` where it has taken down a fault. Read all the parts of a
-//! section first and give up on it only then, so that no fault hides another.
+//! Every method that reads a value gives `None` where it has taken down a fault. Read all the parts
+//! of a section first and give up on it only then, so that no fault hides another. A fault that is
+//! taken down is enough to refuse the document: no value has to be withheld for it besides.
 
 use super::fault::{Log, Place};
 use super::yaml::Tree;

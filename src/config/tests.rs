@@ -135,6 +135,36 @@ fn what_cannot_be_is_refused() {
 }
 
 #[test]
+fn nothing_is_named_twice() {
+    one_fault(
+        "name: x86-64-l3",
+        "name: x86-64-l2",
+        "pools[5].name: found \"x86-64-l2\" again, expected a name of its own for each pool",
+    );
+    one_fault(
+        "      - openEuler:Mainline\n",
+        "      - openEuler:Mainline\n      - openEuler:Mainline\n",
+        "backends[0].projects[1]: found \"openEuler:Mainline\" again, \
+         expected each project once, over all backends",
+    );
+    one_fault(
+        "    x86_64: 00000000",
+        "    x86: i\n    x86_64: 00000000",
+        "ecs.images.x86_64: found the same key again, expected each key once",
+    );
+}
+
+#[test]
+fn what_is_no_yaml_is_one_fault_with_its_line() {
+    let faults = parse("web:\n  listen: x\n token: swordfish\n").unwrap_err();
+    assert!(
+        faults.starts_with("3:2: .: found no YAML (did not find expected key"),
+        "{faults}"
+    );
+    assert!(!faults.contains("swordfish"), "{faults}");
+}
+
+#[test]
 fn server_names_fit_what_the_cloud_takes() {
     let named = |name: &str| {
         let text = with("name_prefix: obs #", "name_prefix: a-prefix-of-20-chars #");
