@@ -304,7 +304,7 @@ fn read_ssh(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<Ssh> {
     let host_key_secret = ["host_key_secret_env", "host_key_secret_file"];
     let host_key_secret = ssh.secret(host_key_secret, SEED, secrets);
     let connect_timeout = ssh.or("connect_timeout", seconds(10), duration);
-    let command_timeout = ssh.or("command_timeout", seconds(30), duration);
+    let command_timeout = ssh.or("command_timeout", seconds(60), duration);
     let sysconfig = ssh.or("sysconfig", "/etc/sysconfig/obs-server".to_owned(), path);
     Some(Ssh {
         user: user?,
