@@ -1,6 +1,7 @@
 //! `plan apply` and `plan release`: a dry run with reasons.
 
 use super::{Failure, say};
+use crate::config::Config;
 use crate::model::{Arch, Level};
 use crate::policy;
 use anyhow::Context;
@@ -58,7 +59,7 @@ pub(super) struct Release {
 }
 
 pub(super) fn run(config: &Path, command: &Command) -> Result<(), Failure> {
-    let config = super::config::load(config)?;
+    let config = Config::load_without_secrets(config)?;
     match command {
         Command::Apply(Apply {
             queue: Some(queue),

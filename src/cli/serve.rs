@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ecs::{Call, EcsClient};
+use crate::ecs::{BrakedList, Call, EcsClient};
 use crate::execute::Hands;
 use crate::gather::{Collector, Gather};
 use crate::journal::Journal;
@@ -75,11 +75,11 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let ecs = Arc::new(ecs(&config, clock, &own)?);
     let pollers = TaskTracker::new();
     let stop = supervisor.stopping();
-    let listing = Arc::clone(&ecs);
+    let listing = BrakedList::new(Arc::clone(&ecs));
     let (snapshot, look) = gather(&config, clock, &own, &journal)?.spawn(
         move || {
-            let ecs = Arc::clone(&listing);
-            async move { ecs.list().await }
+            let listing = listing.clone();
+            async move { listing.list().await }
         },
         &stop,
         &pollers,

@@ -3,6 +3,7 @@
 //! Nothing is tried again in here, except a read whose connection broke: the reconciler's tick is
 //! the retry loop, and [`EcsError::retry`] says what it may do.
 
+mod brake;
 mod client;
 mod error;
 mod jobs;
@@ -12,6 +13,7 @@ pub mod sign;
 mod transport;
 mod types;
 
+pub use brake::BrakedList;
 pub use client::{Created, EcsClient};
 pub use error::{Class, EcsError, Refusal, Retry};
 pub use jobs::{Failure, JobState, JobStatus, SubJob};

@@ -421,3 +421,15 @@ async fn every_call_is_told_to_the_observer() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_key_that_is_refused_is_not_tried_until_it_is_locked() {
+    let no = r#"{"error_msg":"verify aksk signature fail","error_code":"APIGW.0301"}"#;
+    let cloud = Cloud::start(vec![answer(401, no)]).await;
+    let list = BrakedList::new(Arc::new(cloud.client()));
+    for _ in 0..6 {
+        let refused = list.list().await.unwrap_err();
+        assert_eq!(refused.class(), Class::Permission);
+    }
+    assert_eq!(cloud.seen().len(), 1);
+}

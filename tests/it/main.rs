@@ -1,6 +1,8 @@
 //! Promises that are kept by several parts together, one module each.
 
 #[cfg(test)] // so that clippy takes the helpers for tests too
+mod command_line;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod ssh;

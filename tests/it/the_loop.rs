@@ -150,7 +150,7 @@ async fn a_server_that_refuses_our_credential_is_withdrawn() {
             wrong_credential: true,
             ..options()
         },
-        "credential",
+        "the key was refused",
     )
     .await;
 }

@@ -286,6 +286,15 @@ impl Farm {
         self.scaler.as_ref().and_then(Process::id)
     }
 
+    /// What obs-scaler has used so far: the most memory (`VmHWM`, in KiB) and processor time.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn scaler_usage(&self) -> Result<(u64, Duration)> {
+        let pid = self.scaler_pid().context("obs-scaler does not run")?;
+        usage(pid)
+    }
+
     /// obs-scaler's log.
     #[must_use]
     pub fn scaler_log(&self) -> PathBuf {
@@ -388,6 +397,24 @@ impl Options {
     fn script(&self, name: &str) -> PathBuf {
         self.repository.join("tests/rig").join(name)
     }
+}
+
+/// Clock ticks a second in `/proc/PID/stat`: 100 on every Linux that Debian builds.
+const TICKS: u64 = 100;
+
+fn usage(pid: u32) -> Result<(u64, Duration)> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|text| text.split_whitespace().next());
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, after_name) = stat.rsplit_once(')').context("/proc/PID/stat")?;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks = |at: usize| -> Result<u64> { Ok(fields.get(at).context("stat")?.parse()?) };
+    let millis = (ticks(11)? + ticks(12)?) * 1000 / TICKS;
+    Ok((
+        peak.context("VmHWM")?.parse()?,
+        Duration::from_millis(millis),
+    ))
 }
 
 fn keep_logs(root: &Path) -> Result<()> {

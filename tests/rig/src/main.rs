@@ -62,12 +62,17 @@ async fn run(arguments: Arguments) -> Result<()> {
         told = rig::run(&mut farm, load, &mut story) => told,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
-    if told.is_err() {
-        farm.keep_logs()?;
-    }
+    let usage = farm.scaler_usage();
+    farm.keep_logs()?;
     say("stopping ...");
     let stopped = farm.stop().await;
     say("\nWhat happened, and when:");
     say(&story.summary());
+    if let Ok((peak, time)) = usage {
+        let (peak, time) = (peak / 1024, time.as_secs_f64());
+        say(&format!(
+            "obs-scaler used {peak} MiB at most, and {time:.1} s of processor time"
+        ));
+    }
     told.and(stopped)
 }

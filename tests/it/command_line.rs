@@ -1,0 +1,88 @@
+//! The command line: exit codes, and what is said when the input is wrong.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn run(arguments: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_obs-scaler");
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Command::new(program)
+        .args(arguments)
+        .current_dir(repository)
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+#[test]
+fn the_shipped_configuration_is_valid_on_a_fresh_checkout() {
+    let (code, stdout, _) = said(&run(&["--config", "config.yaml", "config", "check"]));
+    assert_eq!((code, stdout.trim()), (Some(0), "config.yaml: valid"));
+}
+
+#[test]
+fn a_faulty_configuration_ends_with_78_and_every_fault_with_its_line() {
+    let file = "tests/data/config/faulty.yaml";
+    let (code, _, stderr) = said(&run(&["--config", file, "config", "check"]));
+    assert_eq!(code, Some(78));
+    assert!(stderr.lines().count() > 30, "{stderr}");
+    assert!(
+        stderr
+            .lines()
+            .all(|line| line.starts_with(&format!("{file}:"))),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let (code, _, stderr) = said(&run(&["--config", "no-such.yaml", "config", "check"]));
+    assert_eq!(code, Some(78));
+    assert!(stderr.starts_with("no-such.yaml: "), "{stderr}");
+}
+
+#[test]
+fn wrong_words_end_with_2() {
+    assert_eq!(said(&run(&["config", "chekc"])).0, Some(2));
+    assert_eq!(said(&run(&["plan", "apply", "--queue", "[]"])).0, Some(2));
+}
+
+#[test]
+fn the_seeds_two_lists_are_judged_by_its_formula_without_secrets_or_a_daemon() {
+    let queue = r#"[{"aarch64":{"l1":100,"l2":10,"l3":2}},{"x86":{"l1":80,"l2":5,"l3":0}}]"#;
+    let idle = r#"[{"aarch64":{"l1":10,"l2":1,"l3":0}},{"x86":{"l1":8,"l2":0,"l3":0}}]"#;
+    let config = ["--config", "config.yaml", "plan", "apply", "-o", "json"];
+    let lists = ["--queue", queue, "--idle", idle];
+    let (code, stdout, stderr) = said(&run(&[&config[..], &lists[..]].concat()));
+    assert_eq!(code, Some(0), "{stderr}");
+    let wanted = r#"[{"aarch64":{"l1":13,"l2":2,"l3":1}},{"x86_64":{"l1":11,"l2":1,"l3":0}}]"#;
+    assert_eq!(stdout.trim(), wanted);
+}
+
+#[test]
+fn a_dry_run_without_a_daemon_says_what_is_missing() {
+    let text = std::fs::read_to_string("config.yaml").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yaml");
+    // a port on which nothing can listen
+    std::fs::write(&file, text.replace("127.0.0.1:17790", "127.0.0.1:1")).unwrap();
+    let (code, _, stderr) = said(&run(&[
+        "--config",
+        file.to_str().unwrap(),
+        "plan",
+        "release",
+    ]));
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.contains("is `obs-scaler serve` running?"),
+        "{stderr}"
+    );
+}
