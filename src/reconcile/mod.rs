@@ -15,7 +15,7 @@ use crate::execute::{Done, Hands, Subject};
 use crate::gather::LookAgain;
 use crate::journal::{Journal, JournalError};
 use crate::metrics::{Direction, Own};
-use crate::model::{Action, Alarms, Ledger, PoolName, ServerId, Snapshot};
+use crate::model::{Action, Alarms, Ledger, PoolName, ServerId, Snapshot, elapsed};
 use crate::policy::{
     self, Absence, CheckReport, DrainReport, Lawful, Outcome, Plan, Step, SubJob, View,
 };
@@ -26,6 +26,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+
+/// Odd things that are remembered as told; beyond that they are told again.
+const MAX_ODDITIES: usize = 1000;
 
 /// Why the reconciler ends. The process ends with it, and is started again.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +90,7 @@ struct Seen {
     sub_jobs: BTreeMap<ServerId, SubJob>,
     ended_jobs: BTreeSet<String>,
     verdicts: BTreeMap<(PoolName, Action), String>,
+    halted: BTreeMap<PoolName, Timestamp>,
     oddities: BTreeSet<String>,
 }
 
@@ -214,15 +218,8 @@ impl Reconciler {
                 .unwrap_or_default();
             let ratio = config.policy.known_instances_ratio;
             let after = policy::supply::observe(&before, state.supply.live(), now, ratio);
-            match (before.halted_below, after.halted_below) {
-                (None, Some(below)) => tracing::error!(
-                    %pool, live = state.supply.live(), below,
-                    "halted: instances vanished without our doing; nothing is ordered or released \
-                     here until they are back or a person says `pool accept`"
-                ),
-                (Some(_), None) => tracing::info!(%pool, "not halted any more"),
-                (None, None) | (Some(_), Some(_)) => {}
-            }
+            self.seen
+                .tell_halt(pool, state.supply.live(), after.halted_below, now);
             self.books.supply(pool, after)?;
         }
         Ok(())
@@ -324,6 +321,43 @@ impl Reconciler {
                 tracing::warn!(%pool, "a person says that the pool is as it should be");
                 self.books.supply(pool, policy::supply::accept())
             }
+        }
+    }
+}
+
+impl Seen {
+    /// Tells of a halted pool once it has been halted for longer than OBS may fail to list an instance
+    /// that is there: between two jobs for half a second, and while a worker takes new code.
+    fn tell_halt(&mut self, pool: &PoolName, live: u32, below: Option<u32>, now: Timestamp) {
+        let Some(below) = below else {
+            if self
+                .halted
+                .remove(pool)
+                .is_some_and(|since| elapsed(since, now) >= policy::SETTLE)
+            {
+                tracing::info!(%pool, live, "not halted any more");
+            }
+            return;
+        };
+        let since = *self.halted.entry(pool.clone()).or_insert(now);
+        if elapsed(since, now) >= policy::SETTLE {
+            let words = format!(
+                "pool {pool} is halted since {since}: fewer than the share of {below} instances are \
+                 there, without our doing; nothing is ordered or released there until they are back \
+                 or a person says `obs-scaler pool accept {pool}`"
+            );
+            self.odd(words);
+        }
+    }
+
+    /// Logs what stays so for many passes once.
+    fn odd(&mut self, words: String) {
+        if !self.oddities.contains(&words) {
+            tracing::warn!("{words}");
+            if self.oddities.len() >= MAX_ODDITIES {
+                self.oddities.clear();
+            }
+            self.oddities.insert(words);
         }
     }
 }

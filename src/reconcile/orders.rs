@@ -117,17 +117,9 @@ impl Reconciler {
             }
             Ok(_) => {
                 let words = format!("order {}: the configuration has changed since", order.id);
-                self.odd(words);
+                self.seen.odd(words);
             }
-            Err(error) => self.odd(format!("order {}: {error}", order.id)),
-        }
-    }
-
-    /// Logs what stays so for many passes once.
-    pub(super) fn odd(&mut self, words: String) {
-        if !self.seen.oddities.contains(&words) {
-            tracing::warn!("{words}");
-            self.seen.oddities.insert(words);
+            Err(error) => self.seen.odd(format!("order {}: {error}", order.id)),
         }
     }
 
@@ -206,7 +198,9 @@ impl Reconciler {
                 tracing::warn!(order = %id, job, "the cloud no longer knows the job");
                 self.seen.ended_jobs.insert(job);
             }
-            (Err(error), _) => self.odd(format!("order {id}: its job can not be read: {error}")),
+            (Err(error), _) => self
+                .seen
+                .odd(format!("order {id}: its job can not be read: {error}")),
             (Ok(_), None) => {}
         }
     }

@@ -40,7 +40,7 @@ impl Reconciler {
 
     fn take_up_one(&mut self, server: &Server) -> Result<(), JournalError> {
         let Some(pool) = server.tags.pool.clone() else {
-            self.odd(format!(
+            self.seen.odd(format!(
                 "server {} ({}) has no pool's tag: left alone",
                 server.id, server.name
             ));
@@ -91,7 +91,7 @@ impl Reconciler {
         let members: Vec<Member> = self.books.ledger().members.values().cloned().collect();
         for member in members {
             let Some(pool) = config.policy.pools.get(&member.pool) else {
-                self.odd(format!(
+                self.seen.odd(format!(
                     "server {}: no pool {} is configured: left alone",
                     member.server, member.pool
                 ));

@@ -15,8 +15,9 @@ check_configs() { # the tools' own words when a file is wrong
 }
 
 start_prometheus() { # start_prometheus CONFIG PORT
+  # an alert that fires before the Alertmanager is discovered is lost until it is sent again: a minute by default
   spawn prometheus prometheus --config.file="$1" --web.listen-address="127.0.0.1:$2" \
-    --web.external-url="http://127.0.0.1:$2/" --web.enable-lifecycle --storage.tsdb.path="$RIG_ROOT/prometheus"
+    --web.external-url="http://127.0.0.1:$2/" --web.enable-lifecycle --rules.alert.resend-delay=5s --storage.tsdb.path="$RIG_ROOT/prometheus"
   wait_http "http://127.0.0.1:$2/-/ready" 20 || die "Prometheus is not ready, see $LOGS/prometheus.log"
   say "prometheus http://127.0.0.1:$2 pid $(pid_of prometheus)"
 }
