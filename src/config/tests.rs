@@ -209,7 +209,7 @@ fn a_fresh_checkout_is_valid_and_serve_refuses_its_missing_secrets() {
     let unread = check(&path).unwrap();
     let paths: Vec<_> = unread.all.iter().map(|fault| fault.path.as_str()).collect();
     let secrets = [
-        "web.token_env",
+        "web.token_file",
         "ecs.access_key_env",
         "ecs.secret_key_env",
         "ssh.private_key_file",
@@ -218,7 +218,7 @@ fn a_fresh_checkout_is_valid_and_serve_refuses_its_missing_secrets() {
     assert_eq!(paths, secrets);
     let refused = Config::load(&path).unwrap_err().to_string();
     assert_eq!(refused, unread.to_string());
-    let named = "found the variable OBS_SCALER_WEB_TOKEN, which is not set, expected a secret";
+    let named = "found the variable OBS_SCALER_ACCESS_KEY, which is not set, expected a secret";
     assert!(refused.contains(named), "{refused}");
 }
 
@@ -236,7 +236,7 @@ fn no_secret_is_ever_shown() {
         "token_env: [swordfish]",
         "token_env: A\n  token_file: /swordfish",
     ] {
-        let text = with("token_env: OBS_SCALER_WEB_TOKEN", misplaced);
+        let text = with("token_file: /etc/obs-scaler/webhook-token", misplaced);
         let faults = Config::parse(&text, &given).unwrap_err();
         assert!(
             !format!("{faults} {faults:?}").contains("swordfish"),
