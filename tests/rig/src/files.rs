@@ -97,7 +97,8 @@ async fn ssh_keygen(path: &Path) -> Result<()> {
     }
 }
 
-/// The configuration that a person would write for this farm, with times for the impatient.
+/// The configuration that a person would write for this farm, with times for the impatient. The
+/// ceiling leaves room for four times what is needed, so that buying twice would show.
 fn scaler_config(options: &Options, dir: &Path) -> String {
     let state = options.root.join("scaler/state");
     let (state, dir) = (state.display(), dir.display());
@@ -129,7 +130,7 @@ flavors:
     l3: {{ name: c7.32xlarge.4, vcpus: 128, instances: 1, jobs: 1 }}
 pools:
 {pools}scaling:
-  ceiling_vcpus: 128
+  ceiling_vcpus: 512
   create_deadline: 3m
   check_deadline: {deadline}s
   max_age: 20s
