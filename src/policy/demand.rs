@@ -344,7 +344,8 @@ impl<'a> Seen<'a> {
             server: server.id.clone(),
             host: server.name.clone(),
             instances: hosts.get(&server.name).copied().unwrap_or_default(),
-            protected: server.tags.protected,
+            // one that no order bought can not be drained: its host key is not known
+            protected: server.tags.protected || server.tags.order.is_none(),
         };
         active.map(worker).collect()
     }

@@ -133,7 +133,12 @@ impl Books {
         })
     }
 
-    /// What a pool is known to have had. Written only where it differs.
+    /// What a pool is known to have had.
+    pub(super) fn known_supply(&self, pool: &PoolName) -> Supply {
+        self.ledger.supply.get(pool).cloned().unwrap_or_default()
+    }
+
+    /// Changes what a pool is known to have had. Written only where it differs.
     pub(super) fn supply(&mut self, pool: &PoolName, known: Supply) -> Result<(), JournalError> {
         if self.ledger.supply.get(pool) == Some(&known) {
             return Ok(());

@@ -10,7 +10,7 @@ mod orders;
 mod servers;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Policy};
 use crate::execute::{Done, Hands, Subject};
 use crate::gather::LookAgain;
 use crate::journal::{Journal, JournalError};
@@ -24,8 +24,12 @@ use deeds::Deeds;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+
+/// How long deeds may go on once the process is told to stop: less than the supervisor waits.
+const FINISH: Duration = Duration::from_secs(15);
 
 /// Odd things that are remembered as told; beyond that they are told again.
 const MAX_ODDITIES: usize = 1000;
@@ -94,6 +98,28 @@ struct Seen {
     oddities: BTreeSet<String>,
 }
 
+/// What a pass looks at: the same all through it.
+#[derive(Debug, Clone, Copy)]
+struct Look<'a> {
+    snapshot: &'a Snapshot,
+    alarms: &'a Alarms,
+    policy: &'a Policy,
+    now: Timestamp,
+}
+
+impl<'a> Look<'a> {
+    /// The view with what is in hand just now.
+    const fn view(&self, ledger: &'a Ledger) -> View<'a> {
+        View {
+            snapshot: self.snapshot,
+            ledger,
+            alarms: self.alarms,
+            policy: self.policy,
+            now: self.now,
+        }
+    }
+}
+
 /// The one task that changes what is in hand.
 #[derive(Debug)]
 pub struct Reconciler {
@@ -158,12 +184,24 @@ impl Reconciler {
         self.finish().await
     }
 
+    /// Lets the deeds under way end. What takes longer is cut off: every deed may be cut off anywhere,
+    /// and is taken up again from the journal.
     async fn finish(mut self) -> Result<(), ReconcileError> {
+        match tokio::time::timeout(FINISH, self.take_in_all()).await {
+            Ok(finished) => {
+                finished?;
+                tracing::info!("the steps in hand are finished, and the journal is written");
+            }
+            Err(_) => tracing::info!("steps still in hand are left to the next start"),
+        }
+        Ok(())
+    }
+
+    async fn take_in_all(&mut self) -> Result<(), ReconcileError> {
         while let Some(ended) = self.deeds.next().await {
             let (subject, done) = ended?;
             self.take_in(subject, done)?;
         }
-        tracing::info!("the step in hand is finished, and the journal is written");
         Ok(())
     }
 
@@ -176,13 +214,18 @@ impl Reconciler {
             alarms.expire(now, expiry);
             alarms.iter().count() != before
         });
-        let alarms = self.parts.alarms.borrow().clone();
-        let snapshot = self.parts.snapshot.borrow_and_update().clone();
-        self.take_up(&snapshot, now)?;
-        self.count(&snapshot, &alarms, now)?;
-        self.move_servers_on(&snapshot, &alarms, now)?;
-        self.move_orders_on(&snapshot, now)?;
-        self.decide(&snapshot, &alarms, now)?;
+        let config = Arc::clone(&self.parts.config);
+        let look = Look {
+            snapshot: &self.parts.snapshot.borrow_and_update().clone(),
+            alarms: &self.parts.alarms.borrow().clone(),
+            policy: &config.policy,
+            now,
+        };
+        self.take_up(&look)?;
+        self.count(&look)?;
+        self.move_servers_on(&look)?;
+        self.move_orders_on(&look)?;
+        self.decide(&look)?;
         self.shown.send_replace(InHand {
             ledger: Arc::new(self.books.ledger().clone()),
         });
@@ -190,62 +233,33 @@ impl Reconciler {
     }
 
     /// Counts the looks that found workers idle, and the instances that each pool is known to have.
-    fn count(
-        &mut self,
-        snapshot: &Snapshot,
-        alarms: &Alarms,
-        now: Timestamp,
-    ) -> Result<(), JournalError> {
-        let config = Arc::clone(&self.parts.config);
-        let view = View {
-            snapshot,
-            ledger: self.books.ledger(),
-            alarms,
-            policy: &config.policy,
-            now,
-        };
+    fn count(&mut self, look: &Look<'_>) -> Result<(), JournalError> {
+        let view = look.view(self.books.ledger());
         let states = policy::assess(&view);
         let streaks = policy::look(&view, &states);
         self.books.streaks(streaks);
         for (pool, state) in &states {
             let Ok(state) = state else { continue };
-            let before = self
-                .books
-                .ledger()
-                .supply
-                .get(pool)
-                .cloned()
-                .unwrap_or_default();
-            let ratio = config.policy.known_instances_ratio;
-            let after = policy::supply::observe(&before, state.supply.live(), now, ratio);
+            let live = state.supply.live();
+            let before = self.books.known_supply(pool);
+            let ratio = look.policy.known_instances_ratio;
+            let after = policy::supply::observe(&before, live, look.now, ratio);
             self.seen
-                .tell_halt(pool, state.supply.live(), after.halted_below, now);
+                .tell_halt(pool, live, after.halted_below, look.now);
             self.books.supply(pool, after)?;
         }
         Ok(())
     }
 
-    fn decide(
-        &mut self,
-        snapshot: &Snapshot,
-        alarms: &Alarms,
-        now: Timestamp,
-    ) -> Result<(), JournalError> {
-        let config = Arc::clone(&self.parts.config);
-        let view = View {
-            snapshot,
-            ledger: self.books.ledger(),
-            alarms,
-            policy: &config.policy,
-            now,
-        };
+    fn decide(&mut self, look: &Look<'_>) -> Result<(), JournalError> {
+        let view = look.view(self.books.ledger());
         let plan = policy::plan(&view);
         let (lawful, refusals) = policy::audit(plan.clone(), &view);
         for refusal in &refusals {
             tracing::error!(step = ?refusal.step, law = refusal.law.label(), "the audit refused a step of the plan");
         }
-        self.tell(&plan, now);
-        self.carry_out(&lawful, alarms, now)
+        self.tell(&plan, look.now);
+        self.carry_out(&lawful, look)
     }
 
     /// One line for each verdict that differs from the last one, and a count.
@@ -270,16 +284,11 @@ impl Reconciler {
         }
     }
 
-    fn carry_out(
-        &mut self,
-        plan: &Lawful<Plan>,
-        alarms: &Alarms,
-        now: Timestamp,
-    ) -> Result<(), JournalError> {
+    fn carry_out(&mut self, plan: &Lawful<Plan>, look: &Look<'_>) -> Result<(), JournalError> {
         for step in &plan.get().steps {
             match step {
-                Step::Order { pool, count, .. } => self.order(pool, *count, alarms, now)?,
-                Step::Release { server, pool } => self.release(server, pool, now)?,
+                Step::Order { pool, count, .. } => self.order(pool, *count, look)?,
+                Step::Release { server, pool } => self.release(server, pool, look.now)?,
             }
         }
         Ok(())

@@ -1,15 +1,14 @@
 //! Orders: from the intent to the last of their servers.
 
-use super::Reconciler;
+use super::{Look, Reconciler};
 use crate::ecs::{self, Created, EcsError, JobState, JobStatus};
 use crate::execute::{Deed, Subject};
 use crate::journal::JournalError;
 use crate::metrics::OrderEnd;
-use crate::model::{Action, Alarms, Order, OrderId, PoolName, ServerId, Snapshot, Stage, elapsed};
+use crate::model::{Action, Order, OrderId, PoolName, ServerId, Stage, elapsed};
 use crate::policy::SubJob;
 use crate::policy::orders::{self, OrderNext, OrderSight};
 use jiff::Timestamp;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Before a call that was not answered is repeated.
@@ -21,11 +20,10 @@ impl Reconciler {
         &mut self,
         pool: &PoolName,
         count: u32,
-        alarms: &Alarms,
-        now: Timestamp,
+        look: &Look<'_>,
     ) -> Result<(), JournalError> {
-        let config = Arc::clone(&self.parts.config);
-        let Some(pool) = config.policy.pools.get(pool) else {
+        let now = look.now;
+        let Some(pool) = look.policy.pools.get(pool) else {
             return Ok(());
         };
         let Some(id) = self.parts.hands.new_order_id() else {
@@ -50,7 +48,7 @@ impl Reconciler {
                 return Ok(());
             }
         }
-        self.react(&order, alarms, now);
+        self.react(&order, look);
         tracing::info!(order = %order.id, pool = %order.pool, count, flavor = %order.flavor, "ordering");
         self.books.intend(order.clone())?;
         self.send(&order, now);
@@ -58,26 +56,27 @@ impl Reconciler {
     }
 
     /// How long ago the notification came that this order answers.
-    fn react(&self, order: &Order, alarms: &Alarms, now: Timestamp) {
+    fn react(&self, order: &Order, look: &Look<'_>) {
         let rings = |a: &&crate::model::Alarm| a.action == Action::Apply && a.pool == order.pool;
-        let heard = alarms.iter().filter(rings).map(|alarm| alarm.heard).max();
+        let heard = look
+            .alarms
+            .iter()
+            .filter(rings)
+            .map(|alarm| alarm.heard)
+            .max();
         if let Some(heard) = heard {
-            self.parts.own.reacted(elapsed(heard, now));
+            self.parts.own.reacted(elapsed(heard, look.now));
         }
     }
 
     /// Starts what each open order asks for next.
-    pub(super) fn move_orders_on(
-        &mut self,
-        snapshot: &Snapshot,
-        now: Timestamp,
-    ) -> Result<(), JournalError> {
-        let deadline = self.parts.config.policy.create_deadline;
+    pub(super) fn move_orders_on(&mut self, look: &Look<'_>) -> Result<(), JournalError> {
+        let (deadline, now) = (look.policy.create_deadline, look.now);
         let open: Vec<Order> = self.books.ledger().orders.values().cloned().collect();
         for order in open {
             let sight = OrderSight {
                 began: self.began,
-                listed: snapshot.fleet.last().map(|reading| reading.at),
+                listed: look.snapshot.fleet.last().map(|reading| reading.at),
                 job_ended: order
                     .job
                     .as_ref()

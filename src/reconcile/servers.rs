@@ -1,30 +1,22 @@
 //! Servers: taken up from the cloud's list, moved on, and let go.
 
-use super::Reconciler;
+use super::{Look, Reconciler};
 use crate::ecs::EcsError;
 use crate::execute::Deed;
 use crate::journal::JournalError;
 use crate::metrics::{OrderEnd, ReleaseEnd, Span};
-use crate::model::{
-    Alarms, Fleet, Member, PoolName, Server, ServerId, ServerStatus, Snapshot, Stage, Why, elapsed,
-};
+use crate::model::{Fleet, Member, PoolName, Server, ServerId, ServerStatus, Stage, Why, elapsed};
 use crate::policy::{
     Act, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, Sight, SubJob, Terms, View,
     advance, instances_seen, next_absence, supply,
 };
 use jiff::Timestamp;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 impl Reconciler {
     /// Follows every listed server of ours from here on, whoever ordered it, and learns names.
-    pub(super) fn take_up(
-        &mut self,
-        snapshot: &Snapshot,
-        now: Timestamp,
-    ) -> Result<(), JournalError> {
-        let max_age = self.parts.config.policy.max_age;
-        let Ok(fleet) = snapshot.fleet.fresh(now, max_age) else {
+    pub(super) fn take_up(&mut self, look: &Look<'_>) -> Result<(), JournalError> {
+        let Ok(fleet) = look.snapshot.fleet.fresh(look.now, look.policy.max_age) else {
             return Ok(());
         };
         for server in fleet.value().servers.values() {
@@ -47,6 +39,14 @@ impl Reconciler {
             return Ok(());
         };
         let ordered = server.tags.order.is_some();
+        // Of an order that is still open here no server has been reached yet: its members are written
+        // down before that. Of any other an earlier journal may have known more.
+        let orders = &self.books.ledger().orders;
+        let new = server
+            .tags
+            .order
+            .as_ref()
+            .is_some_and(|id| orders.contains_key(id));
         tracing::warn!(server = %server.id, host = %server.name, %pool, order = ?server.tags.order,
             "a server of ours that the journal does not know: taken up");
         self.books.follow(Member {
@@ -61,7 +61,7 @@ impl Reconciler {
                 Stage::Serving
             },
             since: server.created,
-            reached: !ordered,
+            reached: !new,
         })
     }
 
@@ -81,35 +81,24 @@ impl Reconciler {
     }
 
     /// Moves every server on by one step, and starts what it asks for.
-    pub(super) fn move_servers_on(
-        &mut self,
-        snapshot: &Snapshot,
-        alarms: &Alarms,
-        now: Timestamp,
-    ) -> Result<(), JournalError> {
-        let config = Arc::clone(&self.parts.config);
+    pub(super) fn move_servers_on(&mut self, look: &Look<'_>) -> Result<(), JournalError> {
+        let now = look.now;
         let members: Vec<Member> = self.books.ledger().members.values().cloned().collect();
         for member in members {
-            let Some(pool) = config.policy.pools.get(&member.pool) else {
+            let Some(pool) = look.policy.pools.get(&member.pool) else {
                 self.seen.odd(format!(
                     "server {}: no pool {} is configured: left alone",
                     member.server, member.pool
                 ));
                 continue;
             };
-            let view = View {
-                snapshot,
-                ledger: self.books.ledger(),
-                alarms,
-                policy: &config.policy,
-                now,
-            };
+            let view = look.view(self.books.ledger());
             let ordered = member
                 .order
                 .as_ref()
                 .and_then(|id| view.ledger.orders.get(id));
             let flavor = ordered.map(|order| order.flavor.clone());
-            let terms = Terms::new(&config.policy, pool, flavor.as_ref());
+            let terms = Terms::new(look.policy, pool, flavor.as_ref());
             let sight = self.sight(&view, &member);
             let live = sight
                 .instances
@@ -190,13 +179,7 @@ impl Reconciler {
 
     /// Instances that leave by our doing did not vanish.
     fn give_up_supply(&mut self, pool: &PoolName, live: u32) -> Result<(), JournalError> {
-        let before = self
-            .books
-            .ledger()
-            .supply
-            .get(pool)
-            .cloned()
-            .unwrap_or_default();
+        let before = self.books.known_supply(pool);
         self.books.supply(pool, supply::gave_back(&before, live))
     }
 
