@@ -46,8 +46,8 @@ async fn a_queue_is_bought_for_once_built_once_and_given_back() {
         rig::run(farm, load, &mut story).await?;
         let servers = farm.ledger().await?.servers().len();
         anyhow::ensure!(
-            servers == 4,
-            "two workers a pool were enough, {servers} servers were bought"
+            servers == 6,
+            "three workers a pool are needed, {servers} servers were bought"
         );
         anyhow::ensure!(farm.ledger().await?.creates() == 2, "one order a pool");
         Ok(())

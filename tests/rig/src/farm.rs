@@ -1,7 +1,7 @@
 //! The whole farm on one machine: started in order, stopped in order, by process id.
 
 use crate::files::{self, Places};
-use crate::process::{Process, script};
+use crate::process::{Process, script, usage};
 use crate::watch::{self, Ledger, Obs};
 use anyhow::{Context, Result, bail};
 use std::io::Write;
@@ -85,10 +85,7 @@ impl Farm {
             Ok(farm) => Ok(farm),
             Err(error) => {
                 keep_logs(&options.root)?;
-                let monitoring = options.script("monitoring.sh");
-                let down = script(&monitoring, &options.root, &["down"]).await;
-                let wiped = script(&rig, &options.root, &["wipe"]).await;
-                down.and(wiped).context("cleaning up")?;
+                clean_up(&options).await?;
                 Err(error)
             }
         }
@@ -291,8 +288,7 @@ impl Farm {
     /// # Errors
     /// Where it does not run.
     pub fn scaler_usage(&self) -> Result<(u64, Duration)> {
-        let pid = self.scaler_pid().context("obs-scaler does not run")?;
-        usage(pid)
+        usage(self.scaler_pid().context("obs-scaler does not run")?)
     }
 
     /// obs-scaler's log.
@@ -384,10 +380,7 @@ impl Farm {
             ends.push(second.stop(GRACE).await);
         }
         ends.push(self.sim.stop(GRACE).await);
-        for (name, verb) in [("monitoring.sh", "down"), ("rig.sh", "wipe")] {
-            let done = script(&self.options.script(name), &self.options.root, &[verb]).await;
-            ends.push(done.map(|_said| ()));
-        }
+        ends.push(clean_up(&self.options).await);
         ends.into_iter().collect()
     }
 }
@@ -399,22 +392,17 @@ impl Options {
     }
 }
 
-/// Clock ticks a second in `/proc/PID/stat`: 100 on every Linux that Debian builds.
-const TICKS: u64 = 100;
-
-fn usage(pid: u32) -> Result<(u64, Duration)> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak = peak.and_then(|text| text.split_whitespace().next());
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, after_name) = stat.rsplit_once(')').context("/proc/PID/stat")?;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks = |at: usize| -> Result<u64> { Ok(fields.get(at).context("stat")?.parse()?) };
-    let millis = (ticks(11)? + ticks(12)?) * 1000 / TICKS;
-    Ok((
-        peak.context("VmHWM")?.parse()?,
-        Duration::from_millis(millis),
-    ))
+/// Takes down whatever of a farm is there, also of one that was only half started.
+///
+/// # Errors
+/// Says what could not be taken down.
+pub async fn clean_up(options: &Options) -> Result<()> {
+    let mut ends = Vec::new();
+    for (name, verb) in [("monitoring.sh", "down"), ("rig.sh", "wipe")] {
+        let done = script(&options.script(name), &options.root, &[verb]).await;
+        ends.push(done.map(|_said| ()));
+    }
+    ends.into_iter().collect()
 }
 
 fn keep_logs(root: &Path) -> Result<()> {

@@ -7,7 +7,7 @@ mod process;
 mod story;
 mod watch;
 
-pub use farm::{Farm, Options};
+pub use farm::{Farm, Options, clean_up};
 pub use story::{Load, judge, run};
 pub use watch::{History, Ledger, Obs, Story};
 

@@ -1,6 +1,6 @@
 //! `make demo`: the whole loop on one machine, watched from outside.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Parser;
 use rig::{Farm, Load, Options, Story};
 use std::io::Write;
@@ -51,7 +51,14 @@ async fn run(arguments: Arguments) -> Result<()> {
         seconds: arguments.seconds,
     };
     say("starting OBS, Prometheus, Alertmanager, a simulated cloud and obs-scaler ...");
-    let mut farm = Farm::start(Options::new(repository, binaries)).await?;
+    let options = Options::new(repository, binaries);
+    let mut farm = tokio::select! {
+        farm = Farm::start(options.clone()) => farm?,
+        _ = tokio::signal::ctrl_c() => {
+            rig::clean_up(&options).await?;
+            bail!("interrupted");
+        }
+    };
     say(&format!(
         "obs-scaler shows http://{0}/metrics, Prometheus http://127.0.0.1:19090; its log: {1}",
         farm.scaler_address(),

@@ -84,6 +84,25 @@ async fn signal(signal: &str, pid: u32) -> Result<()> {
     }
 }
 
+/// Clock ticks a second in `/proc/PID/stat`: 100 on every Linux that Debian builds.
+const TICKS: u64 = 100;
+
+/// The most memory (`VmHWM`, in KiB) and the processor time that a process has used.
+pub(crate) fn usage(pid: u32) -> Result<(u64, Duration)> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|text| text.split_whitespace().next());
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, after_name) = stat.rsplit_once(')').context("/proc/PID/stat")?;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks = |at: usize| -> Result<u64> { Ok(fields.get(at).context("stat")?.parse()?) };
+    let millis = (ticks(11)? + ticks(12)?) * 1000 / TICKS;
+    Ok((
+        peak.context("VmHWM")?.parse()?,
+        Duration::from_millis(millis),
+    ))
+}
+
 /// Runs one of the rig's scripts to its end.
 pub(crate) async fn script(path: &Path, root: &Path, args: &[&str]) -> Result<String> {
     let output = Command::new(path)
