@@ -274,7 +274,7 @@ impl<'a> Seen<'a> {
         for job in &results.jobs {
             let state = match job.state {
                 JobState::Scheduled if building.contains(&job.key) => JobState::Building,
-                state => state,
+                state @ (JobState::Scheduled | JobState::Building | JobState::Blocked) => state,
             };
             if let Some(pool) = placement.of_job(backend, job) {
                 *self.jobs.entry((pool.name.clone(), state)).or_default() += 1;
