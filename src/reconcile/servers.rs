@@ -146,6 +146,7 @@ impl Reconciler {
             check: self.seen.checks.get(&member.server).cloned(),
             instances: name.and_then(|name| instances_seen(view, &member.pool, name)),
             drain: self.seen.drains.get(&member.server).cloned(),
+            checking: self.deeds.is_checking(&member.server),
         }
     }
 

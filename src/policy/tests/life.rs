@@ -51,6 +51,7 @@ impl Case {
             check: None,
             instances: None,
             drain: None,
+            checking: false,
         }
     }
 
@@ -67,6 +68,7 @@ impl Case {
             create: minutes(10),
             check: minutes(5),
             settle: Duration::from_secs(30),
+            max_age: minutes(2),
             flavor: &self.flavor,
             instances: 7,
         };
@@ -276,6 +278,10 @@ fn a_drained_worker_is_deleted_only_after_obs_was_read_again() {
             ..sight(seen(NOW - 10, 0, 0), left.clone())
         },
         Sight {
+            drain: drain(NOW - 121, left.clone()),
+            ..sight(seen(NOW - 10, 0, 0), left.clone())
+        },
+        Sight {
             cloud: Cloud::Unknown,
             ..sight(seen(NOW - 10, 0, 0), left)
         },
@@ -318,6 +324,38 @@ fn a_server_never_reached_is_deleted_when_obs_shows_nothing_of_it() {
 }
 
 #[test]
+fn a_server_on_which_a_check_may_be_starting_the_service_is_not_deleted() {
+    let case = Case::unreached(cordoned(Why::NotActive));
+    let sight = Sight {
+        instances: seen(NOW, 0, 0),
+        ..case.listed()
+    };
+    assert_eq!(case.next(&sight).1, Act::Delete);
+    let checking = Sight {
+        checking: true,
+        ..sight
+    };
+    assert_eq!(case.next(&checking).1, Act::Cordon);
+}
+
+#[test]
+fn after_a_restart_a_late_worker_is_looked_at_before_it_is_judged() {
+    let joining = Stage::Joining {
+        active: at(NOW - 900),
+    };
+    let mut case = Case::new(joining.clone());
+    assert_eq!(case.next(&case.listed()), (joining, Act::Check));
+    let sight = Sight {
+        check: check(NOW - 10, unreachable()),
+        ..case.listed()
+    };
+    assert!(matches!(case.next(&sight).0, Stage::Cordoned { .. }));
+    case.server.ip = None;
+    let (stage, _) = case.next(&case.listed());
+    assert!(matches!(stage, Stage::Cordoned { .. }), "nowhere to look");
+}
+
+#[test]
 fn a_server_is_gone_when_two_lists_lack_it() {
     let case = Case::new(Stage::Deleting { why: Why::Idle });
     let gone = (Stage::Gone { why: Why::Idle }, Act::None);
@@ -330,9 +368,22 @@ fn a_server_is_gone_when_two_lists_lack_it() {
         case.next(&case.absent(SINCE - 30, SINCE)).0,
         case.member.stage
     );
-    let serving = Case::new(Stage::Serving);
-    let (stage, _) = serving.next(&serving.absent(NOW - 30, NOW));
-    assert_eq!(stage, Stage::Gone { why: Why::Vanished });
+}
+
+#[test]
+fn a_list_that_lacks_what_obs_sees_at_work_is_a_broken_view() {
+    for stage in [Stage::Serving, booting()] {
+        let case = Case::new(stage.clone());
+        let sight = |instances| Sight {
+            instances,
+            ..case.absent(NOW - 300, NOW)
+        };
+        assert_eq!(case.next(&sight(seen(NOW, 0, 1))).0, stage);
+        assert_eq!(case.next(&sight(seen(NOW, 1, 0))).0, stage);
+        assert_eq!(case.next(&sight(None)).0, stage, "OBS unknown");
+        let why = Why::Vanished;
+        assert_eq!(case.next(&sight(seen(NOW, 0, 0))).0, Stage::Gone { why });
+    }
 }
 
 #[test]
