@@ -169,9 +169,7 @@ impl Reconciler {
             return Ok(());
         }
         self.tell_stage(member, &stage, now);
-        if stage.is_leaving() && !member.stage.is_leaving() {
-            self.give_up_supply(&member.pool, live)?;
-        }
+        self.give_up_supply(member, &stage, live)?;
         if matches!(stage, Stage::Gone { .. }) {
             self.forget(&member.server);
         }
@@ -179,9 +177,19 @@ impl Reconciler {
     }
 
     /// Instances that leave by our doing did not vanish.
-    fn give_up_supply(&mut self, pool: &PoolName, live: u32) -> Result<(), JournalError> {
+    fn give_up_supply(
+        &mut self,
+        member: &Member,
+        to: &Stage,
+        live: u32,
+    ) -> Result<(), JournalError> {
+        let pool = &member.pool;
+        let configured = self.parts.config.policy.pools.get(pool);
+        let configured = configured.map_or(0, |pool| pool.instances);
+        let given_up = supply::given_up(&member.stage, to, live, configured);
         let before = self.books.known_supply(pool);
-        self.books.supply(pool, supply::gave_back(&before, live))
+        self.books
+            .supply(pool, supply::gave_back(&before, given_up))
     }
 
     fn forget(&mut self, server: &ServerId) {
