@@ -59,6 +59,11 @@ impl Deeds {
         }
     }
 
+    /// Whether a deed about this is under way.
+    pub(super) fn is_busy(&self, subject: &Subject) -> bool {
+        self.in_hand.contains_key(subject)
+    }
+
     /// Whether the server is being checked just now.
     pub(super) fn is_checking(&self, server: &ServerId) -> bool {
         self.in_hand.get(&Subject::Server(server.clone())) == Some(&Kind::Check)

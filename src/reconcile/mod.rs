@@ -15,7 +15,8 @@ use crate::execute::{Done, Hands, Subject};
 use crate::gather::LookAgain;
 use crate::journal::{Journal, JournalError};
 use crate::metrics::{Direction, Own};
-use crate::model::{Action, Alarms, Ledger, PoolName, ServerId, Snapshot, elapsed};
+use crate::model::{Action, Alarms, Ledger, OrderId, PoolName, ServerId, Snapshot, elapsed};
+use crate::policy::orders::Calls;
 use crate::policy::{
     self, Absence, CheckReport, DrainReport, Lawful, Outcome, Plan, Step, SubJob, View,
 };
@@ -93,6 +94,7 @@ struct Seen {
     absences: BTreeMap<ServerId, Absence>,
     sub_jobs: BTreeMap<ServerId, SubJob>,
     ended_jobs: BTreeSet<String>,
+    calls: BTreeMap<OrderId, Calls>,
     verdicts: BTreeMap<(PoolName, Action), String>,
     halted: BTreeMap<PoolName, Timestamp>,
     oddities: BTreeSet<String>,
