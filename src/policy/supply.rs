@@ -31,18 +31,8 @@ pub fn observe(before: &Supply, live: u32, now: Timestamp, ratio: f64) -> Supply
 /// worker that shows none is taken to have had none. One that somebody else took away vanished.
 #[must_use]
 pub fn given_up(from: &Stage, to: &Stage, live: u32, configured: u32) -> u32 {
-    let leaves = to.is_leaving() && !from.is_leaving();
-    let ours = match to {
-        Stage::Cordoned { why } | Stage::Deleting { why } | Stage::Gone { why } => {
-            *why != Why::Vanished
-        }
-        Stage::Creating
-        | Stage::Booting { .. }
-        | Stage::Checking { .. }
-        | Stage::Joining { .. }
-        | Stage::Serving => false,
-    };
-    if leaves && ours && live > 0 {
+    let ours = to.why().is_some_and(|why| *why != Why::Vanished);
+    if ours && !from.is_leaving() && live > 0 {
         live.max(configured)
     } else {
         0

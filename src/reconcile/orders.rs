@@ -28,6 +28,7 @@ impl Reconciler {
         };
         let Some(id) = self.parts.hands.new_order_id() else {
             tracing::error!("the system gives no randomness: nothing is ordered");
+            self.books.pause(&pool.name, now);
             return Ok(());
         };
         let mut order = Order {
@@ -45,6 +46,7 @@ impl Reconciler {
             Ok(request) => order.body_sha256 = request.sha256(),
             Err(error) => {
                 tracing::error!(pool = %order.pool, %error, "the order can not be written");
+                self.books.pause(&order.pool, now);
                 return Ok(());
             }
         }
@@ -97,7 +99,6 @@ impl Reconciler {
                     order.job.iter().for_each(|job| {
                         self.seen.ended_jobs.remove(job);
                     });
-                    self.seen.calls.remove(&order.id);
                     self.books.done(&order.id)?;
                 }
             }
@@ -233,11 +234,11 @@ impl Reconciler {
             }
             ecs::SubJob::Failed { server, failure } => {
                 let words = format!("{}: {}", failure.code, failure.words);
-                let known = server.as_ref().map(|s| self.seen.sub_jobs.contains_key(s));
-                if known != Some(true) {
-                    tracing::error!(%order, ?server, code = failure.code, words = failure.words,
-                        class = failure.class().label(), "the cloud could not create a server");
-                }
+                let name = server.as_ref().map_or("of no name", ServerId::as_str);
+                let class = failure.class().label();
+                self.seen.odd(format!(
+                    "order {order}: the cloud could not create server {name} ({class}): {words}"
+                ));
                 if let Some(server) = server {
                     self.seen.sub_jobs.insert(server, SubJob::Failed(words));
                 }

@@ -67,9 +67,6 @@ impl Reconciler {
 
     fn note_absences(&mut self, fleet: &Fleet, at: Timestamp) {
         let members = &self.books.ledger().members;
-        self.seen
-            .absences
-            .retain(|server, _| members.contains_key(server));
         for server in members.keys() {
             let listed = fleet.servers.contains_key(server);
             let before = self.seen.absences.get(server).copied();
@@ -170,9 +167,6 @@ impl Reconciler {
         }
         self.tell_stage(member, &stage, now);
         self.give_up_supply(member, &stage, live)?;
-        if matches!(stage, Stage::Gone { .. }) {
-            self.forget(&member.server);
-        }
         self.books.enter(&member.server, stage, now)
     }
 
@@ -192,12 +186,6 @@ impl Reconciler {
             .supply(pool, supply::gave_back(&before, given_up))
     }
 
-    fn forget(&mut self, server: &ServerId) {
-        self.seen.checks.remove(server);
-        self.seen.drains.remove(server);
-        self.seen.sub_jobs.remove(server);
-    }
-
     fn tell_stage(&self, member: &Member, stage: &Stage, now: Timestamp) {
         let (server, pool, order) = (&member.server, &member.pool, &member.order);
         let host = member
@@ -212,10 +200,16 @@ impl Reconciler {
             own.spent(span, spent);
         }
         let seconds = spent.as_secs_f64();
+        if let Some(why) = stage.why().filter(|_| member.stage.is_in_flight()) {
+            own.ordered(pool, order_end(why), 1);
+        }
         match stage {
+            Stage::Cordoned { why } if matches!(member.stage, Stage::Deleting { .. }) => {
+                tracing::warn!(%server, host, %pool, order, seconds,
+                    "the cloud did not take up the deletion, cordoned again: {why}");
+            }
             Stage::Cordoned { why } if why.is_withdrawal() => {
                 tracing::error!(%server, host, %pool, order, seconds, "withdrawn: {why}");
-                own.ordered(pool, order_end(why), 1);
             }
             Stage::Cordoned { why } => {
                 tracing::info!(%server, host, %pool, order, seconds, "cordoned: {why}");
@@ -225,7 +219,7 @@ impl Reconciler {
             }
             Stage::Gone { why } => {
                 tracing::info!(%server, host, %pool, order, seconds, "gone: {why}");
-                if let Some(end) = release_end(why) {
+                if let Some(end) = release_end(why).filter(|_| !member.stage.is_in_flight()) {
                     own.released(pool, end);
                 }
             }
