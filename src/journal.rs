@@ -32,6 +32,14 @@ pub enum JournalError {
         /// Why.
         source: std::io::Error,
     },
+    /// The journal's file can not be opened, or made.
+    #[error("{}: {source}", .path.display())]
+    Open {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: Box<redb::Error>,
+    },
     /// The store failed.
     #[error("journal: {0}")]
     Store(#[from] Box<redb::Error>),
@@ -81,7 +89,10 @@ impl Journal {
         let path = state_dir.join("journal.redb");
         let db = Database::create(&path).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => JournalError::InUse(path.clone()),
-            other => JournalError::Store(Box::new(other.into())),
+            source => JournalError::Open {
+                path: path.clone(),
+                source: Box::new(source.into()),
+            },
         })?;
         let journal = Self { db };
         journal.make_tables()?;
@@ -315,6 +326,15 @@ mod tests {
         assert_eq!(ledger.orders.values().collect::<Vec<_>>(), [&order()]);
         assert_eq!(ledger.members.values().collect::<Vec<_>>(), [&member()]);
         assert_eq!(ledger.supply.get(&order().pool), Some(&supply));
+    }
+
+    #[test]
+    fn a_journal_that_can_not_be_opened_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.redb");
+        std::fs::create_dir(&path).unwrap();
+        let error = Journal::open(dir.path()).unwrap_err().to_string();
+        assert!(error.starts_with(path.to_str().unwrap()), "{error}");
     }
 
     #[test]

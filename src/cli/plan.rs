@@ -121,7 +121,8 @@ fn counts(option: &str, text: &str) -> anyhow::Result<Counts> {
         let arch: Arch = arch.parse().with_context(|| option.to_owned())?;
         for (level, count) in levels {
             let level: Level = level.parse().with_context(|| option.to_owned())?;
-            *counts.entry((arch, level)).or_default() += count;
+            let sum = counts.entry((arch, level)).or_default();
+            *sum = sum.saturating_add(count);
         }
     }
     Ok(counts)

@@ -90,11 +90,11 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         Arc::new(Notify::new()),
     );
     let (speak, words) = mpsc::channel(WORDS);
-    let hands = Arc::new(Hands::new(Arc::clone(&config), ecs, clock)?);
+    let hands = Hands::new(Arc::clone(&config), ecs, clock).context("ssh.private_key")?;
     let parts = Parts {
         config: Arc::clone(&config),
         clock,
-        hands,
+        hands: Arc::new(hands),
         snapshot: snapshot.clone(),
         alarms: alarms.clone(),
         wake: Arc::clone(&wake),

@@ -147,6 +147,19 @@ impl Stage {
         }
     }
 
+    /// Why it is given up; `None` on its way in and in service.
+    #[must_use]
+    pub const fn why(&self) -> Option<&Why> {
+        match self {
+            Self::Cordoned { why } | Self::Deleting { why } | Self::Gone { why } => Some(why),
+            Self::Creating
+            | Self::Booting { .. }
+            | Self::Checking { .. }
+            | Self::Joining { .. }
+            | Self::Serving => None,
+        }
+    }
+
     /// Bought, and on its way into service: it reduces what has to be bought.
     #[must_use]
     pub const fn is_in_flight(&self) -> bool {
@@ -159,10 +172,7 @@ impl Stage {
     /// On its way out: its instances are not supply any more, though they use the ceiling.
     #[must_use]
     pub const fn is_leaving(&self) -> bool {
-        matches!(
-            self,
-            Self::Cordoned { .. } | Self::Deleting { .. } | Self::Gone { .. }
-        )
+        self.why().is_some()
     }
 }
 

@@ -12,7 +12,8 @@
 //! last build.
 
 use super::sight::{
-    Absence, CheckOutcome, CheckReport, Cloud, DrainOutcome, InstancesSeen, Sight, SubJob,
+    Absence, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, InstancesSeen, Sight,
+    SubJob,
 };
 use crate::config::{Policy, Pool};
 use crate::model::{FlavorName, Member, Server, ServerStatus, Stage, Why, elapsed};
@@ -32,6 +33,8 @@ pub struct Terms<'a> {
     pub check: Duration,
     /// See [`SETTLE`].
     pub settle: Duration,
+    /// A drain older than this says nothing of the present.
+    pub max_age: Duration,
     /// The flavor that was ordered.
     pub flavor: &'a FlavorName,
     /// How many instances it must have.
@@ -47,6 +50,7 @@ impl<'a> Terms<'a> {
             create: policy.create_deadline,
             check: policy.check_deadline,
             settle: SETTLE,
+            max_age: policy.max_age,
             flavor: ordered.unwrap_or(&pool.flavor),
             instances: pool.instances,
         }
@@ -143,21 +147,25 @@ impl Look<'_> {
     /// `ACTIVE`, and not in service yet.
     fn arriving(&self, active: Timestamp) -> Next {
         let listed = match self.sight.cloud {
-            Cloud::Unknown => false,
-            Cloud::Absent(absence) => return self.absent(absence, &Why::Vanished, Act::None),
+            Cloud::Unknown => None,
+            Cloud::Absent(absence) => return self.vanishing(absence),
             Cloud::Listed { server, .. } => {
                 if let Some(why) = self.broken(server) {
                     return cordon(why);
                 }
-                true
+                Some(server)
             }
         };
         let check = self.sight.check.as_ref().filter(|check| check.at >= active);
         if check.is_some_and(|check| self.has_joined(check)) {
             return (Stage::Serving, Act::None);
         }
-        let judged = listed && (!passed(check) || self.sight.instances.is_some());
-        if judged && elapsed(active, self.now) >= self.terms.check {
+        // After a restart nothing has been looked at yet: a worker may have come into service meanwhile.
+        let judged = |server: &Server| match check {
+            None => server.ip.is_none(),
+            Some(_) => !passed(check) || self.sight.instances.is_some(),
+        };
+        if listed.is_some_and(judged) && elapsed(active, self.now) >= self.terms.check {
             let check = self.last_failure(check);
             return cordon(Why::NotInService { check });
         }
@@ -171,7 +179,7 @@ impl Look<'_> {
     fn serving(&self) -> Next {
         match self.sight.cloud {
             Cloud::Unknown => self.stay(Act::None),
-            Cloud::Absent(absence) => self.absent(absence, &Why::Vanished, Act::None),
+            Cloud::Absent(absence) => self.vanishing(absence),
             Cloud::Listed { server, .. } => match lost(server) {
                 Some(why) => cordon(why),
                 None => self.stay(Act::None),
@@ -224,6 +232,16 @@ impl Look<'_> {
         self.stay(meanwhile)
     }
 
+    /// Not listed any more, and not our doing: gone where OBS lists no live instance of it either. A
+    /// list that lacks what OBS sees at work is a broken view.
+    fn vanishing(&self, absence: Absence) -> Next {
+        let seen = self.sight.instances.as_ref();
+        if seen.is_some_and(|seen| seen.counts.live() == 0) {
+            return self.absent(absence, &Why::Vanished, Act::None);
+        }
+        self.stay(Act::None)
+    }
+
     /// Why a server on its way in has to be given up at once.
     fn broken(&self, server: &Server) -> Option<Why> {
         let wrong_flavor = server.status == ServerStatus::Active
@@ -265,18 +283,20 @@ impl Look<'_> {
     }
 
     /// Whether no build can be killed by the deletion. OBS must have been read since, and show no
-    /// instance with a job; and either every worker process was seen to have left, after the server
-    /// was cordoned, or the server was never reached and shows no live instance at all: `obsworker`
-    /// is only started by us over ssh, so it never ran there.
+    /// instance with a job; and either every instance was seen cordoned or gone not long ago, after
+    /// the server was given up, or the server was never reached and shows no live instance at all:
+    /// `obsworker` is only started by us over ssh, so it never ran there. A check under way may be
+    /// starting it.
     fn is_free_of_builds(&self) -> bool {
         let Some(seen) = &self.sight.instances else {
             return false;
         };
-        if seen.builds() {
+        if seen.builds() || self.sight.checking {
             return false;
         }
         let since = self.member.since;
-        match &self.sight.drain {
+        let young = |drain: &&DrainReport| elapsed(drain.at, self.now) <= self.terms.max_age;
+        match self.sight.drain.as_ref().filter(young) {
             Some(drain) if drain.at >= since => match drain.outcome {
                 DrainOutcome::AllLeft => seen.at > drain.at,
                 DrainOutcome::Remaining(_) => false,

@@ -1,7 +1,8 @@
 //! What an open order asks for next. A crash or a lost answer at any point leads back to here, and
 //! the client token makes a repeat harmless: the cloud answers it as it did the first time.
 
-use crate::model::{Ledger, Order, elapsed};
+use super::SETTLE;
+use crate::model::{Ledger, Order, Stage, elapsed};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -14,11 +15,22 @@ pub enum OrderNext {
     Poll,
     /// Nothing now: its servers are on their way, or the cloud's list has yet to be read.
     Wait,
-    /// The cloud never answered and none of it can be expected any more: what is missing no longer
-    /// counts as bought. A server that turns up all the same is found by its tags.
+    /// The cloud never answered, and a list taken well after the last call shows no more of it: what
+    /// is missing no longer counts as bought. A server that turns up all the same is found by its tags.
     Close,
     /// Every server of it is in service or gone.
     Done,
+}
+
+/// What became of the create calls that this process made for an order.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Calls {
+    /// When the last one ended.
+    pub last: Option<Timestamp>,
+    /// Whether one ended with its outcome not known: it may have bought servers.
+    pub unanswered: bool,
+    /// Whether one was refused after that. The refusal is of that call only.
+    pub refused: bool,
 }
 
 /// What is seen of an order from outside the ledger.
@@ -30,6 +42,28 @@ pub struct OrderSight {
     pub listed: Option<Timestamp>,
     /// Whether every part of the cloud's job has ended.
     pub job_ended: bool,
+    /// Whether a call about it is under way.
+    pub under_way: bool,
+    /// The create calls so far.
+    pub calls: Calls,
+}
+
+impl Calls {
+    /// Whether a call before the one that has just ended may have bought servers, whatever that one
+    /// was told. A process that `began` after the intent knows of no calls of the one before.
+    #[must_use]
+    pub fn are_doubtful(self, order: &Order, began: Timestamp) -> bool {
+        self.unanswered || order.at < began
+    }
+}
+
+impl OrderSight {
+    /// Whether the list is so much younger than any call that it shows whatever one has bought.
+    fn shows_all(&self) -> bool {
+        let quiet = self.calls.last.max(Some(self.began));
+        let since = |at| quiet.is_some_and(|quiet| elapsed(quiet, at) >= SETTLE);
+        !self.under_way && self.listed.is_some_and(since)
+    }
 }
 
 /// What this order asks for next.
@@ -45,8 +79,12 @@ pub fn next(
     if unnamed == 0 {
         return named(order, ledger, sight);
     }
-    if elapsed(order.at, now) > create_deadline {
-        return OrderNext::Close;
+    if sight.calls.refused || elapsed(order.at, now) > create_deadline {
+        return if sight.shows_all() {
+            OrderNext::Close
+        } else {
+            OrderNext::Wait
+        };
     }
     let inherited = order.at < sight.began;
     let listed_since = sight.listed.is_some_and(|at| at > sight.began);
@@ -56,22 +94,25 @@ pub fn next(
     OrderNext::Send
 }
 
-/// Every server of the order has an id, or none is expected.
+/// Every server of the order has an id, or none is expected. While its job runs, one that was given up
+/// may yet come to be: the order is what remembers that.
 fn named(order: &Order, ledger: &Ledger, sight: OrderSight) -> OrderNext {
-    let on_its_way = ledger.members_of(&order.id).any(|m| m.stage.is_in_flight());
-    if !on_its_way {
+    let mut members = ledger.members_of(&order.id);
+    if members.all(|m| m.stage == Stage::Serving) {
         OrderNext::Done
     } else if order.job.is_some() && !sight.job_ended {
         OrderNext::Poll
-    } else {
+    } else if ledger.members_of(&order.id).any(|m| m.stage.is_in_flight()) {
         OrderNext::Wait
+    } else {
+        OrderNext::Done
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FlavorName, Member, OrderId, PoolName, ServerId, Stage, Vcpus};
+    use crate::model::{FlavorName, Member, OrderId, PoolName, ServerId, Vcpus, Why};
 
     const DEADLINE: Duration = Duration::from_secs(600);
 
@@ -114,6 +155,8 @@ mod tests {
             began: at(began),
             listed: listed.map(at),
             job_ended: false,
+            under_way: false,
+            calls: Calls::default(),
         }
     }
 
@@ -147,8 +190,72 @@ mod tests {
     #[test]
     fn an_order_never_answered_is_closed_at_the_create_deadline_and_not_before() {
         let none = Ledger::default();
-        assert_eq!(ask(&order(), &none, sight(1, None), 700), OrderNext::Send);
-        assert_eq!(ask(&order(), &none, sight(1, None), 701), OrderNext::Close);
+        let sight = OrderSight {
+            calls: Calls {
+                last: Some(at(690)),
+                ..Calls::default()
+            },
+            ..sight(1, Some(720))
+        };
+        assert_eq!(ask(&order(), &none, sight, 700), OrderNext::Send);
+        assert_eq!(ask(&order(), &none, sight, 721), OrderNext::Close);
+    }
+
+    #[test]
+    fn an_order_is_not_closed_before_a_list_shows_what_its_last_call_bought() {
+        let none = Ledger::default();
+        let last = |second| Calls {
+            last: Some(at(second)),
+            unanswered: true,
+            refused: false,
+        };
+        let late = |calls, listed, under_way| OrderSight {
+            calls,
+            under_way,
+            ..sight(1, listed)
+        };
+        for early in [
+            late(last(699), None, false),
+            late(last(699), Some(728), false),
+            late(last(699), Some(729), true),
+            sight(710, Some(739)),
+        ] {
+            assert_eq!(ask(&order(), &none, early, 740), OrderNext::Wait);
+        }
+        let sure = late(last(699), Some(729), false);
+        assert_eq!(ask(&order(), &none, sure, 740), OrderNext::Close);
+    }
+
+    #[test]
+    fn a_refusal_does_not_undo_an_earlier_call_that_was_not_answered() {
+        let calls = Calls {
+            last: Some(at(110)),
+            unanswered: true,
+            refused: true,
+        };
+        let sight = |listed| OrderSight {
+            calls,
+            ..sight(1, Some(listed))
+        };
+        assert!(calls.are_doubtful(&order(), at(1)));
+        assert!(Calls::default().are_doubtful(&order(), at(101)));
+        assert!(!Calls::default().are_doubtful(&order(), at(1)));
+        let none = Ledger::default();
+        assert_eq!(ask(&order(), &none, sight(139), 140), OrderNext::Wait);
+        assert_eq!(ask(&order(), &none, sight(140), 140), OrderNext::Close);
+    }
+
+    #[test]
+    fn an_order_is_not_done_while_its_job_may_bring_a_server_that_was_given_up() {
+        let mut answered = order();
+        answered.job = Some("j".to_owned());
+        let given_up = with_server(Stage::Cordoned {
+            why: Why::NotActive,
+        });
+        let mut seen = sight(1, None);
+        assert_eq!(ask(&answered, &given_up, seen, 800), OrderNext::Poll);
+        seen.job_ended = true;
+        assert_eq!(ask(&answered, &given_up, seen, 800), OrderNext::Done);
     }
 
     #[test]

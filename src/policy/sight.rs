@@ -22,6 +22,8 @@ pub struct Sight<'a> {
     pub instances: Option<InstancesSeen>,
     /// By the last attempt to cordon it, which also looks whether all instances have left.
     pub drain: Option<DrainReport>,
+    /// Whether an ssh check of it is under way just now: it may be starting the service.
+    pub checking: bool,
 }
 
 /// What the cloud's list says of a server.
@@ -98,11 +100,11 @@ pub struct CheckReport {
 /// How an ssh check ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckOutcome {
-    /// No session came about.
+    /// No session came about, so nothing was started there.
     Unreachable(String),
-    /// A check did not pass.
+    /// A check did not pass, or the session broke on the way.
     Failed {
-        /// Which: machine, flavor, disk, service, config, registered.
+        /// Which: machine, flavor, disk, service, config, registered, session.
         check: String,
         /// What it found.
         found: String,
@@ -143,9 +145,9 @@ pub struct DrainReport {
 /// How an attempt to cordon a worker ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DrainOutcome {
-    /// No `bs_worker` process is left, and none will start.
+    /// Nothing builds there, and nothing will: every instance is cordoned or was never there.
     AllLeft,
-    /// This many processes are left.
+    /// This many instances are not there yet.
     Remaining(u32),
     /// No session came about.
     Unreachable(String),

@@ -3,7 +3,7 @@
 //! When the known instances of a pool fall below a share of the most that the last hour saw, without
 //! our doing, the pool is halted until they are back, or a person says that it is right.
 
-use crate::model::{Supply, elapsed};
+use crate::model::{Stage, Supply, Why, elapsed};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,6 +23,19 @@ pub fn observe(before: &Supply, live: u32, now: Timestamp, ratio: f64) -> Supply
     Supply {
         peaks,
         halted_below: fell_below(live, against, ratio).then_some(against),
+    }
+}
+
+/// How many instances leave by our doing as a worker goes from one stage to another. It had `live`
+/// ones in the last reading, and more of its `configured` ones may have counted in an earlier one; a
+/// worker that shows none is taken to have had none. One that somebody else took away vanished.
+#[must_use]
+pub fn given_up(from: &Stage, to: &Stage, live: u32, configured: u32) -> u32 {
+    let ours = to.why().is_some_and(|why| *why != Why::Vanished);
+    if ours && !from.is_leaving() && live > 0 {
+        live.max(configured)
+    } else {
+        0
     }
 }
 

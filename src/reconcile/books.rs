@@ -67,8 +67,13 @@ impl Books {
         now: Timestamp,
         why: String,
     ) -> Result<(), JournalError> {
-        self.ledger.refused.insert(order.pool.clone(), now);
+        self.pause(&order.pool, now);
         self.close(&order.id, why)
+    }
+
+    /// Leaves a pool alone for a while. Not written: after a restart the cloud is asked again.
+    pub(super) fn pause(&mut self, pool: &PoolName, now: Timestamp) {
+        self.ledger.refused.insert(pool.clone(), now);
     }
 
     /// Nothing more is expected of an order that was not answered.

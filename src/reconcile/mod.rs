@@ -15,7 +15,8 @@ use crate::execute::{Done, Hands, Subject};
 use crate::gather::LookAgain;
 use crate::journal::{Journal, JournalError};
 use crate::metrics::{Direction, Own};
-use crate::model::{Action, Alarms, Ledger, PoolName, ServerId, Snapshot, elapsed};
+use crate::model::{Action, Alarms, Ledger, OrderId, PoolName, ServerId, Snapshot, elapsed};
+use crate::policy::orders::Calls;
 use crate::policy::{
     self, Absence, CheckReport, DrainReport, Lawful, Outcome, Plan, Step, SubJob, View,
 };
@@ -28,8 +29,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// How long deeds may go on once the process is told to stop: less than the supervisor waits.
-const FINISH: Duration = Duration::from_secs(15);
+/// How long deeds may go on once the process is told to stop: less than the supervisor waits, and
+/// the web server may take 5 s more.
+const FINISH: Duration = Duration::from_secs(12);
 
 /// Odd things that are remembered as told; beyond that they are told again.
 const MAX_ODDITIES: usize = 1000;
@@ -93,6 +95,7 @@ struct Seen {
     absences: BTreeMap<ServerId, Absence>,
     sub_jobs: BTreeMap<ServerId, SubJob>,
     ended_jobs: BTreeSet<String>,
+    calls: BTreeMap<OrderId, Calls>,
     verdicts: BTreeMap<(PoolName, Action), String>,
     halted: BTreeMap<PoolName, Timestamp>,
     oddities: BTreeSet<String>,
@@ -221,6 +224,7 @@ impl Reconciler {
             policy: &config.policy,
             now,
         };
+        self.seen.keep(self.books.ledger());
         self.take_up(&look)?;
         self.count(&look)?;
         self.move_servers_on(&look)?;
@@ -298,8 +302,12 @@ impl Reconciler {
     /// Takes in how a deed ended.
     fn take_in(&mut self, subject: Subject, done: Done) -> Result<(), JournalError> {
         let now = self.parts.clock.now();
-        self.deeds
-            .rest(subject.clone(), now, self.parts.config.policy.tick);
+        let config = &self.parts.config;
+        let pause = match done {
+            Done::Polled(_) => config.ecs.job_poll,
+            _ => config.policy.tick,
+        };
+        self.deeds.rest(subject.clone(), now, pause);
         match (subject, done) {
             (Subject::Order(order), Done::Created(result)) => self.created(&order, result, now),
             (Subject::Order(order), Done::Polled(result)) => {
@@ -336,6 +344,17 @@ impl Reconciler {
 }
 
 impl Seen {
+    /// Forgets what is no longer in hand.
+    fn keep(&mut self, ledger: &Ledger) {
+        let in_hand = |server: &ServerId| ledger.members.contains_key(server);
+        self.checks.retain(|server, _| in_hand(server));
+        self.drains.retain(|server, _| in_hand(server));
+        self.absences.retain(|server, _| in_hand(server));
+        self.sub_jobs.retain(|server, _| in_hand(server));
+        self.calls
+            .retain(|order, _| ledger.orders.contains_key(order));
+    }
+
     /// Tells of a halted pool once it has been halted for longer than OBS may fail to list an instance
     /// that is there: between two jobs for half a second, and while a worker takes new code.
     fn tell_halt(&mut self, pool: &PoolName, live: u32, below: Option<u32>, now: Timestamp) {

@@ -5,7 +5,7 @@ use crate::ecs::{self, Created, EcsError, JobState, JobStatus};
 use crate::execute::{Deed, Subject};
 use crate::journal::JournalError;
 use crate::metrics::OrderEnd;
-use crate::model::{Action, Order, OrderId, PoolName, ServerId, Stage, elapsed};
+use crate::model::{Action, Order, OrderId, PoolName, ServerId, Snapshot, Stage, elapsed};
 use crate::policy::SubJob;
 use crate::policy::orders::{self, OrderNext, OrderSight};
 use jiff::Timestamp;
@@ -28,6 +28,7 @@ impl Reconciler {
         };
         let Some(id) = self.parts.hands.new_order_id() else {
             tracing::error!("the system gives no randomness: nothing is ordered");
+            self.books.pause(&pool.name, now);
             return Ok(());
         };
         let mut order = Order {
@@ -45,6 +46,7 @@ impl Reconciler {
             Ok(request) => order.body_sha256 = request.sha256(),
             Err(error) => {
                 tracing::error!(pool = %order.pool, %error, "the order can not be written");
+                self.books.pause(&order.pool, now);
                 return Ok(());
             }
         }
@@ -74,24 +76,22 @@ impl Reconciler {
         let (deadline, now) = (look.policy.create_deadline, look.now);
         let open: Vec<Order> = self.books.ledger().orders.values().cloned().collect();
         for order in open {
-            let sight = OrderSight {
-                began: self.began,
-                listed: look.snapshot.fleet.last().map(|reading| reading.at),
-                job_ended: order
-                    .job
-                    .as_ref()
-                    .is_some_and(|j| self.seen.ended_jobs.contains(j)),
-            };
+            let sight = self.order_sight(&order, look.snapshot);
             match orders::next(&order, self.books.ledger(), sight, deadline, now) {
                 OrderNext::Send => self.send(&order, now),
                 OrderNext::Poll => self.poll(&order, now),
                 OrderNext::Wait => {}
                 OrderNext::Close => {
-                    tracing::error!(order = %order.id, pool = %order.pool,
-                        "the cloud did not answer within the create deadline: closed");
+                    tracing::error!(order = %order.id, pool = %order.pool, refused = sight.calls.refused,
+                        "the cloud did not take the order, and lists nothing of it: closed");
+                    let end = if sight.calls.refused {
+                        OrderEnd::Refused
+                    } else {
+                        OrderEnd::Unanswered
+                    };
                     self.parts
                         .own
-                        .ordered(&order.pool, OrderEnd::Unanswered, order.count);
+                        .ordered(&order.pool, end, self.books.ledger().unnamed(&order));
                     self.books.close(&order.id, "not answered".to_owned())?;
                 }
                 OrderNext::Done => {
@@ -104,6 +104,17 @@ impl Reconciler {
             }
         }
         Ok(())
+    }
+
+    fn order_sight(&self, order: &Order, snapshot: &Snapshot) -> OrderSight {
+        let ended = |job: &String| self.seen.ended_jobs.contains(job);
+        OrderSight {
+            began: self.began,
+            listed: snapshot.fleet.last().map(|reading| reading.at),
+            job_ended: order.job.as_ref().is_some_and(ended),
+            under_way: self.deeds.is_busy(&Subject::Order(order.id.clone())),
+            calls: self.seen.calls.get(&order.id).copied().unwrap_or_default(),
+        }
     }
 
     /// Sends the create call, or sends it again under the same token. A request that is not the one
@@ -139,6 +150,9 @@ impl Reconciler {
         let Some(order) = self.books.ledger().orders.get(id).cloned() else {
             return Ok(());
         };
+        let calls = self.seen.calls.entry(id.clone()).or_default();
+        calls.last = Some(now);
+        let doubtful = calls.are_doubtful(&order, self.began);
         match result {
             Ok(created) if created.servers.len() == to_usize(order.count) => {
                 let Created { job, servers } = created;
@@ -150,13 +164,20 @@ impl Reconciler {
             Ok(created) => {
                 tracing::warn!(order = %id, found = created.servers.len(), expected = order.count,
                     "the cloud did not name every server: asking again");
+                calls.unanswered = true;
                 self.deeds
                     .rest(Subject::Order(id.clone()), now, PAUSE_AFTER_SILENCE);
                 Ok(())
             }
             Err(error) if error.outcome_known() && error.retry() != ecs::Retry::SameToken => {
                 tracing::error!(order = %id, pool = %order.pool, %error, class = error.label(),
-                    "the cloud refuses the order");
+                    doubtful, "the cloud refuses the order");
+                if doubtful {
+                    // What an earlier call did is not undone by it: the list will tell.
+                    calls.refused = true;
+                    self.books.pause(&order.pool, now);
+                    return Ok(());
+                }
                 self.parts
                     .own
                     .ordered(&order.pool, OrderEnd::Refused, order.count);
@@ -164,7 +185,8 @@ impl Reconciler {
             }
             Err(error) => {
                 tracing::warn!(order = %id, pool = %order.pool, %error, class = error.label(),
-                    "the outcome is not known: asking again under the same token");
+                    "not answered: asking again under the same token");
+                calls.unanswered |= !error.outcome_known();
                 self.deeds
                     .rest(Subject::Order(id.clone()), now, PAUSE_AFTER_SILENCE);
                 Ok(())
@@ -212,11 +234,11 @@ impl Reconciler {
             }
             ecs::SubJob::Failed { server, failure } => {
                 let words = format!("{}: {}", failure.code, failure.words);
-                let known = server.as_ref().map(|s| self.seen.sub_jobs.contains_key(s));
-                if known != Some(true) {
-                    tracing::error!(%order, ?server, code = failure.code, words = failure.words,
-                        class = failure.class().label(), "the cloud could not create a server");
-                }
+                let name = server.as_ref().map_or("of no name", ServerId::as_str);
+                let class = failure.class().label();
+                self.seen.odd(format!(
+                    "order {order}: the cloud could not create server {name} ({class}): {words}"
+                ));
                 if let Some(server) = server {
                     self.seen.sub_jobs.insert(server, SubJob::Failed(words));
                 }

@@ -67,9 +67,6 @@ impl Reconciler {
 
     fn note_absences(&mut self, fleet: &Fleet, at: Timestamp) {
         let members = &self.books.ledger().members;
-        self.seen
-            .absences
-            .retain(|server, _| members.contains_key(server));
         for server in members.keys() {
             let listed = fleet.servers.contains_key(server);
             let before = self.seen.absences.get(server).copied();
@@ -146,6 +143,7 @@ impl Reconciler {
             check: self.seen.checks.get(&member.server).cloned(),
             instances: name.and_then(|name| instances_seen(view, &member.pool, name)),
             drain: self.seen.drains.get(&member.server).cloned(),
+            checking: self.deeds.is_checking(&member.server),
         }
     }
 
@@ -168,25 +166,24 @@ impl Reconciler {
             return Ok(());
         }
         self.tell_stage(member, &stage, now);
-        if stage.is_leaving() && !member.stage.is_leaving() {
-            self.give_up_supply(&member.pool, live)?;
-        }
-        if matches!(stage, Stage::Gone { .. }) {
-            self.forget(&member.server);
-        }
+        self.give_up_supply(member, &stage, live)?;
         self.books.enter(&member.server, stage, now)
     }
 
     /// Instances that leave by our doing did not vanish.
-    fn give_up_supply(&mut self, pool: &PoolName, live: u32) -> Result<(), JournalError> {
+    fn give_up_supply(
+        &mut self,
+        member: &Member,
+        to: &Stage,
+        live: u32,
+    ) -> Result<(), JournalError> {
+        let pool = &member.pool;
+        let configured = self.parts.config.policy.pools.get(pool);
+        let configured = configured.map_or(0, |pool| pool.instances);
+        let given_up = supply::given_up(&member.stage, to, live, configured);
         let before = self.books.known_supply(pool);
-        self.books.supply(pool, supply::gave_back(&before, live))
-    }
-
-    fn forget(&mut self, server: &ServerId) {
-        self.seen.checks.remove(server);
-        self.seen.drains.remove(server);
-        self.seen.sub_jobs.remove(server);
+        self.books
+            .supply(pool, supply::gave_back(&before, given_up))
     }
 
     fn tell_stage(&self, member: &Member, stage: &Stage, now: Timestamp) {
@@ -203,10 +200,16 @@ impl Reconciler {
             own.spent(span, spent);
         }
         let seconds = spent.as_secs_f64();
+        if let Some(why) = stage.why().filter(|_| member.stage.is_in_flight()) {
+            own.ordered(pool, order_end(why), 1);
+        }
         match stage {
+            Stage::Cordoned { why } if matches!(member.stage, Stage::Deleting { .. }) => {
+                tracing::warn!(%server, host, %pool, order, seconds,
+                    "the cloud did not take up the deletion, cordoned again: {why}");
+            }
             Stage::Cordoned { why } if why.is_withdrawal() => {
                 tracing::error!(%server, host, %pool, order, seconds, "withdrawn: {why}");
-                own.ordered(pool, order_end(why), 1);
             }
             Stage::Cordoned { why } => {
                 tracing::info!(%server, host, %pool, order, seconds, "cordoned: {why}");
@@ -216,7 +219,7 @@ impl Reconciler {
             }
             Stage::Gone { why } => {
                 tracing::info!(%server, host, %pool, order, seconds, "gone: {why}");
-                if let Some(end) = release_end(why) {
+                if let Some(end) = release_end(why).filter(|_| !member.stage.is_in_flight()) {
                     own.released(pool, end);
                 }
             }

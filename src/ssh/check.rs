@@ -19,6 +19,8 @@ pub enum Check {
     Config,
     /// The service runs, with all instances.
     Service,
+    /// The session holds to the end of the checks.
+    Session,
 }
 
 impl Check {
@@ -29,6 +31,7 @@ impl Check {
             Self::Machine => "machine",
             Self::Config => "config",
             Self::Service => "service",
+            Self::Session => "session",
         }
     }
 }
@@ -47,7 +50,7 @@ pub enum CheckOutcome {
         /// What should be.
         expected: String,
     },
-    /// It could not be asked.
+    /// No session came about, so nothing was done there.
     Unreachable(SshError),
 }
 
@@ -70,19 +73,24 @@ pub async fn check(
     now: Timestamp,
 ) -> CheckReport {
     let outcome = match RemoteShell::connect(access, host).await {
-        Ok(shell) => all(&shell, arch, settings).await,
-        Err(why) => Err(Stop::Ssh(why)),
-    };
-    let outcome = match outcome {
-        Ok(()) => CheckOutcome::Passed,
-        Err(Stop::Failed(check, found, expected)) => CheckOutcome::Failed {
-            check,
-            found,
-            expected,
-        },
-        Err(Stop::Ssh(why)) => CheckOutcome::Unreachable(why),
+        Ok(shell) => judge(all(&shell, arch, settings).await),
+        Err(why) => CheckOutcome::Unreachable(why),
     };
     CheckReport { outcome, at: now }
+}
+
+/// A session that broke is no host that was not reached: the service may have been started in it.
+fn judge(checked: Result<(), Stop>) -> CheckOutcome {
+    let (check, found, expected) = match checked {
+        Ok(()) => return CheckOutcome::Passed,
+        Err(Stop::Failed(check, found, expected)) => (check, found, expected),
+        Err(Stop::Ssh(why)) => (Check::Session, why.to_string(), "an answer".to_owned()),
+    };
+    CheckOutcome::Failed {
+        check,
+        found,
+        expected,
+    }
 }
 
 /// Why the checks ended before the last.
@@ -171,5 +179,18 @@ fn expect(check: Check, holds: bool, found: String, expected: impl ToString) -> 
         Ok(())
     } else {
         Err(Stop::Failed(check, found, expected.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_whose_session_broke_half_way_was_reached() {
+        let broke = SshError::Connect("reset".to_owned());
+        let outcome = judge(Err(Stop::Ssh(broke)));
+        let check = Check::Session;
+        assert!(matches!(outcome, CheckOutcome::Failed { check: c, .. } if c == check));
     }
 }

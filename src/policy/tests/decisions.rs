@@ -386,3 +386,21 @@ fn what_we_give_back_does_not_halt() {
     let unasked = supply::observe(&before, 60, at(60), 0.7);
     assert_eq!(unasked.halted_below, Some(100));
 }
+
+#[test]
+fn only_what_we_give_up_is_no_loss_and_all_of_a_worker_goes_with_it() {
+    let cordoned = |why| Stage::Cordoned { why };
+    let given_up = |to: Stage, live| supply::given_up(&Stage::Serving, &to, live, 7);
+    assert_eq!(given_up(cordoned(Why::Idle), 7), 7);
+    assert_eq!(given_up(cordoned(Why::Idle), 5), 7, "two are between jobs");
+    assert_eq!(given_up(cordoned(Why::NotActive), 0), 0, "never there");
+    assert_eq!(given_up(cordoned(Why::Vanished), 7), 0, "not our doing");
+    assert_eq!(given_up(Stage::Gone { why: Why::Vanished }, 7), 0);
+    let again = supply::given_up(
+        &cordoned(Why::Idle),
+        &Stage::Deleting { why: Why::Idle },
+        7,
+        7,
+    );
+    assert_eq!(again, 0, "once");
+}

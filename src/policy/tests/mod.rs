@@ -2,6 +2,7 @@
 
 mod decisions;
 mod lawful;
+mod leaving;
 mod life;
 mod properties;
 
