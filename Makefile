@@ -1,5 +1,5 @@
 # make test   installs what is missing and passes the tests (about ten minutes from nothing)
-# make demo   shows the whole loop, with every real part, in about three minutes
+# make demo   shows the whole loop, with every real part, in about two minutes
 # make long   what takes longer than a test should
 #
 # Both install Debian packages (they ask first on a terminal; YES=1 answers) and need root, because
