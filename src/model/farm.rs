@@ -111,6 +111,12 @@ impl InstanceCounts {
         self.counts.get(state as usize).copied().unwrap_or_default()
     }
 
+    /// How many are listed, in whatever state.
+    #[must_use]
+    pub fn listed(&self) -> u32 {
+        self.counts.iter().sum()
+    }
+
     /// How many are there to build.
     #[must_use]
     pub fn live(&self) -> u32 {
@@ -153,6 +159,15 @@ pub struct Workers {
 }
 
 impl Workers {
+    /// What is built at this moment.
+    pub fn building(&self) -> impl Iterator<Item = &PackageKey> {
+        let building = |i: &&Instance| i.state == InstanceState::Building;
+        self.instances
+            .values()
+            .filter(building)
+            .filter_map(|i| i.job.as_ref())
+    }
+
     /// The instances of one host.
     pub fn of_host<'a>(&'a self, host: &'a HostName) -> impl Iterator<Item = &'a Instance> {
         self.instances.values().filter(move |i| i.id.host == *host)

@@ -1,16 +1,17 @@
 //! What each pool has and what it needs, from fresh readings only.
 
+use super::SETTLE;
 use super::View;
 use super::account::Account;
 use super::placement::{Hosts, Placement, Standing};
 use crate::config::{Policy, Pool};
 use crate::model::{
     Arch, BackendName, Fleet, Fresh, HostName, InstanceCounts, InstanceId, InstanceState, JobState,
-    Level, Observed, PoolName, Results, Server, ServerId, ServerStatus, Stage, Unknown, Vcpus,
-    Workers,
+    Level, Observed, PackageKey, PoolName, Results, Server, ServerId, ServerStatus, Stage, Unknown,
+    Vcpus, Workers, elapsed,
 };
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A source that decisions rest on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +85,12 @@ impl WorkerState {
             && none(InstanceState::Dead)
     }
 
+    /// How many of its configured instances OBS lists nowhere.
+    #[must_use]
+    pub fn unlisted(&self, instances_per_worker: u32) -> u32 {
+        instances_per_worker.saturating_sub(self.instances.listed())
+    }
+
     /// Whether every configured instance is there to build. Only such a worker fills a place of the
     /// reserve.
     #[must_use]
@@ -109,6 +116,10 @@ pub struct PoolState {
     pub supply: InstanceCounts,
     /// Idle instances of workers in service and of unmanaged hosts.
     pub idle: u32,
+    /// Instances of workers in service that OBS lists nowhere just now: for half a second between two
+    /// jobs, and for some seconds while a worker takes new code before its first one. They are about
+    /// to be idle, and count as such against the need; for [`SETTLE`], and no longer.
+    pub returning: u32,
     /// Workers that are bought and on their way into service.
     pub in_flight: u32,
     /// What is bought for the pool.
@@ -125,7 +136,8 @@ impl PoolState {
     /// How many workers the jobs that wait ask for beyond what is in flight.
     #[must_use]
     pub fn needed(&self) -> u32 {
-        workers_needed(self.scheduled, self.idle, self.per_worker).saturating_sub(self.in_flight)
+        let free = self.idle.saturating_add(self.returning);
+        workers_needed(self.scheduled, free, self.per_worker).saturating_sub(self.in_flight)
     }
 
     /// Our workers that are there to build with every instance.
@@ -237,20 +249,35 @@ impl<'a> Seen<'a> {
         let placement = Placement::new(view.policy, &view.snapshot.build_times);
         let hosts = Hosts::new(fleet, view.ledger);
         for (name, backend) in &view.snapshot.backends {
+            let workers = fresh(&backend.workers, view).map(|workers| workers.value());
             if let Ok(results) = fresh(&backend.results, view) {
-                seen.count_jobs(name, results.value(), &placement);
+                let building = workers.iter().flat_map(|w| w.building()).collect();
+                seen.count_jobs(name, results.value(), &building, &placement);
             }
-            if let Ok(workers) = fresh(&backend.workers, view) {
-                seen.count_instances(name, workers.value(), &placement, &hosts);
+            if let Ok(workers) = workers {
+                seen.count_instances(name, workers, &placement, &hosts);
             }
         }
         seen
     }
 
-    fn count_jobs(&mut self, backend: &BackendName, results: &Results, placement: &Placement<'_>) {
+    /// Results and workers are read at different moments: a job that an instance builds by the one
+    /// does not wait, whatever the other says. Counted as waiting, it would be bought for while the
+    /// instance that took it is not idle any more.
+    fn count_jobs(
+        &mut self,
+        backend: &BackendName,
+        results: &Results,
+        building: &BTreeSet<&PackageKey>,
+        placement: &Placement<'_>,
+    ) {
         for job in &results.jobs {
+            let state = match job.state {
+                JobState::Scheduled if building.contains(&job.key) => JobState::Building,
+                state @ (JobState::Scheduled | JobState::Building | JobState::Blocked) => state,
+            };
             if let Some(pool) = placement.of_job(backend, job) {
-                *self.jobs.entry((pool.name.clone(), job.state)).or_default() += 1;
+                *self.jobs.entry((pool.name.clone(), state)).or_default() += 1;
             }
         }
     }
@@ -293,6 +320,7 @@ impl<'a> Seen<'a> {
             instances: InstanceCounts::default(),
             supply: InstanceCounts::default(),
             idle: 0,
+            returning: 0,
             in_flight: account.in_flight,
             bought: account.bought,
             workers: Vec::new(),
@@ -301,7 +329,18 @@ impl<'a> Seen<'a> {
         };
         let hosts = self.sum_instances(pool, &mut state);
         state.workers = self.workers(pool, &hosts);
+        state.returning = state.workers.iter().map(|w| self.returning(pool, w)).sum();
         Ok(state)
+    }
+
+    fn returning(&self, pool: &Pool, worker: &WorkerState) -> u32 {
+        let since = self.view.ledger.unlisted.get(&worker.server);
+        let lasts = since.is_some_and(|since| elapsed(*since, self.view.now) >= SETTLE);
+        if lasts {
+            0
+        } else {
+            worker.unlisted(pool.instances)
+        }
     }
 
     fn jobs(&self, pool: &Pool, state: JobState) -> u32 {

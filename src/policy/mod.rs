@@ -41,7 +41,7 @@ pub use lifecycle::{Act, Advance, SETTLE, Terms, advance};
 pub use placement::{Hosts, Placement, Standing};
 pub use plan::{Outcome, Plan, Step, Verdict, plan};
 pub use reason::{Figures, Reason};
-pub use retire::{Kept, look, next_streak};
+pub use retire::{Kept, look, next_streak, unlisted};
 pub use sight::{
     Absence, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, InstancesSeen, Sight,
     SubJob, instances_seen, next_absence,

@@ -126,6 +126,8 @@ pub struct Figures {
     pub scheduled: u32,
     /// Idle instances.
     pub idle: u32,
+    /// Instances about to be idle.
+    pub returning: u32,
     /// Instances per worker.
     pub per_worker: u32,
     /// Workers on their way into service.
@@ -147,6 +149,7 @@ impl Figures {
         Self {
             scheduled: state.scheduled,
             idle: state.idle,
+            returning: state.returning,
             per_worker: state.per_worker,
             in_flight: state.in_flight,
             serving: super::account::count(state.workers.iter()),
@@ -162,10 +165,11 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} scheduled, {} idle, {} instances a worker, {} in flight: {} needed; \
+            "{} scheduled, {} idle, {} returning, {} instances a worker, {} in flight: {} needed; \
              {} serving, {} in reserve; {} of {} vCPU bought",
             self.scheduled,
             self.idle,
+            self.returning,
             self.per_worker,
             self.in_flight,
             self.needed,

@@ -38,6 +38,27 @@ pub fn next_streak(
     })
 }
 
+/// Since when each worker in service lacks instances in OBS' list, after one more look.
+#[must_use]
+pub fn unlisted(
+    view: &View<'_>,
+    states: &BTreeMap<PoolName, Result<PoolState, Held>>,
+) -> BTreeMap<ServerId, Timestamp> {
+    let known = states.values().flatten();
+    let workers = known.flat_map(|state| state.workers.iter().map(move |w| (state, w)));
+    let lacking = workers.filter(|(state, worker)| worker.unlisted(state.per_worker) > 0);
+    let since = |server| {
+        view.ledger
+            .unlisted
+            .get(server)
+            .copied()
+            .unwrap_or(view.now)
+    };
+    lacking
+        .map(|(_, worker)| (worker.server.clone(), since(&worker.server)))
+        .collect()
+}
+
 /// The streaks of all workers in service after one more look. What can not be seen has no streak:
 /// a pool that is held begins anew.
 #[must_use]

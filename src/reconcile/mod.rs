@@ -241,7 +241,8 @@ impl Reconciler {
         let view = look.view(self.books.ledger());
         let states = policy::assess(&view);
         let streaks = policy::look(&view, &states);
-        self.books.streaks(streaks);
+        let unlisted = policy::unlisted(&view, &states);
+        self.books.looks(streaks, unlisted);
         for (pool, state) in &states {
             let Ok(state) = state else { continue };
             let live = state.supply.live();

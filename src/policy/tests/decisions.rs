@@ -2,7 +2,7 @@
 
 use super::super::fixtures::{Farm, NOW, at, key, minutes, pool};
 use super::super::{
-    Outcome, Reason, assess, evaluate, instances_seen, look, next_streak, plan, supply,
+    Outcome, Reason, assess, evaluate, instances_seen, look, next_streak, plan, supply, unlisted,
 };
 use super::{book, decided, ordered, released};
 use crate::config::Mode;
@@ -60,6 +60,32 @@ fn idle_is_counted_per_instance_and_not_per_worker() {
     farm.worker("x-l1", "w", 3);
     farm.list("x-l1", "w", InstanceState::Building, 4);
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "10 - 3 over 7");
+}
+
+#[test]
+fn a_job_that_an_instance_builds_does_not_wait_whatever_older_results_say() {
+    let mut farm = busy("x-l1", 7);
+    farm.worker("x-l1", "w", 0);
+    farm.list("x-l1", "w", InstanceState::Building, 7);
+    assert_eq!(ordered(&farm.see(plan), "x-l1"), 1);
+    let waiting = farm.backend("main").results.jobs.clone();
+    let instances = farm.backend("main").workers.instances.values_mut();
+    for (instance, job) in instances.zip(waiting) {
+        instance.job = Some(job.key);
+    }
+    assert_eq!(ordered(&farm.see(plan), "x-l1"), 0);
+}
+
+#[test]
+fn instances_that_are_listed_nowhere_for_a_moment_are_not_bought_for() {
+    let mut farm = busy("x-l1", 7);
+    let server = farm.worker("x-l1", "w", 2);
+    assert_eq!(ordered(&farm.see(plan), "x-l1"), 0);
+    let look = |farm: &Farm| farm.see(|view| unlisted(view, &assess(view)));
+    assert_eq!(look(&farm), BTreeMap::from([(server.clone(), at(NOW))]));
+    farm.ledger.unlisted.insert(server, at(NOW - 30));
+    assert_eq!(look(&farm), farm.ledger.unlisted, "since the first look");
+    assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "they do not come back");
 }
 
 #[test]
@@ -128,6 +154,7 @@ fn adopted_servers_do_not_use_the_ceiling() {
     farm.policy.ceiling = Vcpus(32);
     farm.member("x-l1", "adopted", Stage::Serving).order = None;
     farm.server("x-l1", "adopted").tags.order = None;
+    farm.list("x-l1", "adopted", InstanceState::Building, 7);
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 1);
 }
 
@@ -175,6 +202,16 @@ fn what_holds_an_order_back_is_said() {
 }
 
 #[test]
+fn a_refused_order_is_not_sent_again_within_a_minute() {
+    let mut farm = busy("x-l1", 7);
+    farm.ledger.refused.insert(pool("x-l1"), at(NOW - 59));
+    let decided_now = |farm: &Farm| decided(farm, "x-l1", Action::Apply);
+    assert_eq!(decided_now(&farm), (Outcome::Hold, Reason::Refused));
+    farm.ledger.refused.insert(pool("x-l1"), at(NOW - 60));
+    assert_eq!(decided_now(&farm), (Outcome::Act(1), Reason::Needed));
+}
+
+#[test]
 fn a_repeated_look_buys_once() {
     let mut farm = busy("x-l1", 700);
     for _ in 0..10 {
@@ -188,6 +225,13 @@ fn a_repeated_look_buys_once() {
 fn a_worker_idle_long_enough_is_released() {
     let farm = idle("x-l1", 1);
     assert_eq!(released(&farm.see(plan)), ["w-1"]);
+}
+
+#[test]
+fn an_adopted_worker_that_can_not_be_drained_is_not_released() {
+    let mut farm = idle("x-l1", 1);
+    farm.server("x-l1", "w-1").tags.order = None;
+    assert_eq!(decided(&farm, "x-l1", Action::Release).1, Reason::Protected);
 }
 
 #[test]
