@@ -81,10 +81,23 @@ pub fn run(cli: Cli) -> ExitCode {
             ExitCode::from(EX_CONFIG)
         }
         Err(Failure::Other(error)) => {
-            say_error(&format!("obs-scaler: {error:#}"));
+            say_error(&format!("obs-scaler: {}", words(&error)));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error with its causes. Those of our own errors say their cause themselves: it is not said twice.
+fn words(error: &anyhow::Error) -> String {
+    let causes = error.chain().map(ToString::to_string);
+    let said = causes.reduce(|said, cause| {
+        if said.ends_with(&cause) {
+            said
+        } else {
+            format!("{said}: {cause}")
+        }
+    });
+    said.unwrap_or_default()
 }
 
 /// A closed pipe or terminal is no reason to fail: there is nobody left to tell.
@@ -94,4 +107,19 @@ fn say(text: &str) {
 
 fn say_error(text: &str) {
     let _nobody_reads = writeln!(std::io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervise::Ended;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let why = || std::io::Error::other("disk full");
+        let ours = anyhow::Error::from(Ended::Signals(why()));
+        assert_eq!(words(&ours), "signals: disk full");
+        let theirs = anyhow::Error::from(why()).context("web.listen");
+        assert_eq!(words(&theirs), "web.listen: disk full");
+    }
 }
