@@ -189,7 +189,7 @@ impl Hands {
             Deed::Poll { job, .. } => Done::Polled(self.ecs.job(&job).await),
             Deed::Check { member, ip } => Done::Checked(self.check(&member, ip).await),
             Deed::Drain { member, ip } => Done::Drained(self.drain(&member, ip).await),
-            Deed::Delete(server) => Done::Deleted(self.ecs.delete(&[server]).await),
+            Deed::Delete(server) => Done::Deleted(self.ecs.delete_after_a_look(&server).await),
         }
     }
 

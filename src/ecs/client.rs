@@ -131,6 +131,23 @@ impl EcsClient {
         }
     }
 
+    /// Deletes a server after a last look at it: the list that the decision rests on may be some time
+    /// old, and a person may have pinned the server, or taken it from us, since.
+    ///
+    /// # Errors
+    /// [`EcsError::Invalid`] for one that is protected now; those of [`Self::show`] and
+    /// [`Self::delete`].
+    pub async fn delete_after_a_look(&self, server: &ServerId) -> Result<Vec<String>, EcsError> {
+        match self.show(server).await? {
+            None => Ok(Vec::new()),
+            Some(shown) if shown.tags.protected => {
+                let words = format!("server {server} has been protected meanwhile");
+                Err(EcsError::Invalid(words))
+            }
+            Some(_) => self.delete(std::slice::from_ref(server)).await,
+        }
+    }
+
     /// Deletes servers with their volumes and addresses:
     /// `POST /v1/{project}/cloudservers/delete`. Gives the jobs that do it; none for servers that
     /// are gone already. A server may be listed for a while after its job has succeeded.

@@ -1,5 +1,7 @@
 //! What the client does with a cloud that misbehaves on the wire.
 
+mod deleting;
+
 use super::*;
 use crate::clock::Clock;
 use crate::config;

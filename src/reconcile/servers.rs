@@ -61,7 +61,7 @@ impl Reconciler {
                 Stage::Serving
             },
             since: server.created,
-            reached: !new,
+            reached: !new && server.status != ServerStatus::Building,
         })
     }
 
