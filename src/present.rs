@@ -3,8 +3,8 @@
 use crate::clock::Clock;
 use crate::config::{Config, Policy};
 use crate::metrics::{FleetState, Source};
-use crate::model::{Action, Alarms, Ledger, PoolName, Snapshot, elapsed};
-use crate::policy::{self, Kept, Outcome, Plan, Verdict, View};
+use crate::model::{Action, Alarms, HostName, Ledger, PoolName, Snapshot, elapsed};
+use crate::policy::{self, Kept, Outcome, Plan, Step, Verdict, View};
 use crate::reconcile::{InHand, Word};
 use crate::web::Answers;
 use serde_json::{Value, json};
@@ -89,6 +89,7 @@ impl Answers for Present {
         let plan = self.plan(&policy, &ledger);
         json!({
             "verdicts": verdicts(&plan, Action::Release),
+            "released": plan.steps.iter().filter_map(|step| released(step, &ledger)).collect::<Vec<_>>(),
             "kept": plan.kept.iter().map(kept).collect::<Vec<_>>(),
         })
     }
@@ -124,6 +125,21 @@ fn verdict(verdict: &Verdict) -> Value {
         "why": verdict.reason.to_string(),
         "figures": figures,
     })
+}
+
+fn released(step: &Step, ledger: &Ledger) -> Option<Value> {
+    let Step::Release { server, pool } = step else {
+        return None;
+    };
+    let name = ledger
+        .members
+        .get(server)
+        .and_then(|member| member.name.as_ref());
+    Some(json!({
+        "server": server.as_str(),
+        "host": name.map(HostName::as_str),
+        "pool": pool.as_str(),
+    }))
 }
 
 fn kept(kept: &Kept) -> Value {

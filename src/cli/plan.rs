@@ -96,16 +96,32 @@ fn print(answer: &Value, output: Output, table: impl Fn(&Value) -> String) -> an
     Ok(())
 }
 
-/// One line a verdict: pool, outcome, reason, in columns.
+/// One line a verdict, then one for each worker that is released or kept, in columns.
 fn table(answer: &Value) -> String {
-    let mut text = format!("{:<16} {:<28} {}\n", "POOL", "OUTCOME", "WHY");
-    let verdicts = answer.get("verdicts").and_then(Value::as_array);
-    for verdict in verdicts.map(Vec::as_slice).unwrap_or_default() {
-        let cell = |name: &str| verdict.get(name).and_then(Value::as_str).unwrap_or("-");
-        let (pool, outcome, why) = (cell("pool"), cell("outcome"), cell("why"));
-        let _infallible = writeln!(text, "{pool:<16} {outcome:<28} {why}");
+    let mut text = format!("{:<16} {:<36} {}\n", "POOL", "OUTCOME", "WHY");
+    let mut row = |of: &Value, outcome: &str| {
+        let cell = |name: &str| of.get(name).and_then(Value::as_str);
+        let (pool, why) = (cell("pool").unwrap_or("-"), cell("why").unwrap_or("-"));
+        let figures = cell("figures").map(|figures| format!(" ({figures})"));
+        let figures = figures.unwrap_or_default();
+        let _infallible = writeln!(text, "{pool:<16} {outcome:<36} {why}{figures}");
+    };
+    let text_of = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).map(str::to_owned);
+    for verdict in rows(answer, "verdicts") {
+        row(verdict, &text_of(verdict, "outcome").unwrap_or_default());
+    }
+    for (list, verb) in [("released", "release"), ("kept", "keep")] {
+        for worker in rows(answer, list) {
+            let host = text_of(worker, "host").or_else(|| text_of(worker, "server"));
+            row(worker, &format!("{verb} {}", host.unwrap_or_default()));
+        }
     }
     text
+}
+
+fn rows<'a>(answer: &'a Value, list: &str) -> &'a [Value] {
+    let rows = answer.get(list).and_then(Value::as_array);
+    rows.map(Vec::as_slice).unwrap_or_default()
 }
 
 type Counts = BTreeMap<(Arch, Level), u32>;
@@ -140,4 +156,27 @@ fn as_json(counts: &Counts) -> Value {
         )
     };
     Value::Array(Arch::ALL.into_iter().map(of).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_dry_run_names_every_worker_that_goes_or_stays_and_why() {
+        let answer = json!({
+            "verdicts": [{"pool": "p", "outcome": "release 1", "why": "idle", "figures": "0 scheduled"}],
+            "released": [{"pool": "p", "host": "w-1", "server": "s-1"}],
+            "kept": [{"pool": "p", "host": "w-2", "server": "s-2", "why": "only the reserve is left"}],
+        });
+        let table = table(&answer);
+        let words: Vec<Vec<&str>> = table
+            .lines()
+            .map(|l| l.split_whitespace().collect())
+            .collect();
+        assert_eq!(words[1], ["p", "release", "1", "idle", "(0", "scheduled)"]);
+        assert_eq!(words[2][..3], ["p", "release", "w-1"]);
+        assert_eq!(words[3].join(" "), "p keep w-2 only the reserve is left");
+    }
 }

@@ -12,9 +12,9 @@ fault() { [ -e "$MACHINE/faults/$1" ]; }
 mount_disk() {
   local dir
   for dir in etc usr root home opt srv var/lib var/log var/cache var/spool; do
-    mkdir -p "$MACHINE/upper/$dir" "$MACHINE/work/$dir"
+    mkdir -p "$MACHINE/upper/$dir" "$MACHINE/scratch/$dir"
     chmod --reference="/$dir" "$MACHINE/upper/$dir"
-    mount -t overlay overlay -o "lowerdir=/$dir,upperdir=$MACHINE/upper/$dir,workdir=$MACHINE/work/$dir" "/$dir"
+    mount -t overlay overlay -o "lowerdir=/$dir,upperdir=$MACHINE/upper/$dir,workdir=$MACHINE/scratch/$dir" "/$dir"
   done
   mount -t tmpfs -o mode=755 tmpfs /run
   mount -t tmpfs -o mode=1777 tmpfs /tmp
