@@ -38,6 +38,8 @@ pub struct Config {
     pub backends: BTreeMap<BackendName, Backend>,
     /// What decisions rest on.
     pub policy: Policy,
+    /// What is remembered of the job histories.
+    pub history: History,
     /// How often, and how patiently, the outside world is read.
     pub poll: Poll,
     /// The cloud.
@@ -138,7 +140,9 @@ pub struct Levels {
     pub l1_below: Duration,
     /// Expected build times below this, and not l1, are l2; the rest is l3.
     pub l2_below: Duration,
-    /// Of how many last successful builds the mean is taken.
+    /// By which share of a boundary the mean of a package has to pass it before its level changes.
+    pub hysteresis: f64,
+    /// Of how many last successful builds the mean is taken, at most 32.
     pub last_successes: usize,
     /// The level of a package that was never built.
     pub never_built: Level,
@@ -180,6 +184,13 @@ pub struct Policy {
     pub known_instances_ratio: f64,
     /// How often the reconciler looks while it has something in hand or an alarm is held.
     pub tick: Duration,
+}
+
+/// What is remembered of the job histories.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// Builds that ended longer ago are forgotten: a package with no other counts as never built.
+    pub retention: Duration,
 }
 
 /// How often, and how patiently, the outside world is read.

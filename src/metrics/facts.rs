@@ -73,12 +73,8 @@ fn expected(view: &View<'_>, placement: &Placement<'_>, job: &Job) -> Duration {
         Level::L2 => levels.l1_below,
         Level::L3 => levels.l2_below,
     };
-    view.snapshot
-        .build_times
-        .mean
-        .get(&job.key)
-        .copied()
-        .unwrap_or_else(of_level)
+    let built = view.snapshot.build_times.of(&job.key);
+    built.map_or_else(of_level, |expected| expected.mean)
 }
 
 /// Workers by life stage: ours from the ledger, and the unmanaged ones that OBS lists.

@@ -70,7 +70,10 @@ impl FromStr for Arch {
 }
 
 /// A job's class by its expected build time, and the class of worker bought for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Short builds.
     L1,

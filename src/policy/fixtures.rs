@@ -1,12 +1,12 @@
 //! Small farms for tests.
 
-use super::View;
+use super::{View, level_with_hysteresis};
 use crate::config::{Levels, Mode, Policy, Pool};
 use crate::model::{
-    Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, FlavorName, Fleet, HostName,
-    IdleStreak, Instance, InstanceId, InstanceState, Job, JobState, Ledger, Level, Member,
-    Observed, Order, OrderId, PackageKey, PoolName, Results, Server, ServerId, ServerStatus,
-    Snapshot, Stage, Tags, Vcpus, Workers,
+    Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, Expected, FlavorName, Fleet,
+    HostName, IdleStreak, Instance, InstanceId, InstanceState, Job, JobState, Ledger, Level,
+    Member, Observed, Order, OrderId, PackageKey, PoolName, Results, Server, ServerId,
+    ServerStatus, Snapshot, Stage, Tags, Vcpus, Workers,
 };
 use jiff::Timestamp;
 use regex::Regex;
@@ -80,6 +80,7 @@ fn policy() -> Policy {
         levels: Levels {
             l1_below: minutes(5),
             l2_below: minutes(10),
+            hysteresis: 0.1,
             last_successes: 4,
             never_built: Level::L2,
             packages: vec![(Regex::new("^(?:gcc|kernel.*)$").unwrap(), Level::L3)],
@@ -163,6 +164,20 @@ impl Farm {
         self.backend(backend).results.jobs.push(job);
     }
 
+    /// Makes a package's builds take this long.
+    pub(super) fn takes(&mut self, arch: &str, package: &str, mean: Duration) {
+        let level = level_with_hysteresis(None, mean, &self.policy.levels);
+        let PackageKey {
+            project,
+            repository,
+            arch,
+            package,
+        } = key(arch, package);
+        let target = [&project, &repository, &arch].map(|name| &**name);
+        let expected = Some(Expected { mean, level });
+        self.times.change(target, [(package, expected)]);
+    }
+
     /// Adds jobs of the pool's level, told by their build times.
     pub(super) fn schedule(&mut self, name: &str, count: u32) {
         let pool = self.pool(name).clone();
@@ -174,7 +189,7 @@ impl Farm {
         for _ in 0..count {
             let package = self.fresh("package");
             let arch = pool.arch.as_str();
-            self.times.mean.insert(key(arch, &package), mean);
+            self.takes(arch, &package, mean);
             self.job(
                 pool.backends[0].as_str(),
                 arch,

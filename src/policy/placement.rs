@@ -30,8 +30,8 @@ impl<'a> Placement<'a> {
         }
     }
 
-    /// The level of a package: by its name where a pattern matches, else by the mean of its last
-    /// successful builds, else that of a package never built.
+    /// The level of a package: by its name where a pattern matches, else by its last successful
+    /// builds, else that of a package never built.
     #[must_use]
     pub fn level(&self, key: &PackageKey) -> Level {
         let name = base_name(&key.package);
@@ -40,12 +40,8 @@ impl<'a> Placement<'a> {
         if let Some((_, level)) = named.into_iter().next() {
             return *level;
         }
-        match self.times.mean.get(key) {
-            None => self.levels.never_built,
-            Some(mean) if *mean < self.levels.l1_below => Level::L1,
-            Some(mean) if *mean < self.levels.l2_below => Level::L2,
-            Some(_) => Level::L3,
-        }
+        let built = self.times.of(key);
+        built.map_or(self.levels.never_built, |expected| expected.level)
     }
 
     /// The pool whose workers a job of this backend waits for; `None` where this farm has no hosts
