@@ -1,6 +1,7 @@
 //! The document, section by section. The defaults stand here (and in `pools.rs`) and nowhere else;
 //! `config.yaml` repeats them for people, and a test compares the two.
 
+use super::archs::read_archs;
 use super::pools::{ARCHS, LEVELS, Written, read_backends, read_flavors, read_pools};
 use super::reader::{Node, Section};
 use super::secret::{PRIVATE_KEY, SEED, SecretSource, WORD};
@@ -143,6 +144,7 @@ fn read_policy(
     poll: Option<&Poll>,
 ) -> Option<Policy> {
     let owner = doc.required("owner", owner);
+    let archs = read_archs(doc);
     let levels = doc.part("levels").section(read_levels);
     doc.part("scaling").section(|scaling| {
         let ceiling = scaling
@@ -169,6 +171,7 @@ fn read_policy(
             pools: (pools?.into_iter())
                 .map(|written| (written.pool.name.clone(), written.pool))
                 .collect(),
+            archs: archs?,
             levels: levels?,
             ceiling: ceiling?,
             max_order: max_order?,

@@ -24,17 +24,6 @@ impl Arch {
             Self::X86_64 => "x86_64",
         }
     }
-
-    /// The host architecture that builds jobs of an OBS repository architecture: 32-bit ones are
-    /// built on their 64-bit hosts. `None` for an architecture that this farm has no hosts for.
-    #[must_use]
-    pub fn of_host_for(repository_arch: &str) -> Option<Self> {
-        match repository_arch {
-            "aarch64" | "armv7l" | "armv8l" => Some(Self::Aarch64),
-            "x86_64" | "i586" | "i686" => Some(Self::X86_64),
-            _ => None,
-        }
-    }
 }
 
 impl fmt::Display for Arch {

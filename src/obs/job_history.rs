@@ -217,7 +217,11 @@ mod tests {
     /// A log of 5000 jobs of which every second one failed; the last two ended in the wrong order.
     fn log() -> Vec<String> {
         let line = |n: usize| {
-            let code = if n % 2 == 0 { "failed" } else { "succeeded" };
+            let code = if n.is_multiple_of(2) {
+                "failed"
+            } else {
+                "succeeded"
+            };
             let end = if n == 5_000 { 4_990 } else { n };
             let start = end - 1;
             format!(

@@ -1,6 +1,6 @@
 //! Buying and giving back: examples, and the defects that others paid for.
 
-use super::super::fixtures::{Farm, NOW, at, minutes, pool};
+use super::super::fixtures::{Farm, NOW, at, key, minutes, pool};
 use super::super::{
     Outcome, Reason, assess, evaluate, instances_seen, look, next_streak, plan, supply, unlisted,
 };
@@ -39,9 +39,9 @@ fn the_seeds_example_rounds_up() {
 #[test]
 fn a_level_comes_from_the_name_then_the_history_then_the_default() {
     let mut farm = Farm::new();
-    farm.takes("i586", "gcc", minutes(1));
-    farm.takes("i586", "short", minutes(1));
-    farm.takes("i586", "gcc-doc", minutes(1));
+    farm.takes(&key("i586", "gcc"), minutes(1));
+    farm.takes(&key("i586", "short"), minutes(1));
+    farm.takes(&key("i586", "gcc-doc"), minutes(1));
     for package in ["gcc:cross", "short", "gcc-doc", "never-built"] {
         farm.job("main", "i586", package, JobState::Scheduled);
     }
