@@ -39,9 +39,9 @@ fn the_seeds_example_rounds_up() {
 #[test]
 fn a_level_comes_from_the_name_then_the_history_then_the_default() {
     let mut farm = Farm::new();
-    farm.times.mean.insert(key("i586", "gcc"), minutes(1));
-    farm.times.mean.insert(key("i586", "short"), minutes(1));
-    farm.times.mean.insert(key("i586", "gcc-doc"), minutes(1));
+    farm.takes(&key("i586", "gcc"), minutes(1));
+    farm.takes(&key("i586", "short"), minutes(1));
+    farm.takes(&key("i586", "gcc-doc"), minutes(1));
     for package in ["gcc:cross", "short", "gcc-doc", "never-built"] {
         farm.job("main", "i586", package, JobState::Scheduled);
     }
