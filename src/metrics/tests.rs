@@ -14,6 +14,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod docs;
+
 const NOW: i64 = 1_000_000;
 
 fn at(second: i64) -> Timestamp {
