@@ -1,12 +1,14 @@
-use super::server::serve_within;
+use super::server::{Patience, serve_within};
 mod people;
+mod scrapes;
 
+use super::routes::Answer;
 use super::*;
-use crate::metrics::{FleetState, Own, Source};
-use crate::model::{Action, Alarms, BackendName, BackendView, Observed, PoolName, Snapshot};
+use crate::metrics::{Configured, FleetCollector, FleetState, Metrics, Own, Source};
+use crate::model::{Action, Alarms, BackendName, BackendView, Observed, PoolName, Snapshot, Vcpus};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use secrecy::SecretString;
@@ -69,7 +71,20 @@ impl Answers for Echo {
 }
 
 fn app(snapshot: Snapshot) -> App {
+    app_within(snapshot, super::scrape::SCRAPE_TIMEOUT)
+}
+
+fn app_within(snapshot: Snapshot, scrape: Duration) -> App {
     let mut registry = Registry::default();
+    let own = Own::register(&mut registry, &BTreeMap::new(), &[]);
+    let source = Arc::new(Seen(snapshot));
+    let configured = Configured {
+        pools: BTreeMap::new(),
+        projects: BTreeMap::new(),
+        ceiling: Vcpus(0),
+        max_age: Duration::from_secs(120),
+    };
+    let farm = FleetCollector::new(configured, Arc::clone(&source) as _);
     App {
         doorbell: Doorbell {
             tokens: Tokens::new(&[SecretString::from(TOKEN)]),
@@ -77,12 +92,12 @@ fn app(snapshot: Snapshot) -> App {
             pools: [name()].into(),
             alarms: watch::Sender::default(),
             wake: Arc::new(Notify::new()),
-            own: Own::register(&mut registry, &BTreeMap::new(), &[]),
+            own,
             places: Semaphore::new(AT_ONCE),
             stopping: CancellationToken::new(),
         },
-        registry,
-        source: Arc::new(Seen(snapshot)),
+        scrapes: Scrapes::within(Metrics::new(registry, farm), scrape),
+        source,
         answers: Arc::new(Echo),
     }
 }
@@ -135,7 +150,7 @@ async fn send(
     (status, text(answer).await)
 }
 
-async fn text(answer: Response<Full<Bytes>>) -> String {
+async fn text(answer: Answer) -> String {
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(body.to_vec()).unwrap()
 }
@@ -369,22 +384,6 @@ async fn post_to(app: &App, path: &str) -> (StatusCode, String) {
 }
 
 #[tokio::test]
-async fn metrics_come_in_the_format_that_is_asked_for() {
-    let app = app(Snapshot::default());
-    let accept = [(
-        "accept",
-        "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;q=0.5",
-    )];
-    let (_, page) = send(&app, "GET", "/metrics", &accept, "").await;
-    assert!(page.ends_with("# EOF\n"), "{page}");
-    let (_, page) = get(&app, "/metrics").await;
-    assert!(
-        page.contains("# TYPE obs_scaler_build_info gauge") && !page.contains("EOF"),
-        "{page}"
-    );
-}
-
-#[tokio::test]
 async fn the_release_plan_takes_checks_and_interval_and_refuses_what_it_does_not_know() {
     let app = app(Snapshot::default());
     let (_, said) = get(&app, "/api/v1/plan/release?checks=3&interval=1m30s").await;
@@ -404,14 +403,24 @@ async fn the_release_plan_takes_checks_and_interval_and_refuses_what_it_does_not
 }
 
 /// A connection to a server, what stops the server, and what waits for its end.
-async fn serving(head_timeout: Duration) -> (TcpStream, CancellationToken, JoinHandle<()>) {
+async fn serving(head: Duration) -> (TcpStream, CancellationToken, JoinHandle<()>) {
+    let patience = Patience {
+        head,
+        ..Patience::default()
+    };
+    serving_app(Arc::new(app(Snapshot::default())), patience).await
+}
+
+async fn serving_app(
+    app: Arc<App>,
+    patience: Patience,
+) -> (TcpStream, CancellationToken, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap())
         .await
         .unwrap();
     let cancel = CancellationToken::new();
-    let app = Arc::new(app(Snapshot::default()));
-    let server = tokio::spawn(serve_within(head_timeout, listener, app, cancel.clone()));
+    let server = tokio::spawn(serve_within(patience, listener, app, cancel.clone()));
     (client, cancel, server)
 }
 
