@@ -1,6 +1,7 @@
 //! `/metrics`: what is asked for, and clients that do not read.
 
 use super::super::scrape::MAX_SCRAPES;
+use super::connections::*;
 use super::*;
 use crate::model::Results;
 
