@@ -64,6 +64,9 @@ fn log(args: &Args) {
 }
 
 async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
+    for warning in &config.warnings.all {
+        tracing::warn!("configuration: {warning}");
+    }
     let clock = Clock;
     let mut supervisor = Supervisor::default();
     let journal = Arc::new(Journal::open(&config.state_dir)?);

@@ -1,14 +1,17 @@
 //! The document, section by section. The defaults stand here (and in `pools.rs`) and nowhere else;
 //! `config.yaml` repeats them for people, and a test compares the two.
 
-use super::pools::{ARCHS, LEVELS, Written, read_backends, read_flavors, read_pools};
+use super::pools::{
+    ARCHS, LEVELS, Written, named_flavors, read_backends, read_flavors, read_pools,
+};
+use super::prices::prices;
 use super::reader::{Node, Section};
 use super::secret::{PRIVATE_KEY, SEED, SecretSource, WORD};
 use super::units::{
     base_url, duration, identifier, local_path, number, path, ratio, text, whole_name, word,
 };
 use super::yaml::Tree;
-use super::{Checked, Config, Ecs, Levels, Mode, Policy, Poll, Ssh, Web};
+use super::{Checked, Config, Ecs, Faults, Levels, Mode, Policy, Poll, Ssh, Web};
 use crate::model::{Arch, Level, Vcpus};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,6 +38,8 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let flavors = flavors.and_then(|node| read_flavors(&node));
         let pools = doc.need("pools", "the pools");
         let pools = pools.and_then(|node| read_pools(&node, backends.as_ref(), flavors.as_ref()));
+        let named = flavors.as_ref().zip(pools.as_deref());
+        let prices = named.map(|(flavors, pools)| prices(&named_flavors(flavors, pools)));
         let poll = doc.part("poll").section(read_poll);
         let ecs = doc.need("ecs", "the cloud");
         let ecs = ecs.and_then(|node| node.section(|ecs| read_ecs(ecs, pools.as_deref(), secrets)));
@@ -46,9 +51,11 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
             web: web?,
             backends: backends?,
             policy: policy?,
+            prices: prices?,
             poll: poll?,
             ecs: ecs?,
             ssh: ssh?,
+            warnings: Faults::default(),
             _checked: Checked,
         })
     })

@@ -8,6 +8,7 @@ mod document;
 mod fault;
 mod load;
 mod pools;
+mod prices;
 mod reader;
 mod secret;
 #[cfg(test)]
@@ -16,7 +17,8 @@ mod units;
 mod yaml;
 
 pub use fault::{Fault, Faults};
-pub use load::{ConfigError, check};
+pub use load::{ConfigError, Notices, check};
+pub use prices::Price;
 pub use secret::{Outside, SecretPlace, SecretSource};
 
 use crate::model::{Arch, BackendName, FlavorName, Level, PoolName, Vcpus};
@@ -38,12 +40,16 @@ pub struct Config {
     pub backends: BTreeMap<BackendName, Backend>,
     /// What decisions rest on.
     pub policy: Policy,
+    /// What servers cost, where it is known.
+    pub prices: BTreeMap<FlavorName, Price>,
     /// How often, and how patiently, the outside world is read.
     pub poll: Poll,
     /// The cloud.
     pub ecs: Ecs,
     /// How workers are reached.
     pub ssh: Ssh,
+    /// What is valid, and less than what the program can do.
+    pub warnings: Faults,
     /// Nothing outside of this room can write this field, and so make a `Config` that nobody checked.
     _checked: Checked,
 }
