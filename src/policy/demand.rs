@@ -85,10 +85,12 @@ impl WorkerState {
             && none(InstanceState::Dead)
     }
 
-    /// How many of its configured instances OBS lists nowhere.
+    /// How many of its configured instances OBS lists nowhere, or as having said goodbye: one that takes
+    /// new code says so to every backend, and comes back.
     #[must_use]
     pub fn unlisted(&self, instances_per_worker: u32) -> u32 {
-        instances_per_worker.saturating_sub(self.instances.listed())
+        let there = self.instances.live() + self.instances.get(InstanceState::Dead);
+        instances_per_worker.saturating_sub(there)
     }
 
     /// Whether every configured instance is there to build. Only such a worker fills a place of the
@@ -116,9 +118,9 @@ pub struct PoolState {
     pub supply: InstanceCounts,
     /// Idle instances of workers in service and of unmanaged hosts.
     pub idle: u32,
-    /// Instances of workers in service that OBS lists nowhere just now: for half a second between two
-    /// jobs, and for some seconds while a worker takes new code before its first one. They are about
-    /// to be idle, and count as such against the need; for [`SETTLE`], and no longer.
+    /// Instances of workers in service that OBS lists nowhere just now, or as `down`: for half a second
+    /// between two jobs, and for some seconds while a worker takes new code before its first one. They
+    /// are about to be idle, and count as such against the need; for [`SETTLE`], and no longer.
     pub returning: u32,
     /// Workers that are bought and on their way into service.
     pub in_flight: u32,

@@ -89,6 +89,16 @@ fn instances_that_are_listed_nowhere_for_a_moment_are_not_bought_for() {
 }
 
 #[test]
+fn instances_that_take_new_code_are_down_for_a_moment_and_not_bought_for() {
+    let mut farm = busy("x-l1", 7);
+    let server = farm.worker("x-l1", "w", 2);
+    farm.list("x-l1", "w", InstanceState::Down, 5);
+    assert_eq!(ordered(&farm.see(plan), "x-l1"), 0);
+    farm.ledger.unlisted.insert(server, at(NOW - 30));
+    assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "they do not come back");
+}
+
+#[test]
 fn an_instance_listed_by_two_backends_counts_once() {
     let mut farm = busy("x-l1", 7);
     farm.pool("x-l1").backends.push(BackendName::new("home"));
