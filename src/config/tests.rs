@@ -105,6 +105,11 @@ fn what_cannot_be_is_refused() {
         "scaling.max_age: found 100s, with 60s as poll.history, expected at least 120s, two polls",
     );
     one_fault(
+        "hysteresis: 0.1 #",
+        "hysteresis: 10 #",
+        "levels.hysteresis: found 10, expected a number from 0 to 0.5",
+    );
+    one_fault(
         "below: 5m",
         "below: 15m",
         "levels.l2.below: found 600s, where l1 has 900s, expected more than l1.below",
