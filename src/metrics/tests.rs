@@ -187,6 +187,7 @@ fn state() -> FleetState {
                 .map(|(n, b)| (BackendName::new(n), b))
                 .collect(),
             fleet: Arc::new(Observed::known(at(NOW), fleet())),
+            hosts: Arc::default(),
             build_times: Arc::default(),
         }),
         ledger: Arc::new(ledger()),

@@ -4,6 +4,7 @@ mod alarm;
 mod arch;
 mod farm;
 mod fleet;
+mod host;
 mod ledger;
 mod names;
 mod reading;
@@ -16,6 +17,7 @@ pub use farm::{
     PackageKey, Results, Workers,
 };
 pub use fleet::{Fleet, Server, ServerStatus, Tags};
+pub use host::{CpuTime, HostCounters, HostUse, InOut};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
 pub use names::{
     BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus,

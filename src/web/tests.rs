@@ -1,9 +1,11 @@
 use super::server::serve_within;
+mod answers;
 mod people;
 
 use super::*;
 use crate::metrics::{FleetState, Own, Source};
 use crate::model::{Action, Alarms, BackendName, BackendView, Observed, PoolName, Snapshot};
+use answers::Echo;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, Response, StatusCode};
@@ -52,22 +54,6 @@ impl Source for Seen {
     }
 }
 
-struct Echo;
-
-impl Answers for Echo {
-    fn plan_apply(&self) -> Value {
-        json!("apply")
-    }
-
-    fn accept(&self, pool: &PoolName) -> bool {
-        *pool == name()
-    }
-
-    fn plan_release(&self, checks: Option<u32>, interval: Option<Duration>) -> Value {
-        json!({ "checks": checks, "interval": interval.map(|d| d.as_secs()) })
-    }
-}
-
 fn app(snapshot: Snapshot) -> App {
     let mut registry = Registry::default();
     App {
@@ -83,7 +69,7 @@ fn app(snapshot: Snapshot) -> App {
         },
         registry,
         source: Arc::new(Seen(snapshot)),
-        answers: Arc::new(Echo),
+        answers: Arc::new(Echo { stale: false }),
     }
 }
 
@@ -324,6 +310,7 @@ async fn ready_waits_for_every_source_and_names_the_missing_ones() {
     let snapshot = |view: &BackendView| Snapshot {
         backends: BTreeMap::from([(BackendName::new("a"), Arc::new(view.clone()))]),
         fleet: Arc::new(Observed::known(now(), Default::default())),
+        hosts: Arc::default(),
         build_times: Arc::default(),
     };
     let (status, said) = get(&app(snapshot(&view)), "/-/ready").await;

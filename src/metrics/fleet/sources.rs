@@ -43,7 +43,8 @@ fn last_success(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
         add("history", read_at(&view.history));
     }
     let ecs = read_at(&state.snapshot.fleet).map(|at| (labels([("collector", "ecs")]), at));
-    series.extend(ecs);
+    let hosts = read_at(&state.snapshot.hosts).map(|at| (labels([("collector", "hosts")]), at));
+    series.extend(ecs.into_iter().chain(hosts));
     writer.gauge(
         "obs_scaler_last_success_timestamp_seconds",
         "When this source was last read whole",

@@ -1,7 +1,9 @@
 //! Writing families of gauges.
 
 use crate::config::Pool;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 use std::borrow::Cow;
 use std::fmt;
@@ -61,6 +63,26 @@ impl Writer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A family of counters; `_total` is added to the name. Left out where there is no series.
+    pub(super) fn counter<'l, V: EncodeCounterValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Labels<'l>, V)>,
+    ) -> fmt::Result {
+        let mut series = series.into_iter().peekable();
+        if series.peek().is_none() {
+            return Ok(());
+        }
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
+        series.try_for_each(|(labels, value)| {
+            let mut encoder = family.encode_family(&labels)?;
+            encoder.encode_counter::<NoLabelSet, V, f64>(&value, None)
+        })
     }
 
     /// A family whose labels are all that it tells; `_info` is added to the name.
