@@ -2,7 +2,7 @@
 //! (<https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries>).
 
 use super::reader::{Asked, Reading, Readings, Target};
-use super::tally::{Tally, is_count};
+use super::tally::{Family, Tally, is_count};
 use super::{HostError, http};
 use crate::model::HostName;
 use jiff::Timestamp;
@@ -128,7 +128,9 @@ fn understand(answers: &[String], label: &str, targets: &[Target]) -> Result<Rea
                 1 => known.tally.cpu(text(&series, "mode"), value),
                 _ => {
                     let label = |name: &str| series.metric.get(name).map(String::as_str);
-                    known.tally.sample(text(&series, "__name__"), label, value);
+                    if let Some(family) = Family::of(text(&series, "__name__")) {
+                        known.tally.sample(family, label, value);
+                    }
                 }
             }
         }

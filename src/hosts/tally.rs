@@ -19,6 +19,33 @@ pub(super) fn is_count(value: &f64) -> bool {
     value.is_finite() && *value >= 0.0
 }
 
+/// A family of node_exporter that is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    Cpu,
+    MemoryTotal,
+    MemoryAvailable,
+    Device(Counter),
+}
+
+impl Family {
+    /// `None` for all that nobody here asks for.
+    pub(super) fn of(metric: &str) -> Option<Self> {
+        Some(match metric {
+            "node_cpu_seconds_total" => Self::Cpu,
+            "node_memory_MemTotal_bytes" => Self::MemoryTotal,
+            "node_memory_MemAvailable_bytes" => Self::MemoryAvailable,
+            "node_disk_reads_completed_total" => Self::Device(Counter::Reads),
+            "node_disk_writes_completed_total" => Self::Device(Counter::Writes),
+            "node_disk_read_bytes_total" => Self::Device(Counter::ReadBytes),
+            "node_disk_written_bytes_total" => Self::Device(Counter::WrittenBytes),
+            "node_network_receive_bytes_total" => Self::Device(Counter::ReceivedBytes),
+            "node_network_transmit_bytes_total" => Self::Device(Counter::TransmittedBytes),
+            _ => return None,
+        })
+    }
+}
+
 /// What has been told of one worker so far.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -46,26 +73,21 @@ impl Tally {
         self.devices.insert((counter, device.to_owned()), value);
     }
 
-    /// Takes in a sample of node_exporter, by the metric's name.
+    /// Takes in a sample of node_exporter, of a family that is wanted.
     pub(super) fn sample<'l>(
         &mut self,
-        metric: &str,
+        family: Family,
         label: impl Fn(&str) -> Option<&'l str>,
         value: f64,
     ) {
-        let counter = match metric {
-            "node_cpu_seconds_total" => return self.cpu(label("mode").unwrap_or_default(), value),
-            "node_memory_MemTotal_bytes" => return self.memory_total(value),
-            "node_memory_MemAvailable_bytes" => return self.memory_available(value),
-            "node_disk_reads_completed_total" => Counter::Reads,
-            "node_disk_writes_completed_total" => Counter::Writes,
-            "node_disk_read_bytes_total" => Counter::ReadBytes,
-            "node_disk_written_bytes_total" => Counter::WrittenBytes,
-            "node_network_receive_bytes_total" => Counter::ReceivedBytes,
-            "node_network_transmit_bytes_total" => Counter::TransmittedBytes,
-            _ => return,
-        };
-        self.device(counter, label("device").unwrap_or_default(), value);
+        match family {
+            Family::Cpu => self.cpu(label("mode").unwrap_or_default(), value),
+            Family::MemoryTotal => self.memory_total(value),
+            Family::MemoryAvailable => self.memory_available(value),
+            Family::Device(counter) => {
+                self.device(counter, label("device").unwrap_or_default(), value);
+            }
+        }
     }
 
     /// The counters; `None` where nothing that is wanted was told.

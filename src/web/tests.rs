@@ -332,6 +332,7 @@ async fn each_route_answers_its_method_and_no_other() {
         "/",
         "/metrics",
         "/-/healthy",
+        "/api/v1/sd",
         "/api/v1/plan/apply",
         "/api/v1/plan/release",
     ] {
