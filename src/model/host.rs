@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_worker_that_was_booted_in_between_has_no_use_for_that_interval() {
         let long_up = counters(100.0, 900.0, 50.0);
-        for booted in [[5.0, 20.0], [5.0, 900.5], [200.0, 20.0]] {
+        for booted in [[5.0, 20.0], [90.0, 950.0], [200.0, 850.0]] {
             let [busy, idle] = booted;
             assert_eq!(
                 ratio(long_up, counters(busy, idle, 0.0)),
