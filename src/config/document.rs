@@ -3,7 +3,10 @@
 
 use super::archs::read_archs;
 use super::hosts::read_hosts;
-use super::pools::{ARCHS, LEVELS, Written, read_backends, read_flavors, read_pools};
+use super::pools::{
+    ARCHS, LEVELS, Written, named_flavors, read_backends, read_flavors, read_pools,
+};
+use super::prices::prices;
 use super::reader::{Node, Section};
 use super::secret::{PRIVATE_KEY, SEED, SecretSource, WORD};
 use super::units::{
@@ -11,7 +14,7 @@ use super::units::{
     whole_name, word,
 };
 use super::yaml::Tree;
-use super::{Checked, Config, Ecs, History, Levels, Mode, Policy, Poll, Ssh, Web};
+use super::{Checked, Config, Ecs, Faults, History, Levels, Mode, Policy, Poll, Ssh, Web};
 use crate::model::{Arch, Level, Vcpus};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -39,6 +42,8 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let pools = doc.need("pools", "the pools");
         let pools = pools.and_then(|node| read_pools(&node, backends.as_ref(), flavors.as_ref()));
         let history = doc.part("history").section(read_history);
+        let named = flavors.as_ref().zip(pools.as_deref());
+        let prices = named.map(|(flavors, pools)| prices(&named_flavors(flavors, pools)));
         let poll = doc.part("poll").section(read_poll);
         let ecs = doc.need("ecs", "the cloud");
         let ecs = ecs.and_then(|node| node.section(|ecs| read_ecs(ecs, pools.as_deref(), secrets)));
@@ -52,10 +57,12 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
             backends: backends?,
             policy: policy?,
             history: history?,
+            prices: prices?,
             poll: poll?,
             ecs: ecs?,
             ssh: ssh?,
             hosts: hosts?,
+            warnings: Faults::default(),
             _checked: Checked,
         })
     })

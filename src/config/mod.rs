@@ -10,6 +10,7 @@ mod fault;
 mod hosts;
 mod load;
 mod pools;
+mod prices;
 mod projects;
 mod reader;
 mod secret;
@@ -19,7 +20,8 @@ mod units;
 mod yaml;
 
 pub use fault::{Fault, Faults};
-pub use load::{ConfigError, check};
+pub use load::{ConfigError, Notices, check};
+pub use prices::Price;
 pub use projects::{Projects, pool_of_project, rest_of};
 pub use secret::{Outside, SecretPlace, SecretSource};
 
@@ -44,6 +46,8 @@ pub struct Config {
     pub policy: Policy,
     /// What is remembered of the job histories.
     pub history: History,
+    /// What servers cost, where it is known.
+    pub prices: BTreeMap<FlavorName, Price>,
     /// How often, and how patiently, the outside world is read.
     pub poll: Poll,
     /// The cloud.
@@ -52,6 +56,8 @@ pub struct Config {
     pub ssh: Ssh,
     /// How the resource use of workers is read.
     pub hosts: Hosts,
+    /// What is valid, and less than what the program can do.
+    pub warnings: Faults,
     /// Nothing outside of this room can write this field, and so make a `Config` that nobody checked.
     _checked: Checked,
 }

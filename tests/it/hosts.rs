@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use obs_scaler::clock::Clock;
 use obs_scaler::config::{Config, ResourceUse, SecretPlace};
 use obs_scaler::hosts::{Reader, Target};
-use obs_scaler::metrics::{Own, Source};
+use obs_scaler::metrics::{Configured, FleetCollector, Metrics, Own, Source};
 use obs_scaler::model::{
     Alarms, FlavorName, Fleet, HostName, HostUse, Observed, OrderId, PoolName, Server, ServerId,
     ServerStatus, Snapshot, Tags, Vcpus,
@@ -14,7 +14,7 @@ use obs_scaler::model::{
 use obs_scaler::present::Present;
 use obs_scaler::reconcile::InHand;
 use obs_scaler::ssh::HostKeys;
-use obs_scaler::web::{self, AT_ONCE, App, Doorbell, Tokens};
+use obs_scaler::web::{self, AT_ONCE, App, Doorbell, Scrapes, Tokens};
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -182,6 +182,9 @@ async fn serve(config: Config, snapshot: watch::Receiver<Snapshot>) -> SocketAdd
         speak,
     });
     let mut registry = Registry::default();
+    let own = Own::register(&mut registry, &Default::default(), &[]);
+    let source = Arc::clone(&present) as Arc<dyn Source>;
+    let farm = FleetCollector::new(Configured::from(&*present.config), Arc::clone(&source));
     let app = App {
         doorbell: Doorbell {
             tokens: Tokens::new([&SecretString::from("token")]),
@@ -189,12 +192,12 @@ async fn serve(config: Config, snapshot: watch::Receiver<Snapshot>) -> SocketAdd
             pools: Default::default(),
             alarms,
             wake: Arc::new(Notify::new()),
-            own: Own::register(&mut registry, &Default::default(), &[]),
+            own,
             places: Semaphore::new(AT_ONCE),
             stopping: CancellationToken::new(),
         },
-        registry,
-        source: Arc::clone(&present) as Arc<dyn Source>,
+        scrapes: Scrapes::new(Metrics::new(registry, farm)),
+        source,
         answers: present,
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

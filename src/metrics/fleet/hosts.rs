@@ -2,6 +2,7 @@
 
 use super::write::{Labels, Writer, labels};
 use super::{Configured, FleetState};
+use crate::metrics::catalogue::hosts;
 use crate::model::{HostCounters, HostName, HostUse, InOut};
 use std::fmt;
 
@@ -18,25 +19,22 @@ pub(super) fn write(
         .filter(|(_, used)| used.is_fresh(state.now, configured.max_age))
         .collect();
     gauges(writer, &known)?;
-    let mut counter = |name, help, of: fn(&HostCounters) -> Option<InOut>, words| {
-        writer.counter(name, help, sides(&known, of, words))
+    let mut counter = |family, of: fn(&HostCounters) -> Option<InOut>, words| {
+        writer.counter(family, sides(&known, of, words))
     };
     let (disk, network) = (["read", "write"], ["receive", "transmit"]);
     counter(
-        "obs_worker_disk_operations",
-        "Operations that the worker's disks have completed since it was booted",
+        &hosts::OBS_WORKER_DISK_OPERATIONS_TOTAL,
         |counters| counters.disk_operations,
         disk,
     )?;
     counter(
-        "obs_worker_disk_bytes",
-        "Bytes to and from the worker's disks since it was booted",
+        &hosts::OBS_WORKER_DISK_BYTES_TOTAL,
         |counters| counters.disk_bytes,
         disk,
     )?;
     counter(
-        "obs_worker_network_bytes",
-        "Bytes over the worker's network interfaces since it was booted, without loopback",
+        &hosts::OBS_WORKER_NETWORK_BYTES_TOTAL,
         |counters| counters.network_bytes,
         network,
     )
@@ -45,18 +43,14 @@ pub(super) fn write(
 fn gauges(writer: &mut Writer<'_>, known: &Known<'_>) -> fmt::Result {
     let of = |value: fn(&HostUse) -> Option<f64>| {
         let series = known.iter();
-        series.filter_map(move |(host, used)| {
-            Some((labels([("worker", host.as_str())]), value(used)?))
-        })
+        series.filter_map(move |(host, used)| Some(([("worker", host.as_str())], value(used)?)))
     };
     writer.gauge(
-        "obs_worker_cpu_usage_ratio",
-        "Share of the worker's CPU time that was busy over the last poll interval, 0 to 1",
+        &hosts::OBS_WORKER_CPU_USAGE_RATIO,
         of(|used| used.cpu_usage_ratio),
     )?;
     writer.gauge(
-        "obs_worker_memory_usage_ratio",
-        "Share of the worker's memory that is not available, 0 to 1",
+        &hosts::OBS_WORKER_MEMORY_USAGE_RATIO,
         of(|used| used.counters.memory_usage_ratio),
     )
 }

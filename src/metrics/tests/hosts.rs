@@ -12,7 +12,7 @@ fn used(read: i64, cpu: Option<f64>) -> HostUse {
             memory_usage_ratio: Some(0.5),
             disk_operations: pair(10.0, 20.0),
             disk_bytes: pair(4096.0, 8192.0),
-            network_bytes: None,
+            network_bytes: cpu.and(pair(1.0, 2.0)),
         },
         cpu_usage_ratio: cpu,
     }
@@ -54,7 +54,7 @@ fn a_worker_s_resource_use_is_shown_as_far_as_it_is_known() {
     );
     for unknown in [
         "obs_worker_cpu_usage_ratio{worker=\"w2\"",
-        "obs_worker_network_bytes",
+        "obs_worker_network_bytes_total{worker=\"w2\"",
     ] {
         assert!(!page.contains(unknown), "{unknown} is in\n{page}");
     }
