@@ -68,7 +68,8 @@ fn every_default_that_the_shipped_file_names_is_the_real_one() {
 fn every_key_there_is_stands_in_the_shipped_file() {
     let unknown_everywhere = "{zz: 1, web: {zz: 1}, backends: [{zz: 1}], flavors: {aarch64: {l1: {zz: 1}}}, \
         levels: {zz: 1, l1: {zz: 1}, packages: [{zz: 1}]}, pools: [{zz: 1, flavor: {zz: 1}}], \
-        scaling: {zz: 1, release: {zz: 1}}, history: {zz: 1}, poll: {zz: 1}, ecs: {zz: 1}, ssh: {zz: 1}}";
+        scaling: {zz: 1, release: {zz: 1}}, history: {zz: 1}, poll: {zz: 1}, ecs: {zz: 1}, ssh: {zz: 1}, \
+        hosts: {zz: 1}}";
     let faults = Config::parse(unknown_everywhere, &given).unwrap_err().all;
     let unknown = faults
         .iter()

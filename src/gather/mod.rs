@@ -4,16 +4,19 @@
 //! A task publishes whole readings and nothing else; a try that fails leaves the last reading to age.
 
 mod history;
+mod hosts;
 mod source;
 #[cfg(test)]
 mod tests;
 
 use crate::clock::Clock;
 use crate::config::Poll;
+use crate::hosts::Reader;
 use crate::model::{BackendName, BackendView, BuildTimes, Fleet, Observed, Snapshot};
 use crate::obs::{HistoryStore, ObsClient, StoreError, Terms};
 pub use history::OnEnded;
 use history::{HistorySource, Stored};
+use hosts::HostsSource;
 use jiff::Timestamp;
 use source::{FleetSource, ResultsSource, Source, WorkersSource};
 use std::collections::BTreeMap;
@@ -37,11 +40,19 @@ pub enum Collector {
     History,
     /// The cloud's list of managed servers.
     Ecs,
+    /// The workers' resource use.
+    Hosts,
 }
 
 impl Collector {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Workers, Self::Results, Self::History, Self::Ecs];
+    pub const ALL: [Self; 5] = [
+        Self::Workers,
+        Self::Results,
+        Self::History,
+        Self::Ecs,
+        Self::Hosts,
+    ];
 
     /// The word used in labels and logs.
     #[must_use]
@@ -51,14 +62,20 @@ impl Collector {
             Self::Results => "results",
             Self::History => "history",
             Self::Ecs => "ecs",
+            Self::Hosts => "hosts",
         }
+    }
+
+    /// Whether decisions rest on it, so that it is read again before its time where one is due.
+    const fn decides(self) -> bool {
+        matches!(self, Self::Workers | Self::Results | Self::Ecs)
     }
 }
 
 /// Told of every reading: which kind, how long it took, and whether it was whole.
 pub type OnReading = Arc<dyn Fn(Collector, Duration, bool) + Send + Sync>;
 
-/// Asks every source but the histories to be read again now.
+/// Asks every source that decisions rest on at once to be read again now.
 #[derive(Debug, Clone)]
 pub struct LookAgain(watch::Sender<()>);
 
@@ -76,6 +93,10 @@ pub struct Gather {
     pub clients: Vec<ObsClient>,
     /// How often.
     pub poll: Poll,
+    /// Reads the workers' resource use; `None` where it is not to be read.
+    pub hosts: Option<Reader>,
+    /// A reading older than this is none.
+    pub max_age: Duration,
     /// Where build times are kept.
     pub store: Arc<dyn HistoryStore>,
     /// What is kept of the job histories.
@@ -121,6 +142,10 @@ impl Gather {
                 .clone()
                 .poll(FleetSource { list: fleet }, self.poll.ecs),
         );
+        if let Some(reader) = self.hosts {
+            let hosts = HostsSource::new(reader, shell.snapshot.clone(), self.max_age);
+            tasks.spawn(shell.clone().poll(hosts, self.poll.hosts));
+        }
         for client in self.clients {
             let workers = WorkersSource {
                 client: client.clone(),
@@ -150,6 +175,7 @@ impl Gather {
         Snapshot {
             backends: names.map(unknown).collect(),
             fleet: Arc::default(),
+            hosts: Arc::default(),
             build_times: Arc::new(times),
         }
     }
@@ -180,7 +206,7 @@ impl Shell {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                _ = look.changed(), if S::COLLECTOR != Collector::History => ticks.reset(),
+                _ = look.changed(), if S::COLLECTOR.decides() => ticks.reset(),
             }
             // From here on, who asks for another look gets one.
             look.mark_unchanged();

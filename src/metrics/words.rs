@@ -131,5 +131,7 @@ words! {
         History = "history",
         /// The cloud's list.
         Ecs = "ecs",
+        /// The workers' resource use.
+        Hosts = "hosts",
     }
 }

@@ -5,6 +5,7 @@ mod arch;
 mod build_times;
 mod farm;
 mod fleet;
+mod host;
 mod ledger;
 mod names;
 mod reading;
@@ -18,6 +19,7 @@ pub use farm::{
     PackageKey, Results, Workers,
 };
 pub use fleet::{Fleet, Server, ServerStatus, Tags};
+pub use host::{CpuTime, HostCounters, HostUse, InOut};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
 pub use names::{
     BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus,

@@ -1,6 +1,6 @@
 //! Everything that is known of the outside world at one moment.
 
-use super::{BackendName, BuildTimes, Fleet, Observed, Results, Workers};
+use super::{BackendName, BuildTimes, Fleet, HostName, HostUse, Observed, Results, Workers};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub backends: BTreeMap<BackendName, Arc<BackendView>>,
     /// The managed servers.
     pub fleet: Arc<Observed<Fleet>>,
+    /// The resource use of each worker that was read. Each has an age of its own.
+    pub hosts: Arc<Observed<BTreeMap<HostName, HostUse>>>,
     /// Expected build times.
     pub build_times: Arc<BuildTimes>,
 }
