@@ -92,19 +92,10 @@ async fn package(at: SocketAddr, code: &str) -> String {
     rest.split_once('"').unwrap().0.to_owned()
 }
 
-#[tokio::test]
-async fn every_document_has_the_shape_of_a_real_one_attribute_for_attribute() {
-    let farm = Simulator::start(options()).await.unwrap();
-    let at = farm.address();
-    for (host, verb) in [("worker-00005", "kill"), ("worker-00001", "drain")] {
-        ask(at, "POST", &format!("/_sim/hosts/{host}/{verb}"), "", "").await;
-    }
-    let idle = r#"{"name":"new","ip":"127.0.0.9","arch":"x86_64","instances":300}"#;
-    ask(at, "POST", "/_sim/hosts", "", idle).await;
+/// What is asked for, and what a real server answered.
+fn cases(built: &str, busy: &str) -> Vec<(String, &'static str)> {
     let target = "/build/openEuler:Mainline/standard_x86_64/x86_64";
-    let built = package(at, "succeeded").await;
-    let busy = package(at, "building").await;
-    let cases = [
+    vec![
         (
             "/workerstatus".to_owned(),
             include_str!("../captures/workerstatus.xml"),
@@ -157,8 +148,21 @@ async fn every_document_has_the_shape_of_a_real_one_attribute_for_attribute() {
             "/build/No:Such/_result".to_owned(),
             include_str!("../captures/refusal.xml"),
         ),
-    ];
-    for (path, captured) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn every_document_has_the_shape_of_a_real_one_attribute_for_attribute() {
+    let farm = Simulator::start(options()).await.unwrap();
+    let at = farm.address();
+    for (host, verb) in [("worker-00005", "kill"), ("worker-00001", "drain")] {
+        ask(at, "POST", &format!("/_sim/hosts/{host}/{verb}"), "", "").await;
+    }
+    let idle = r#"{"name":"new","ip":"127.0.0.9","arch":"x86_64","instances":300}"#;
+    ask(at, "POST", "/_sim/hosts", "", idle).await;
+    let built = package(at, "succeeded").await;
+    let busy = package(at, "building").await;
+    for (path, captured) in cases(&built, &busy) {
         let simulated = get(at, &path).await;
         // the capture of the source server has neither idle nor gone instances
         let more: &[&str] = if path.ends_with("_workerstatus") {
