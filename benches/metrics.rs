@@ -144,6 +144,8 @@ fn state() -> FleetState {
         }),
         ledger: Arc::default(),
         alarms: Alarms::default(),
+        checks: Arc::default(),
+        costs: None,
         pools: BTreeMap::from([(pool().name, facts)]),
     }
 }

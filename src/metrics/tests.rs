@@ -6,6 +6,7 @@ use crate::model::{
     Observed, OrderId, PoolName, Results, Server, ServerId, ServerStatus, Snapshot, Stage, Tags,
     Vcpus, Workers,
 };
+use crate::policy::{CheckOutcome, CheckReport, Cost};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 mod docs;
 mod pages;
+mod workers;
 
 const NOW: i64 = 1_000_000;
 
@@ -126,7 +128,7 @@ fn fleet() -> Fleet {
 fn ledger() -> Ledger {
     let bought = |id: &str, stage| Member {
         server: ServerId::new(id),
-        name: None,
+        name: (id == "s1").then(|| HostName::new("w1")),
         pool: name("near"),
         order: Some(OrderId::new("o1")),
         vcpus: Vcpus(64),
@@ -168,6 +170,18 @@ fn facts() -> PoolFacts {
     }
 }
 
+/// A check of which this one failed.
+fn checked(failed: &str) -> CheckReport {
+    CheckReport {
+        at: at(NOW),
+        outcome: CheckOutcome::Failed {
+            check: failed.to_owned(),
+            found: String::new(),
+            expected: String::new(),
+        },
+    }
+}
+
 /// Everything read just now, and `near` with facts.
 fn state() -> FleetState {
     let mut alarms = Alarms::default();
@@ -194,6 +208,14 @@ fn state() -> FleetState {
         }),
         ledger: Arc::new(ledger()),
         alarms,
+        checks: Arc::new(BTreeMap::from([(ServerId::new("s1"), checked("config"))])),
+        costs: Some(BTreeMap::from([(
+            (name("near"), FlavorName::new("ki1.16xlarge.4")),
+            Cost {
+                per_hour: 8.4,
+                idle_per_hour: 0.0,
+            },
+        )])),
         pools: BTreeMap::from([(name("near"), facts()), (name("far"), PoolFacts::default())]),
     }
 }
@@ -212,6 +234,7 @@ fn page(state: FleetState) -> String {
     let reasons = [(Direction::Apply, "queue")];
     let own = Own::register(&mut registry, &configured().pools, &reasons);
     own.ecs_call("create", "200", Duration::from_millis(80));
+    own.cost(&name("near"), &FlavorName::new("ki1.16xlarge.4"), 8.4, 4.2);
     let fleet = FleetCollector::new(configured(), Arc::new(Fixed(state)));
     let metrics = Metrics::new(registry, fleet);
     String::from_utf8(whole(&metrics, Format::Prometheus, Coding::Identity)).unwrap()

@@ -18,6 +18,7 @@
 
 mod account;
 mod audit;
+mod costs;
 mod demand;
 mod lifecycle;
 pub mod orders;
@@ -36,6 +37,7 @@ mod tests;
 
 pub use account::{Account, PoolAccount};
 pub use audit::{Law, Lawful, Refusal, audit};
+pub use costs::{Cost, Costs, costs};
 pub use demand::{Held, PoolState, Source, WorkerState, assess, evaluate, workers_needed};
 pub use lifecycle::{Act, Advance, SETTLE, Terms, advance};
 pub use placement::{Hosts, Placement, Standing};
