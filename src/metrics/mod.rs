@@ -1,5 +1,6 @@
 //! What is shown to Prometheus: what this program did (`own`), and what it sees (`fleet`).
 
+mod builds;
 mod catalogue;
 mod facts;
 mod fleet;
@@ -8,6 +9,7 @@ mod page;
 mod text;
 mod words;
 
+pub use builds::WorkerBuilds;
 pub use catalogue::{Declared, Kind, declared};
 pub use facts::facts;
 pub use fleet::{Configured, FleetCollector, FleetState, PoolFacts, Source};

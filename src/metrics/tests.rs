@@ -6,6 +6,7 @@ use crate::model::{
     Observed, OrderId, PoolName, Results, Server, ServerId, ServerStatus, Snapshot, Stage, Tags,
     Vcpus, Workers,
 };
+use crate::obs::BuildOutcome;
 use crate::policy::{CheckOutcome, CheckReport, Cost};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
@@ -36,6 +37,7 @@ fn pool(of: &str, backends: &[&str]) -> Pool {
         level: Level::L2,
         backends: backends.iter().copied().map(BackendName::new).collect(),
         mode: Mode::Apply,
+        projects: crate::config::Projects::default(),
         reserve: 1,
         flavor: FlavorName::new("ki1.16xlarge.4"),
         vcpus: Vcpus(64),
@@ -233,6 +235,8 @@ fn page(state: FleetState) -> String {
     let mut registry = Registry::default();
     let reasons = [(Direction::Apply, "queue")];
     let own = Own::register(&mut registry, &configured().pools, &reasons);
+    let builds = WorkerBuilds::register(&mut registry);
+    builds.ended(&HostName::new("w1"), BuildOutcome::Succeeded, NOW);
     own.ecs_call("create", "200", Duration::from_millis(80));
     own.cost(&name("near"), &FlavorName::new("ki1.16xlarge.4"), 8.4, 4.2);
     let fleet = FleetCollector::new(configured(), Arc::new(Fixed(state)));

@@ -22,4 +22,9 @@ families! {
         absent: "a check after one that failed, or after a session that broke; until one was run since the start; \
             while a source that feeds the worker's pool is older than `scaling.max_age`",
     }
+    OBS_WORKER_BUILDS: Counter "obs_worker_builds_total" ["worker", "outcome"] {
+        help: "Builds that ended on this worker since this program started",
+        source: "source server, `/build/PROJECT/REPOSITORY/ARCH/_jobhistory`",
+        absent: "until a build was seen to end there; for a worker that ended none for a day",
+    }
 }

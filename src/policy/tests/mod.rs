@@ -1,5 +1,6 @@
 //! Promises of the policy, each named.
 
+mod backends;
 mod costs;
 mod decisions;
 mod lawful;
