@@ -93,7 +93,6 @@ fn pool() -> Pool {
         name: PoolName::try_from("aarch64-l1").unwrap(),
         arch: Arch::Aarch64,
         level: Level::L1,
-        projects: Projects::default(),
         backends: vec![BackendName::new("main")],
         mode: Mode::Full,
         reserve: 0,
@@ -101,6 +100,7 @@ fn pool() -> Pool {
         vcpus: Vcpus(32),
         instances: 7,
         jobs: 32,
+        projects: Projects::default(),
     }
 }
 

@@ -40,9 +40,9 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let flavors = flavors.and_then(|node| read_flavors(&node));
         let pools = doc.need("pools", "the pools");
         let pools = pools.and_then(|node| read_pools(&node, backends.as_ref(), flavors.as_ref()));
+        let history = doc.part("history").section(read_history);
         let named = flavors.as_ref().zip(pools.as_deref());
         let prices = named.map(|(flavors, pools)| prices(&named_flavors(flavors, pools)));
-        let history = doc.part("history").section(read_history);
         let poll = doc.part("poll").section(read_poll);
         let ecs = doc.need("ecs", "the cloud");
         let ecs = ecs.and_then(|node| node.section(|ecs| read_ecs(ecs, pools.as_deref(), secrets)));
@@ -54,8 +54,8 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
             web: web?,
             backends: backends?,
             policy: policy?,
-            prices: prices?,
             history: history?,
+            prices: prices?,
             poll: poll?,
             ecs: ecs?,
             ssh: ssh?,

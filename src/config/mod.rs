@@ -43,10 +43,10 @@ pub struct Config {
     pub backends: BTreeMap<BackendName, Backend>,
     /// What decisions rest on.
     pub policy: Policy,
-    /// What servers cost, where it is known.
-    pub prices: BTreeMap<FlavorName, Price>,
     /// What is remembered of the job histories.
     pub history: History,
+    /// What servers cost, where it is known.
+    pub prices: BTreeMap<FlavorName, Price>,
     /// How often, and how patiently, the outside world is read.
     pub poll: Poll,
     /// The cloud.

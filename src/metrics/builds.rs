@@ -1,6 +1,6 @@
 //! Builds seen to end, by the worker that had them.
 
-use super::catalogue::workers::OBS_WORKER_BUILDS;
+use super::catalogue::workers::OBS_WORKER_BUILDS_TOTAL;
 use crate::model::HostName;
 use crate::obs::BuildOutcome;
 use prometheus_client::metrics::counter::Counter;
@@ -28,7 +28,7 @@ impl WorkerBuilds {
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let new = Self::default();
-        let family = &OBS_WORKER_BUILDS;
+        let family = &OBS_WORKER_BUILDS_TOTAL;
         registry.register(family.stem(), family.help, new.builds.clone());
         new
     }

@@ -22,9 +22,9 @@ families! {
         absent: "a check after one that failed, or after a session that broke; until one was run since the start; \
             while a source that feeds the worker's pool is older than `scaling.max_age`",
     }
-    OBS_WORKER_BUILDS: Counter "obs_worker_builds_total" ["worker", "outcome"] {
-        help: "Builds that ended on this worker since this program started",
+    OBS_WORKER_BUILDS_TOTAL: Counter "obs_worker_builds_total" ["worker", "outcome"] {
+        help: "Builds that ended on this worker since this program started, by outcome",
         source: "source server, `/build/PROJECT/REPOSITORY/ARCH/_jobhistory`",
-        absent: "until a build was seen to end there; for a worker that ended none for a day",
+        absent: "until the worker's first build is seen to end, and after a day without one",
     }
 }
