@@ -8,6 +8,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     missing_docs
 )] // a tool for figures
 
@@ -145,6 +146,8 @@ fn state() -> FleetState {
         }),
         ledger: Arc::default(),
         alarms: Alarms::default(),
+        checks: Arc::default(),
+        costs: None,
         pools: BTreeMap::from([(pool().name, facts)]),
     }
 }
@@ -248,6 +251,7 @@ where
 /// What one round took, and how many bytes it made.
 struct Figure {
     median: Duration,
+    best: Duration,
     bytes: usize,
     /// Growth of the largest resident set while it ran, in KiB.
     peak_kib: u64,
@@ -268,6 +272,7 @@ fn measure(mut round: impl FnMut() -> usize) -> Figure {
     times.sort();
     Figure {
         median: times[ROUNDS / 2],
+        best: times[0],
         bytes,
         peak_kib,
     }
@@ -308,22 +313,21 @@ fn figures() {
     let (metrics, ..) = ours();
     let series = String::from_utf8(whole(&metrics)).unwrap();
     let series = series.lines().filter(|line| !line.starts_with('#')).count();
-    println!("{series} series, the median of {ROUNDS} rounds");
-    println!("| what | ms | MB | peak KiB | against the library |");
-    println!("| --- | ---: | ---: | ---: | ---: |");
+    println!("{series} series; the median, and the best, of {ROUNDS} rounds");
+    println!("| what | ms | best ms | MB | peak KiB | best against the library's best |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    let structs = library_with_structs();
+    let base = measure(|| library(&structs));
+    line("prometheus-client, `Family<struct, Gauge>`", &base, &base);
+    drop(structs);
     let pairs = library_with_pairs();
-    let base = measure(|| library(&pairs));
+    let with_pairs = measure(|| library(&pairs));
     line(
         "prometheus-client, `Family<Vec<(String, String)>, Gauge>`",
-        &base,
-        &base,
-    );
-    let structs = library_with_structs();
-    line(
-        "prometheus-client, `Family<struct, Gauge>`",
-        &measure(|| library(&structs)),
+        &with_pairs,
         &base,
     );
+    drop(pairs);
     for (name, format) in [
         ("OpenMetrics", Format::OpenMetrics),
         ("0.0.4", Format::Prometheus),
@@ -349,11 +353,12 @@ fn whole(metrics: &Metrics) -> Vec<u8> {
 
 fn line(what: &str, figure: &Figure, base: &Figure) {
     println!(
-        "| {what} | {:.1} | {:.1} | {} | {:.2} |",
+        "| {what} | {:.1} | {:.1} | {:.1} | {} | {:.2} |",
         figure.median.as_secs_f64() * 1e3,
+        figure.best.as_secs_f64() * 1e3,
         figure.bytes as f64 / 1e6,
         figure.peak_kib,
-        figure.median.as_secs_f64() / base.median.as_secs_f64(),
+        figure.best.as_secs_f64() / base.best.as_secs_f64(),
     );
 }
 

@@ -47,7 +47,7 @@ impl Present {
 impl Source for Present {
     fn state(&self) -> FleetState {
         let snapshot = Arc::new(self.snapshot.borrow().clone());
-        let ledger = Arc::clone(&self.in_hand.borrow().ledger);
+        let InHand { ledger, checks } = self.in_hand.borrow().clone();
         let alarms = self.alarms.borrow().clone();
         let now = self.clock.now();
         let view = View {
@@ -58,11 +58,14 @@ impl Source for Present {
             now,
         };
         let pools = crate::metrics::facts(&view);
+        let costs = policy::costs(&view, &self.config.prices);
         FleetState {
             now,
             snapshot,
             ledger,
             alarms,
+            checks,
+            costs,
             pools,
         }
     }

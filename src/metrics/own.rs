@@ -3,7 +3,7 @@
 use super::catalogue::{Declared, own as catalogue};
 use super::words::{AlertKind, Direction, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome};
 use crate::config::Pool;
-use crate::model::PoolName;
+use crate::model::{FlavorName, PoolName};
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -17,6 +17,7 @@ use std::time::Duration;
 
 type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter>;
+type Amounts = Family<Labels, Counter<f64, AtomicU64>>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// The metrics of what this program did. Cheap to clone: clones count together.
@@ -33,6 +34,8 @@ pub struct Own {
     ecs_requests: Counters,
     ecs_duration: Histograms,
     collects: Histograms,
+    costs: Amounts,
+    idle_costs: Amounts,
     pools: BTreeMap<PoolName, Labels>,
 }
 
@@ -57,6 +60,8 @@ impl Own {
             ecs_requests: Family::default(),
             ecs_duration: Family::new_with_constructor(calls),
             collects: Family::new_with_constructor(calls),
+            costs: Family::default(),
+            idle_costs: Family::default(),
             pools: pools
                 .values()
                 .map(|p| (p.name.clone(), labels_of(p)))
@@ -102,6 +107,8 @@ impl Own {
             &catalogue::OBS_SCALER_ECS_REQUEST_DURATION_SECONDS,
             self.ecs_duration.clone(),
         );
+        add.metric(&catalogue::OBS_SCALER_COST, self.costs.clone());
+        add.metric(&catalogue::OBS_SCALER_IDLE_COST, self.idle_costs.clone());
         add.metric(
             &catalogue::OBS_SCALER_COLLECT_DURATION_SECONDS,
             self.collects.clone(),
@@ -206,11 +213,22 @@ impl Own {
             .observe(took.as_secs_f64());
     }
 
+    /// A pool's servers of a flavor have cost this much, and of it so much while they were idle, in the
+    /// unit of the configured prices. The first call, for nothing, lets the series begin.
+    pub fn cost(&self, pool: &PoolName, flavor: &FlavorName, cost: f64, idle: f64) {
+        let labels = and(self.of(pool), "flavor", flavor.as_str());
+        self.costs.get_or_create(&labels).inc_by(cost);
+        self.idle_costs.get_or_create(&labels).inc_by(idle);
+    }
+
     /// A server may outlive its pool's place in the configuration: then its arch and level are unknown.
-    fn ended(&self, pool: &PoolName, end: &str) -> Labels {
+    fn of(&self, pool: &PoolName) -> Labels {
         let unknown = || one("pool", pool.as_str());
-        let labels = self.pools.get(pool).cloned().unwrap_or_else(unknown);
-        and(labels, "outcome", end)
+        self.pools.get(pool).cloned().unwrap_or_else(unknown)
+    }
+
+    fn ended(&self, pool: &PoolName, end: &str) -> Labels {
+        and(self.of(pool), "outcome", end)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::model::{
     Vcpus, Workers,
 };
 use crate::obs::BuildOutcome;
+use crate::policy::{CheckOutcome, CheckReport, Cost};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 mod docs;
 mod pages;
+mod workers;
 
 const NOW: i64 = 1_000_000;
 
@@ -130,7 +132,7 @@ fn fleet() -> Fleet {
 fn ledger() -> Ledger {
     let bought = |id: &str, stage| Member {
         server: ServerId::new(id),
-        name: None,
+        name: (id == "s1").then(|| HostName::new("w1")),
         pool: name("near"),
         order: Some(OrderId::new("o1")),
         vcpus: Vcpus(64),
@@ -172,6 +174,18 @@ fn facts() -> PoolFacts {
     }
 }
 
+/// A check of which this one failed.
+fn checked(failed: &str) -> CheckReport {
+    CheckReport {
+        at: at(NOW),
+        outcome: CheckOutcome::Failed {
+            check: failed.to_owned(),
+            found: String::new(),
+            expected: String::new(),
+        },
+    }
+}
+
 /// Everything read just now, and `near` with facts.
 fn state() -> FleetState {
     let mut alarms = Alarms::default();
@@ -199,6 +213,14 @@ fn state() -> FleetState {
         }),
         ledger: Arc::new(ledger()),
         alarms,
+        checks: Arc::new(BTreeMap::from([(ServerId::new("s1"), checked("config"))])),
+        costs: Some(BTreeMap::from([(
+            (name("near"), FlavorName::new("ki1.16xlarge.4")),
+            Cost {
+                per_hour: 8.4,
+                idle_per_hour: 0.0,
+            },
+        )])),
         pools: BTreeMap::from([(name("near"), facts()), (name("far"), PoolFacts::default())]),
     }
 }
@@ -216,10 +238,11 @@ fn page(state: FleetState) -> String {
     let mut registry = Registry::default();
     let reasons = [(Direction::Apply, "queue")];
     let own = Own::register(&mut registry, &configured().pools, &reasons);
-    own.ecs_call("create", "200", Duration::from_millis(80));
-    let fleet = FleetCollector::new(configured(), Arc::new(Fixed(state)));
     let builds = WorkerBuilds::register(&mut registry);
-    builds.ended(&HostName::new("w1"), BuildOutcome::Failed, NOW);
+    builds.ended(&HostName::new("w1"), BuildOutcome::Succeeded, NOW);
+    own.ecs_call("create", "200", Duration::from_millis(80));
+    own.cost(&name("near"), &FlavorName::new("ki1.16xlarge.4"), 8.4, 4.2);
+    let fleet = FleetCollector::new(configured(), Arc::new(Fixed(state)));
     let metrics = Metrics::new(registry, fleet);
     String::from_utf8(whole(&metrics, Format::Prometheus, Coding::Identity)).unwrap()
 }

@@ -18,6 +18,7 @@
 
 mod account;
 mod audit;
+mod costs;
 mod demand;
 mod levels;
 mod lifecycle;
@@ -37,6 +38,7 @@ mod tests;
 
 pub use account::{Account, PoolAccount};
 pub use audit::{Law, Lawful, Refusal, audit};
+pub use costs::{Cost, Costs, costs};
 pub use demand::{Held, PoolState, Source, WorkerState, assess, evaluate, workers_needed};
 pub use levels::level_with_hysteresis;
 pub use lifecycle::{Act, Advance, SETTLE, Terms, advance};

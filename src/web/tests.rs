@@ -48,6 +48,8 @@ impl Source for Seen {
             snapshot: Arc::new(self.0.clone()),
             ledger: Arc::default(),
             alarms: Alarms::default(),
+            checks: Arc::default(),
+            costs: None,
             pools: BTreeMap::new(),
         }
     }

@@ -59,13 +59,13 @@ fn packages(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState
             .packages
             .iter()
             .map(move |((project, repository, arch, code), count)| {
-                let labels = labels([
+                let labels = [
                     ("backend", name.as_str()),
-                    ("project", project),
-                    ("repository", repository),
-                    ("arch", arch),
-                    ("code", code),
-                ]);
+                    ("project", project.as_str()),
+                    ("repository", repository.as_str()),
+                    ("arch", arch.as_str()),
+                    ("code", code.as_str()),
+                ];
                 (labels, *count)
             })
     });

@@ -1,6 +1,7 @@
 //! Promises of the policy, each named.
 
 mod backends;
+mod costs;
 mod decisions;
 mod lawful;
 mod leaving;
