@@ -1,6 +1,7 @@
 //! The document, section by section. The defaults stand here (and in `pools.rs`) and nowhere else;
 //! `config.yaml` repeats them for people, and a test compares the two.
 
+use super::jobs::{read_ghosts, read_watched};
 use super::pools::{ARCHS, LEVELS, Written, read_backends, read_flavors, read_pools};
 use super::reader::{Node, Section};
 use super::secret::{PRIVATE_KEY, SEED, SecretSource, WORD};
@@ -131,6 +132,8 @@ fn read_policy(
 ) -> Option<Policy> {
     let owner = doc.required("owner", owner);
     let levels = doc.part("levels").section(read_levels);
+    let watched = read_watched(doc);
+    let ghosts = doc.part("ghosts").section(read_ghosts);
     doc.part("scaling").section(|scaling| {
         let ceiling = scaling
             .or("ceiling_vcpus", 1792, number(0..=1_000_000))
@@ -157,6 +160,8 @@ fn read_policy(
                 .map(|written| (written.pool.name.clone(), written.pool))
                 .collect(),
             levels: levels?,
+            watched: watched?,
+            ghosts: ghosts?,
             ceiling: ceiling?,
             max_order: max_order?,
             create_deadline: create_deadline?,

@@ -6,6 +6,7 @@
 
 mod document;
 mod fault;
+mod jobs;
 mod load;
 mod pools;
 mod reader;
@@ -16,6 +17,7 @@ mod units;
 mod yaml;
 
 pub use fault::{Fault, Faults};
+pub use jobs::Ghosts;
 pub use load::{ConfigError, check};
 pub use secret::{Outside, SecretPlace, SecretSource};
 
@@ -156,6 +158,11 @@ pub struct Policy {
     pub pools: BTreeMap<PoolName, Pool>,
     /// How a job gets its level.
     pub levels: Levels,
+    /// Packages whose waiting is shown one by one; a pattern matches the whole name, without a
+    /// multibuild flavor.
+    pub watched: Vec<Regex>,
+    /// What is done about ghosts.
+    pub ghosts: Ghosts,
     /// The vCPU that may be bought, in flight included.
     pub ceiling: Vcpus,
     /// The largest number of servers in one order.

@@ -3,6 +3,8 @@
 //! One task per source, each at its own pace: a source that is slow, broken or silent delays no other.
 //! A task publishes whole readings and nothing else; a try that fails leaves the last reading to age.
 
+mod ghosts;
+mod needs;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -11,7 +13,9 @@ use crate::clock::Clock;
 use crate::config::Poll;
 use crate::model::{BackendName, BackendView, Fleet, Observed, Snapshot};
 use crate::obs::{BuildHistory, HistoryStore, ObsClient, StoreError};
+use ghosts::GhostsSource;
 use jiff::Timestamp;
+use needs::NeedsSource;
 use source::{FleetSource, HistorySource, ResultsSource, Source, WorkersSource};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -31,13 +35,24 @@ pub enum Collector {
     Results,
     /// A backend's job histories.
     History,
+    /// What a backend's jobs ask of workers, and what those have.
+    Constraints,
+    /// Which of a backend's builds are none.
+    Ghosts,
     /// The cloud's list of managed servers.
     Ecs,
 }
 
 impl Collector {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Workers, Self::Results, Self::History, Self::Ecs];
+    pub const ALL: [Self; 6] = [
+        Self::Workers,
+        Self::Results,
+        Self::History,
+        Self::Constraints,
+        Self::Ghosts,
+        Self::Ecs,
+    ];
 
     /// The word used in labels and logs.
     #[must_use]
@@ -46,15 +61,22 @@ impl Collector {
             Self::Workers => "workers",
             Self::Results => "results",
             Self::History => "history",
+            Self::Constraints => "constraints",
+            Self::Ghosts => "ghosts",
             Self::Ecs => "ecs",
         }
+    }
+
+    /// Whether it is read again when somebody asks for a look: decisions rest on it.
+    const fn is_looked_at(self) -> bool {
+        matches!(self, Self::Workers | Self::Results | Self::Ecs)
     }
 }
 
 /// Told of every reading: which kind, how long it took, and whether it was whole.
 pub type OnReading = Arc<dyn Fn(Collector, Duration, bool) + Send + Sync>;
 
-/// Asks every source but the histories to be read again now.
+/// Asks the workers, the results and the cloud's list to be read again now.
 #[derive(Debug, Clone)]
 pub struct LookAgain(watch::Sender<()>);
 
@@ -122,6 +144,10 @@ impl Gather {
             tasks.spawn(shell.clone().poll(workers, self.poll.workers));
             let results = ResultsSource::new(client.clone());
             tasks.spawn(shell.clone().poll(results, self.poll.results));
+            let needs = NeedsSource::new(client.clone(), shell.snapshot.clone());
+            tasks.spawn(shell.clone().poll(needs, self.poll.workers));
+            let ghosts = GhostsSource::new(client.clone(), shell.snapshot.clone());
+            tasks.spawn(shell.clone().poll(ghosts, self.poll.workers));
             let history = HistorySource {
                 client,
                 history: history.clone(),
@@ -169,7 +195,7 @@ impl Shell {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                _ = look.changed(), if S::COLLECTOR != Collector::History => ticks.reset(),
+                _ = look.changed(), if S::COLLECTOR.is_looked_at() => ticks.reset(),
             }
             // From here on, who asks for another look gets one.
             look.mark_unchanged();

@@ -209,7 +209,7 @@ where
 }
 
 /// The view of a client's backend, to be changed: whoever holds the snapshot keeps the old one.
-fn view<'s>(snapshot: &'s mut Snapshot, client: &ObsClient) -> &'s mut BackendView {
+pub(super) fn view<'s>(snapshot: &'s mut Snapshot, client: &ObsClient) -> &'s mut BackendView {
     let views = &mut snapshot.backends;
     Arc::make_mut(views.entry(client.backend().clone()).or_default())
 }

@@ -1,8 +1,8 @@
 //! What this program did: counters, durations, and the times of its decisions.
 
-use super::words::{AlertKind, Direction, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome};
+use super::words::{AlertKind, Direction, GhostEnd, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome};
 use crate::config::Pool;
-use crate::model::PoolName;
+use crate::model::{BackendName, PoolName};
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -32,6 +32,7 @@ pub struct Own {
     ecs_requests: Counters,
     ecs_duration: Histograms,
     collects: Histograms,
+    ghosts: Counters,
     pools: BTreeMap<PoolName, Labels>,
 }
 
@@ -56,6 +57,7 @@ impl Own {
             ecs_requests: Family::default(),
             ecs_duration: Family::new_with_constructor(calls),
             collects: Family::new_with_constructor(calls),
+            ghosts: Family::default(),
             pools: pools
                 .values()
                 .map(|p| (p.name.clone(), labels_of(p)))
@@ -63,6 +65,11 @@ impl Own {
         };
         own.describe(registry);
         own.begin_at_zero(reasons);
+        for backend in pools.values().flat_map(|pool| &pool.backends) {
+            for end in GhostEnd::ALL {
+                begin(&own.ghosts, &ghost(backend, *end));
+            }
+        }
         own
     }
 
@@ -130,6 +137,11 @@ impl Own {
             "collect_duration_seconds",
             "Polls, failed ones included",
             self.collects.clone(),
+        );
+        add.metric(
+            "ghosts_freed",
+            "Ghosts that OBS was asked to free, by what became of it",
+            self.ghosts.clone(),
         );
     }
 
@@ -231,6 +243,11 @@ impl Own {
             .observe(took.as_secs_f64());
     }
 
+    /// OBS was asked to free a ghost.
+    pub fn ghost(&self, backend: &BackendName, end: GhostEnd) {
+        self.ghosts.get_or_create(&ghost(backend, end)).inc();
+    }
+
     /// A server may outlive its pool's place in the configuration: then its arch and level are unknown.
     fn ended(&self, pool: &PoolName, end: &str) -> Labels {
         let unknown = || one("pool", pool.as_str());
@@ -268,6 +285,10 @@ fn and(mut labels: Labels, key: &'static str, value: &str) -> Labels {
 
 fn decision(direction: Direction, pool: &PoolName) -> Labels {
     and(one("direction", direction.as_str()), "pool", pool.as_str())
+}
+
+fn ghost(backend: &BackendName, end: GhostEnd) -> Labels {
+    and(one("backend", backend.as_str()), "outcome", end.as_str())
 }
 
 fn labels_of(pool: &Pool) -> Labels {

@@ -1,6 +1,6 @@
 //! Everything that is known of the outside world at one moment.
 
-use super::{BackendName, Fleet, Observed, PackageKey, Results, Workers};
+use super::{BackendName, Fleet, Ghosts, Observed, PackageKey, Requirements, Results, Workers};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,10 @@ pub struct BackendView {
     pub results: Observed<Results>,
     /// Its job histories; what they say stands in [`Snapshot::build_times`].
     pub history: Observed<()>,
+    /// What its jobs ask of workers, and what its workers have.
+    pub requirements: Observed<Requirements>,
+    /// The builds that are none.
+    pub ghosts: Observed<Ghosts>,
 }
 
 /// The mean build time of the last successful builds of each package.

@@ -1,15 +1,21 @@
 //! Open Build Service as this program reads it: one file per document, each read whole or not at all.
 
+mod capabilities;
 mod client;
+mod constraints;
 mod error;
 mod history;
+mod ghost;
 mod job_history;
+mod needs;
+mod project_config;
 mod results;
 #[cfg(test)]
 pub(crate) mod testing;
 mod worker_status;
 mod xml;
 
+pub use ghost::{Answered, Freed};
 pub use client::{ObsClient, http_client};
 pub use error::{Fault, Malformed, ObsError};
 pub use history::{BuildHistory, Built, HistoryStore, StoreError};

@@ -70,23 +70,22 @@ fn queue(writer: &mut Writer<'_>, configured: &Configured, known: &Known<'_>) ->
         .iter()
         .flat_map(|(pool, facts)| jobs(configured, pool, facts));
     writer.gauge("obs_jobs", "Jobs by state", jobs)?;
-    let no_fit = known.iter().map(|(pool, facts)| {
-        (
-            and(of_pool(pool), [("reason", "no_idle_fit")]),
-            facts.no_idle_fit,
-        )
-    });
+    unplaceable(writer, known)?;
+    let ghosts = known
+        .iter()
+        .map(|(pool, facts)| (of_pool(pool), facts.ghosts));
     writer.gauge(
-        "obs_jobs_unplaceable",
-        "Scheduled jobs that no idle worker may take",
-        no_fit,
+        "obs_jobs_ghost",
+        "Jobs that OBS shows as building on an instance that does not build them",
+        ghosts,
     )?;
+    watched(writer, known)?;
     let oldest = known
         .iter()
         .map(|(pool, facts)| (of_pool(pool), facts.oldest.map_or(0.0, seconds)));
     writer.gauge(
         "obs_job_oldest_scheduled_timestamp_seconds",
-        "Since when the oldest scheduled job waits; 0 while none does",
+        "Since when the oldest scheduled job waits that some worker may take; 0 while none does",
         oldest,
     )?;
     let work = known
@@ -96,6 +95,41 @@ fn queue(writer: &mut Writer<'_>, configured: &Configured, known: &Known<'_>) ->
         "obs_jobs_expected_work_seconds",
         "Summed expected build time of the scheduled jobs",
         work,
+    )
+}
+
+/// There is no series for `refused`: which workers refused a job stands in a file of the dispatcher
+/// (`dispatch.badhosts`) that no route of OBS 2.9 shows.
+fn unplaceable(writer: &mut Writer<'_>, known: &Known<'_>) -> fmt::Result {
+    let series = known.iter().flat_map(|(pool, facts)| {
+        let no_idle_fit = Some(("no_idle_fit", facts.no_idle_fit));
+        let no_compliant = facts.no_compliant.map(|count| ("no_compliant", count));
+        let reasons = no_idle_fit.into_iter().chain(no_compliant);
+        reasons.map(|(reason, count)| (and(of_pool(pool), [("reason", reason)]), count))
+    });
+    writer.gauge(
+        "obs_jobs_unplaceable",
+        "Scheduled jobs that no idle, or no known, worker may take",
+        series,
+    )
+}
+
+fn watched(writer: &mut Writer<'_>, known: &Known<'_>) -> fmt::Result {
+    let series = known.iter().flat_map(|(_, facts)| {
+        let jobs = facts.watched.iter();
+        jobs.map(|((package, project, arch), since)| {
+            let job = [
+                ("package", package.as_str()),
+                ("project", project),
+                ("arch", arch),
+            ];
+            (labels(job), seconds(*since))
+        })
+    });
+    writer.gauge(
+        "obs_watched_job_scheduled_timestamp_seconds",
+        "Since when a job of a watched package waits; absent while it does not",
+        series,
     )
 }
 
