@@ -61,7 +61,12 @@ impl GhostsSource {
             build.uri.is_some() && there.is_none_or(|there| elapsed(*there, at) >= LASTS)
         });
         let mut due: Vec<Build> = due.cloned().collect();
-        due.sort_by_key(|build| (!self.refusing.contains(build), self.there.get(build).copied()));
+        due.sort_by_key(|build| {
+            (
+                !self.refusing.contains(build),
+                self.there.get(build).copied(),
+            )
+        });
         due.truncate(MOST_ASKED);
         let mut due = due.into_iter();
         let mut asked = JoinSet::new();
@@ -92,7 +97,12 @@ impl GhostsSource {
             }
         }
         // Where nobody answers us, a firewall may refuse in the workers' place.
-        if any_there || self.there.values().any(|there| elapsed(*there, at) < 2 * LASTS) {
+        if any_there
+            || self
+                .there
+                .values()
+                .any(|there| elapsed(*there, at) < 2 * LASTS)
+        {
             self.refusing.extend(refused);
         }
     }

@@ -119,12 +119,14 @@ impl NeedsSource {
 
     /// Forgets what nobody asks for any more: a job that waits anew is looked at anew.
     fn forget(&mut self, wanted: &BTreeSet<Question>) {
-        self.answered.retain(|question, _| wanted.contains(question));
+        self.answered
+            .retain(|question, _| wanted.contains(question));
         let known = &mut self.known;
-        let package = |(project, name): &(String, String)| {
-            Question::Package(project.clone(), name.clone())
-        };
-        known.packages.retain(|key, _| wanted.contains(&package(key)));
+        let package =
+            |(project, name): &(String, String)| Question::Package(project.clone(), name.clone());
+        known
+            .packages
+            .retain(|key, _| wanted.contains(&package(key)));
         let target = |key: &TargetKey| Question::Target(key.clone());
         known.targets.retain(|key, _| wanted.contains(&target(key)));
         let ready = |(job, seen): &(PackageKey, Timestamp)| Question::Ready(job.clone(), *seen);
@@ -227,3 +229,7 @@ fn questions(results: &Results, workers: &Workers) -> BTreeSet<Question> {
     }
     wanted
 }
+
+#[cfg(test)]
+#[path = "needs_tests.rs"]
+mod tests;

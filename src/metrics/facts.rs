@@ -1,9 +1,7 @@
 //! What is known of each pool, in the shape that the fleet's metrics want.
 
 use super::PoolFacts;
-use crate::model::{
-    BackendName, InstanceState, Job, Level, PackageKey, PoolName, Requirements,
-};
+use crate::model::{BackendName, InstanceState, Job, Level, PackageKey, PoolName, Requirements};
 use crate::policy::{Hosts, Placement, PoolState, Prospects, Standing, View, assess};
 use jiff::Timestamp;
 use regex::Regex;

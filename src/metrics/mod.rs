@@ -10,7 +10,9 @@ pub use facts::facts;
 pub use fleet::{Configured, FleetCollector, FleetState, PoolFacts, Source};
 pub use own::Own;
 pub use text::{Format, render};
-pub use words::{AlertKind, Direction, GhostEnd, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome};
+pub use words::{
+    AlertKind, Direction, GhostEnd, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome,
+};
 
 #[cfg(test)]
 mod tests;

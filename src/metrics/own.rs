@@ -1,6 +1,8 @@
 //! What this program did: counters, durations, and the times of its decisions.
 
-use super::words::{AlertKind, Direction, GhostEnd, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome};
+use super::words::{
+    AlertKind, Direction, GhostEnd, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome,
+};
 use crate::config::Pool;
 use crate::model::{BackendName, PoolName};
 use jiff::Timestamp;

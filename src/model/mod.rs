@@ -13,8 +13,8 @@ mod snapshot;
 pub use alarm::{Action, Alarm, Alarms};
 pub use arch::{Arch, Level, UnknownWord};
 pub use farm::{
-    Build, Daemon, DaemonState, Ghosts, Instance, InstanceCounts, InstanceId, InstanceState, Job, JobState,
-    PackageKey, Results, Workers,
+    Build, Daemon, DaemonState, Ghosts, Instance, InstanceCounts, InstanceId, InstanceState, Job,
+    JobState, PackageKey, Results, Workers,
 };
 pub use fleet::{Fleet, Server, ServerStatus, Tags};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};

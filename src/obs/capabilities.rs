@@ -50,3 +50,29 @@ pub(super) fn parse(document: &str) -> Result<Capabilities, Malformed> {
 fn set(hardware: &mut Option<Hardware>, mib: f64, field: fn(&mut Hardware) -> &mut u64) {
     *field(hardware.get_or_insert_default()) = (mib * MIB as f64) as u64;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workers_account_reads_as_captured() {
+        let has = parse(include_str!("../../tests/data/obs/worker-capabilities.xml")).unwrap();
+        assert_eq!(has.sandbox, "chroot");
+        assert_eq!(
+            has.linux.unwrap(),
+            ("6.18.44-fc".to_owned(), "v657".to_owned())
+        );
+        let hardware = has.hardware.unwrap();
+        assert_eq!((hardware.processors, hardware.jobs), (2, 1));
+        assert!(hardware.cpu_flags.unwrap().contains(&"avx2".to_owned()));
+        assert_eq!(hardware.memory, 0, "not told in a chroot");
+        let told =
+            "<worker><hostlabel>a</hostlabel><hardware><memory>16</memory></hardware></worker>";
+        let told = parse(told).unwrap();
+        assert_eq!(
+            (told.hardware.unwrap().memory, told.labels),
+            (16 << 20, vec!["a".to_owned()])
+        );
+    }
+}

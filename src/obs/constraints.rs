@@ -10,7 +10,10 @@ pub(super) fn parse(document: &str) -> Result<PackageConstraints, Malformed> {
     walk_text(document, "constraints", |element, text| {
         match element.path() {
             "constraints/overwrite" => file.overwrites.push(Overwrite::default()),
-            path => match (path.strip_prefix("constraints/overwrite/"), path.strip_prefix("constraints/")) {
+            path => match (
+                path.strip_prefix("constraints/overwrite/"),
+                path.strip_prefix("constraints/"),
+            ) {
                 (Some(path), _) => {
                     if let Some(over) = file.overwrites.last_mut() {
                         overwrite(over, path, element, text)?;
@@ -47,7 +50,10 @@ fn read(
 ) -> Result<(), Malformed> {
     let odd = || element.odd("content", text);
     match path {
-        "hostlabel" => into.labels.get_or_insert_default().push(wanted(element, text)?),
+        "hostlabel" => into
+            .labels
+            .get_or_insert_default()
+            .push(wanted(element, text)?),
         "sandbox" => into.sandbox = Some(wanted(element, text)?),
         "hardware/disk/size" | "hardware/memory/size" | "hardware/physicalmemory/size" => {
             let unit = element.find("unit")?;
@@ -121,4 +127,54 @@ pub(super) fn bytes(number: &str, unit: Option<&str>) -> Option<u64> {
         _ => 2,
     };
     Some((number * 1024_f64.powi(power)).ceil() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_reads_with_its_sizes_in_bytes_and_its_overwrites_apart() {
+        let file = parse(
+            "<constraints><hostlabel exclude='true'>slow</hostlabel><sandbox>kvm</sandbox>\
+             <linux><version><min>5.10</min></version></linux>\
+             <hardware><cpu><flag>avx2</flag><flag>sve</flag></cpu><processors>8</processors>\
+             <memory><size unit='G'>4</size></memory><disk><size unit='M'>1.5</size></disk></hardware>\
+             <overwrite><conditions><arch>aarch64</arch><package>gcc:cross</package></conditions>\
+             <hardware><physicalmemory><size>7</size></physicalmemory></hardware></overwrite>\
+             </constraints>",
+        )
+        .unwrap();
+        let labels = file.base.labels.unwrap();
+        assert_eq!(
+            (labels[0].name.as_str(), labels[0].exclude),
+            ("slow", Some(true))
+        );
+        assert_eq!(file.base.sandbox.unwrap().name, "kvm");
+        assert_eq!(file.base.linux.unwrap().min.as_deref(), Some("5.10"));
+        let hardware = file.base.hardware.unwrap();
+        assert_eq!(hardware.cpu_flags.unwrap(), ["avx2", "sve"]);
+        assert_eq!(hardware.processors, Some(8));
+        assert_eq!(
+            (hardware.memory, hardware.disk),
+            (Some(4 << 30), Some(3 << 19))
+        );
+        let over = &file.overwrites[0];
+        assert_eq!(over.archs, ["aarch64"]);
+        assert_eq!(over.packages, ["gcc:cross"]);
+        let only = over.constraints.hardware.as_ref().unwrap();
+        assert_eq!((only.physical_memory, only.processors), (Some(7), None));
+    }
+
+    #[test]
+    fn a_number_that_is_none_and_a_cut_off_file_are_errors() {
+        for bad in [
+            "<constraints><hardware><processors>many</processors></hardware></constraints>",
+            "<constraints><hardware><disk><size unit='G'>-1</size></disk></hardware></constraints>",
+            "<constraints><hardware><processors>8</processors>",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse("<constraints/>"), Ok(PackageConstraints::default()));
+    }
 }

@@ -121,7 +121,10 @@ impl ObsClient {
         let sent = self.http.post(url).timeout(FREEING).send().await;
         let response = sent.map_err(|error| fail(self.fault(error)))?;
         let status = response.status();
-        let text = response.text().await.map_err(|error| fail(self.fault(error)))?;
+        let text = response
+            .text()
+            .await
+            .map_err(|error| fail(self.fault(error)))?;
         if status.is_success() {
             return Ok(());
         }
@@ -132,7 +135,14 @@ impl ObsClient {
 
     fn build_route(&self, build: &Build, of: &str) -> Url {
         let job = &build.job;
-        let path = ["build", &job.project, &job.repository, &job.arch, &job.package, of];
+        let path = [
+            "build",
+            &job.project,
+            &job.repository,
+            &job.arch,
+            &job.package,
+            of,
+        ];
         route(&self.source_server, &path, &[])
     }
 }
@@ -175,4 +185,142 @@ fn job_status(document: &str) -> Result<JobStatus, super::error::Malformed> {
         Ok(())
     })?;
     Ok(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Answer, backend, serve};
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    /// How OBS and the instance answer.
+    #[derive(Clone, Copy)]
+    struct Told {
+        /// Seconds of `starttime`, in `workerstatus` and in `_jobstatus`.
+        listed: u32,
+        status: u32,
+        /// What the instance says: status and words.
+        instance: (u16, &'static str),
+        /// Whether OBS lists the instance as idle besides.
+        idle: bool,
+    }
+
+    const GHOST: Told = Told {
+        listed: 100,
+        status: 100,
+        instance: (
+            400,
+            "<status code='400'><summary>not building a job</summary></status>",
+        ),
+        idle: false,
+    };
+
+    /// Frees the build of second 100, and counts the calls of `restartbuild`.
+    async fn free(told: Told) -> (Freed, usize) {
+        let calls = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&calls);
+        let own = Arc::new(Mutex::new(String::new()));
+        let uri = Arc::clone(&own);
+        let at = serve(move |route| {
+            let uri = uri.lock().unwrap().clone();
+            if route.contains("cmd=restartbuild") {
+                assert!(route.contains("/build/P?"), "{route}");
+                assert!(route.contains("package=odd%3Aflavor"), "{route}");
+                *counted.lock().unwrap() += 1;
+            }
+            async move {
+                let idle = if told.idle { "<idle workerid='w:1' hostarch='x86_64'/>" } else { "" };
+                match route {
+                    r if r.starts_with("/workerstatus") => Answer::ok(format!(
+                        "<workerstatus><building uri='{uri}' workerid='w:1' hostarch='x86_64' project='P' repository='r' package='odd:flavor' arch='x86_64' starttime='{}'/>{idle}</workerstatus>",
+                        told.listed
+                    )),
+                    r if r.contains("/_jobstatus") => Answer::ok(format!(
+                        "<jobstatus code='building'><starttime>{}</starttime><workerid>w:1</workerid><uri>{uri}</uri><jobid>j1</jobid></jobstatus>",
+                        told.status
+                    )),
+                    r if r == "/worker?jobid=j1" => Answer::with(told.instance.0, told.instance.1),
+                    _ => Answer::ok("<status code='ok'/>"),
+                }
+            }
+        })
+        .await;
+        *own.lock().unwrap() = format!("http://{at}");
+        let client = ObsClient::new(&backend("b", at), Duration::from_secs(10)).unwrap();
+        let build = Build {
+            job: crate::model::PackageKey {
+                project: "P".to_owned(),
+                repository: "r".to_owned(),
+                arch: "x86_64".to_owned(),
+                package: "odd:flavor".to_owned(),
+            },
+            instance: crate::model::InstanceId::parse("w:1").unwrap(),
+            started: Timestamp::from_second(100).ok(),
+            uri: Some(format!("http://{at}")),
+        };
+        let freed = client.free(&build).await;
+        let calls = *calls.lock().unwrap();
+        (freed, calls)
+    }
+
+    #[tokio::test]
+    async fn a_ghost_is_freed_once_its_instance_denies_it() {
+        assert_eq!(free(GHOST).await, (Freed::Freed, 1));
+        let other = (
+            400,
+            "<status code='400'><summary>building a different job</summary></status>",
+        );
+        let other = Told {
+            instance: other,
+            ..GHOST
+        };
+        assert_eq!(free(other).await, (Freed::Freed, 1));
+        let silent = Told {
+            instance: (500, ""),
+            idle: true,
+            ..GHOST
+        };
+        assert_eq!(
+            free(silent).await,
+            (Freed::Freed, 1),
+            "OBS says itself that it idles"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_build_that_runs_or_may_run_is_never_restarted() {
+        let builds = (200, "<worker/>");
+        let cases = [
+            Told {
+                instance: builds,
+                ..GHOST
+            },
+            Told {
+                instance: builds,
+                idle: true,
+                ..GHOST
+            },
+            Told {
+                instance: (500, ""),
+                ..GHOST
+            },
+            Told {
+                instance: (400, "busy"),
+                ..GHOST
+            },
+            Told {
+                listed: 101,
+                ..GHOST
+            },
+            Told {
+                status: 101,
+                ..GHOST
+            },
+        ];
+        for (case, told) in cases.into_iter().enumerate() {
+            let (freed, calls) = free(told).await;
+            assert!(matches!(freed, Freed::NoGhost(_)), "{case}: {freed:?}");
+            assert_eq!(calls, 0, "{case}");
+        }
+    }
 }

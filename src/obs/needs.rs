@@ -5,7 +5,9 @@ use super::client::{ObsClient, route};
 use super::error::ObsError;
 use super::xml::walk_text;
 use super::{capabilities, constraints, project_config};
-use crate::model::{Capabilities, Constraints, InstanceId, PackageConstraints, PackageKey, TargetKey};
+use crate::model::{
+    Capabilities, Constraints, InstanceId, PackageConstraints, PackageKey, TargetKey,
+};
 use jiff::Timestamp;
 
 impl ObsClient {
@@ -35,7 +37,9 @@ impl ObsClient {
     ) -> Result<Option<Constraints>, ObsError> {
         let path = ["build", project, repository, "_buildconfig"];
         let url = route(&self.source_server, &path, &[]);
-        let read = self.get(url, |text| Ok(project_config::parse(text, repository, arch)));
+        let read = self.get(url, |text| {
+            Ok(project_config::parse(text, repository, arch))
+        });
         match read.await {
             Err(error) if error.is_not_found() => Ok(Some(Constraints::default())),
             read => read,
@@ -63,7 +67,14 @@ impl ObsClient {
     /// # Errors
     /// Where it was not read whole.
     pub async fn ready(&self, job: &PackageKey) -> Result<Option<Timestamp>, ObsError> {
-        let path = ["build", &job.project, &job.repository, &job.arch, &job.package, "_reason"];
+        let path = [
+            "build",
+            &job.project,
+            &job.repository,
+            &job.arch,
+            &job.package,
+            "_reason",
+        ];
         let url = route(&self.source_server, &path, &[]);
         let read = self.get(url, |text| {
             let mut ready = None;

@@ -128,3 +128,55 @@ fn apply(asked: &mut Constraints, words: &[&str]) {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::WantedHardware;
+
+    fn hardware(config: &str) -> Option<WantedHardware> {
+        parse(config, "standard_x86_64", "x86_64").map(|asked| asked.hardware.unwrap_or_default())
+    }
+
+    #[test]
+    fn constraint_lines_count_where_their_conditions_hold() {
+        let config = "%define _project P\n\
+             Constraint: hardware:memory:size unit=G 4\n\
+             Constraint: hardware:cpu:flag avx2 avx\n\
+             %ifarch aarch64\nConstraint: hardware:processors 99\n%else\nConstraint: hardware:jobs 3\n%endif\n\
+             %if \"%_repository\" == \"standard_x86_64\"\nConstraint: hardware:processors 8\n%endif\n\
+             Macros:\nConstraint: hardware:processors 77\n:Macros\n\
+             %if 0\n%if %odd\nConstraint: hardware:processors 66\n%endif\n%endif\n\
+             Constraint: no:such thing\n";
+        let asked = hardware(config).unwrap();
+        assert_eq!(asked.memory, Some(4 << 30));
+        assert_eq!((asked.processors, asked.jobs), (Some(8), Some(3)));
+        assert_eq!(asked.cpu_flags.unwrap(), ["avx2", "avx"]);
+    }
+
+    #[test]
+    fn a_condition_that_is_not_understood_makes_what_is_asked_unknown_and_not_nothing() {
+        let under = |line: &str| format!("%if %suse_version > 1500\n{line}\n%endif\n");
+        assert_eq!(hardware(&under("Constraint: hardware:jobs 3")), None);
+        assert_eq!(hardware("Constraint: hostlabel %label"), None);
+        assert!(hardware(&under("Prefer: gcc")).is_some());
+    }
+
+    #[test]
+    fn a_later_label_replaces_one_unless_it_is_added_and_a_star_begins_anew() {
+        let labels = |config| {
+            let labels = parse(config, "r", "a").unwrap().labels;
+            let names = labels.into_iter().flatten().map(|l| l.name);
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            labels("Constraint: hostlabel a\nconstraint: hostlabel b"),
+            ["b"]
+        );
+        assert_eq!(
+            labels("Constraint: hostlabel a\nConstraint: hostlabel+ b"),
+            ["a", "b"]
+        );
+        assert_eq!(labels("Constraint: hostlabel a\nConstraint: !*"), [""; 0]);
+    }
+}

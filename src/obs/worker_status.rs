@@ -2,9 +2,11 @@
 
 use super::error::Malformed;
 use super::xml::{Element, walk};
-use crate::model::{Build, Daemon, DaemonState, Instance, InstanceId, InstanceState, PackageKey, Workers};
-use std::cmp::Reverse;
+use crate::model::{
+    Build, Daemon, DaemonState, Instance, InstanceId, InstanceState, PackageKey, Workers,
+};
 use jiff::Timestamp;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One line of the document. OBS lists an instance twice where a job file outlived its build.
@@ -104,7 +106,8 @@ fn started(element: &Element<'_>) -> Result<Option<Timestamp>, Malformed> {
         return Ok(None);
     };
     let at = Timestamp::from_second(second);
-    at.map(Some).map_err(|_| element.odd("starttime", &second.to_string()))
+    at.map(Some)
+        .map_err(|_| element.odd("starttime", &second.to_string()))
 }
 
 fn package(element: &Element<'_>) -> Result<PackageKey, Malformed> {

@@ -141,7 +141,11 @@ fn is_enough(asked: &WantedHardware, has: Option<&Hardware>) -> bool {
 /// `None` where nothing is known but the flavor, and more than that is asked: labels, the sandbox, the
 /// kernel, memory, disk and CPU flags are decided by the image.
 #[must_use]
-pub(super) fn would_meet(asked: &Constraints, pool: &Pool, like: Option<&Capabilities>) -> Option<bool> {
+pub(super) fn would_meet(
+    asked: &Constraints,
+    pool: &Pool,
+    like: Option<&Capabilities>,
+) -> Option<bool> {
     let bought = |like: &Capabilities| {
         let hardware = like.hardware.clone().unwrap_or_default();
         Capabilities {
@@ -204,5 +208,145 @@ fn compare_parts(one: &str, other: &str) -> Ordering {
         (true, false) => Ordering::Greater,
         (false, true) => Ordering::Less,
         (false, false) => one.cmp(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Overwrite;
+
+    fn hardware(change: impl FnOnce(&mut WantedHardware)) -> Constraints {
+        let mut hardware = WantedHardware::default();
+        change(&mut hardware);
+        Constraints {
+            hardware: Some(hardware),
+            ..Constraints::default()
+        }
+    }
+
+    fn worker() -> Capabilities {
+        Capabilities {
+            labels: vec!["fast".to_owned()],
+            sandbox: "kvm".to_owned(),
+            linux: Some(("6.6.10".to_owned(), "default".to_owned())),
+            hardware: Some(Hardware {
+                processors: 8,
+                jobs: 4,
+                memory: 4 << 30,
+                swap: 1 << 30,
+                disk: 10 << 30,
+                cpu_flags: Some(vec!["avx2".to_owned()]),
+            }),
+        }
+    }
+
+    fn label(name: &str, exclude: Option<bool>) -> Wanted {
+        let name = name.to_owned();
+        Wanted { name, exclude }
+    }
+
+    fn linux(min: Option<&str>, max: Option<&str>) -> Constraints {
+        let linux = WantedLinux {
+            flavor: None,
+            min: min.map(str::to_owned),
+            max: max.map(str::to_owned),
+        };
+        Constraints {
+            linux: Some(linux),
+            ..Constraints::default()
+        }
+    }
+
+    #[test]
+    fn a_worker_meets_what_the_dispatchers_own_test_lets_pass() {
+        let labels = |labels: &[Wanted]| Constraints {
+            labels: Some(labels.to_vec()),
+            ..Constraints::default()
+        };
+        let sandbox = |name, exclude| Constraints {
+            sandbox: Some(label(name, exclude)),
+            ..Constraints::default()
+        };
+        let flags = |flags: &[&str]| {
+            let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+            hardware(|h| h.cpu_flags = Some(flags))
+        };
+        // Each pair has the answer of BSDispatcher::Constraints::oracle of OBS 2.9.4.
+        let cases = [
+            (Constraints::default(), true),
+            (labels(&[label("fast", None)]), true),
+            (labels(&[label("fast", Some(true))]), false),
+            (labels(&[label("fast", None), label("slow", None)]), false),
+            (labels(&[label("slow", Some(true))]), true),
+            (sandbox("secure", None), true),
+            (sandbox("kvm", Some(true)), false),
+            (sandbox("chroot", None), false),
+            (linux(Some("6.6.9"), None), true),
+            (linux(Some("6.6.11"), None), false),
+            (linux(None, Some("6.6.9")), false),
+            (linux(None, Some("6.10")), true),
+            (hardware(|h| h.processors = Some(8)), true),
+            (hardware(|h| h.processors = Some(9)), false),
+            (hardware(|h| h.jobs = Some(5)), false),
+            (hardware(|h| h.memory = Some(5 << 30)), true),
+            (hardware(|h| h.memory = Some((5 << 30) + 1)), false),
+            (hardware(|h| h.physical_memory = Some(5 << 30)), false),
+            (hardware(|h| h.disk = Some(11 << 30)), false),
+            (flags(&["avx512", "avx2"]), true),
+            (flags(&["avx512"]), false),
+        ];
+        for (asked, answer) in cases {
+            assert_eq!(meets(&asked, &worker()), answer, "{asked:?}");
+        }
+        let bare = Capabilities::default();
+        assert!(!meets(&hardware(|_| ()), &bare));
+        assert!(!meets(&linux(None, None), &bare));
+    }
+
+    #[test]
+    fn an_overwrite_is_for_the_jobs_that_it_names_flavors_included() {
+        let asks = |processors| hardware(|h| h.processors = Some(processors));
+        let over = |arch: &str, package: &str, processors| Overwrite {
+            archs: vec![arch.to_owned()],
+            packages: vec![package.to_owned()],
+            constraints: asks(processors),
+        };
+        let file = PackageConstraints {
+            base: asks(2),
+            overwrites: vec![over("x86_64", "gcc:cross", 16), over("x86_64", "gcc", 4)],
+        };
+        let of = |arch: &str, package: &str| {
+            let job = PackageKey {
+                project: "p".to_owned(),
+                repository: "r".to_owned(),
+                arch: arch.to_owned(),
+                package: package.to_owned(),
+            };
+            of_package(&file, &job).hardware.unwrap().processors
+        };
+        assert_eq!(of("x86_64", "gcc:cross"), Some(16));
+        assert_eq!(of("x86_64", "gcc.openEuler"), Some(4), "a maintenance copy");
+        assert_eq!(of("x86_64", "gcc:other"), Some(2));
+        assert_eq!(of("aarch64", "gcc"), Some(2));
+    }
+
+    #[test]
+    fn a_project_and_a_package_ask_together() {
+        let mut project = hardware(|h| {
+            h.processors = Some(8);
+            h.cpu_flags = Some(vec!["a".to_owned()]);
+        });
+        project.labels = Some(vec![label("p", None)]);
+        let mut package = hardware(|h| {
+            h.processors = Some(4);
+            h.cpu_flags = Some(vec!["b".to_owned()]);
+        });
+        package.labels = Some(vec![label("q", None)]);
+        let both = merged(&project, &package);
+        assert_eq!(both.labels.unwrap().len(), 2);
+        let hardware = both.hardware.unwrap();
+        assert_eq!(hardware.processors, Some(4));
+        assert_eq!(hardware.cpu_flags.unwrap(), ["a", "b"]);
     }
 }

@@ -4,9 +4,10 @@ use super::View;
 use crate::config::{Levels, Mode, Policy, Pool};
 use crate::model::{
     Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, Capabilities, Constraints,
-    FlavorName, Fleet, Ghosts, HostName, IdleStreak, Instance, InstanceId, InstanceState, Job, JobState, Ledger, Level, Member,
-    Observed, Order, OrderId, PackageConstraints, PackageKey, PoolName, Requirements, Results, Server, ServerId, ServerStatus,
-    Snapshot, Stage, Tags, Vcpus, Workers,
+    FlavorName, Fleet, Ghosts, HostName, IdleStreak, Instance, InstanceId, InstanceState, Job,
+    JobState, Ledger, Level, Member, Observed, Order, OrderId, PackageConstraints, PackageKey,
+    PoolName, Requirements, Results, Server, ServerId, ServerStatus, Snapshot, Stage, Tags, Vcpus,
+    Workers,
 };
 use jiff::Timestamp;
 use regex::Regex;
@@ -46,14 +47,19 @@ pub(super) struct Backend {
 impl Backend {
     fn requirements(&self) -> Requirements {
         let jobs = &self.results.jobs;
-        let read = jobs.iter().filter(|job| !self.unread.contains(&job.key.package));
+        let read = jobs
+            .iter()
+            .filter(|job| !self.unread.contains(&job.key.package));
         let package = |job: &Job| {
             let base = self.asks.get(&job.key.package).cloned().unwrap_or_default();
             let asks = PackageConstraints {
                 base,
                 overwrites: Vec::new(),
             };
-            ((job.key.project.clone(), job.key.base_name().to_owned()), asks)
+            (
+                (job.key.project.clone(), job.key.base_name().to_owned()),
+                asks,
+            )
         };
         Requirements {
             packages: read.map(package).collect(),

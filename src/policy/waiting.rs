@@ -65,8 +65,7 @@ impl<'a> Workforce<'a> {
     fn is_hopeless(&self, asked: &Constraints, backend: &BackendName, pool: &Pool) -> bool {
         let could = |(_, has): (_, Option<&Capabilities>)| has.is_none_or(|has| meets(asked, has));
         let like = self.like.get(&pool.name).copied();
-        !self.able(backend, pool.arch).any(could)
-            && would_meet(asked, pool, like) == Some(false)
+        !self.able(backend, pool.arch).any(could) && would_meet(asked, pool, like) == Some(false)
     }
 }
 

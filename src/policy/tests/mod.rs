@@ -1,6 +1,7 @@
 //! Promises of the policy, each named.
 
 mod decisions;
+mod fits;
 mod lawful;
 mod leaving;
 mod life;
