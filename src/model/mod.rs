@@ -2,6 +2,7 @@
 
 mod alarm;
 mod arch;
+mod build_times;
 mod farm;
 mod fleet;
 mod ledger;
@@ -12,6 +13,7 @@ mod snapshot;
 
 pub use alarm::{Action, Alarm, Alarms};
 pub use arch::{Arch, Level, UnknownWord};
+pub use build_times::{BuildTimes, Expected};
 pub use farm::{
     Build, Daemon, DaemonState, Ghosts, Instance, InstanceCounts, InstanceId, InstanceState, Job,
     JobState, PackageKey, Results, Workers,
@@ -26,4 +28,4 @@ pub use needs::{
     Wanted, WantedHardware, WantedLinux,
 };
 pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
-pub use snapshot::{BackendView, BuildTimes, Snapshot};
+pub use snapshot::{BackendView, Snapshot};

@@ -1,9 +1,8 @@
 //! Everything that is known of the outside world at one moment.
 
-use super::{BackendName, Fleet, Ghosts, Observed, PackageKey, Requirements, Results, Workers};
+use super::{BackendName, BuildTimes, Fleet, Ghosts, Observed, Requirements, Results, Workers};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What is known of one backend. Each source has its own age.
 #[derive(Debug, Default, Clone)]
@@ -18,13 +17,6 @@ pub struct BackendView {
     pub requirements: Observed<Requirements>,
     /// The builds that are none.
     pub ghosts: Observed<Ghosts>,
-}
-
-/// The mean build time of the last successful builds of each package.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct BuildTimes {
-    /// The means.
-    pub mean: BTreeMap<PackageKey, Duration>,
 }
 
 /// One immutable picture of the farm. Missing and stale parts say so themselves.
