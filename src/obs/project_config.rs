@@ -12,6 +12,7 @@ pub(super) fn parse(config: &str, repository: &str, arch: &str) -> Option<Constr
     // For each open condition whether it holds; `None` where that is not understood.
     let mut conditions: Vec<Option<bool>> = Vec::new();
     let mut in_macros = false;
+    let mut repository = repository;
     for line in config.lines().map(str::trim) {
         let mut words = line.split_whitespace();
         let first = words.next().unwrap_or_default();
@@ -20,6 +21,12 @@ pub(super) fn parse(config: &str, repository: &str, arch: &str) -> Option<Constr
             "macros:" => in_macros = true,
             ":macros" => in_macros = false,
             _ if in_macros => {}
+            // each part of the path begins with the repository that it is taken from
+            "%define" => {
+                if let ["_repository", name] = rest.as_slice() {
+                    repository = name;
+                }
+            }
             "%if" => conditions.push(holds(&rest, repository, arch)),
             "%ifarch" => conditions.push(Some(rest.contains(&arch))),
             "%ifnarch" => conditions.push(Some(!rest.contains(&arch))),
@@ -140,7 +147,9 @@ mod tests {
 
     #[test]
     fn constraint_lines_count_where_their_conditions_hold() {
-        let config = "%define _project P\n\
+        let config = "%define _repository base\n\
+             %if \"%_repository\" != \"base\"\nConstraint: hardware:processors 55\n%endif\n\
+             %define _repository standard_x86_64\n\
              Constraint: hardware:memory:size unit=G 4\n\
              Constraint: hardware:cpu:flag avx2 avx\n\
              %ifarch aarch64\nConstraint: hardware:processors 99\n%else\nConstraint: hardware:jobs 3\n%endif\n\
