@@ -123,6 +123,7 @@ fn state() -> FleetState {
     let workers = Workers {
         instances: instances.collect(),
         daemons: vec![],
+        ..Workers::default()
     };
     let results = Results {
         jobs: vec![],
@@ -132,6 +133,7 @@ fn state() -> FleetState {
         workers: Observed::known(now, workers),
         results: Observed::known(now, results),
         history: Observed::known(now, ()),
+        ..BackendView::default()
     };
     let facts = PoolFacts {
         hosts: hosts().collect::<BTreeSet<_>>(),
