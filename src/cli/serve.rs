@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::ecs::{BrakedList, Call, EcsClient};
 use crate::execute::Hands;
 use crate::gather::{Collector, Gather};
+use crate::hosts::Reader;
 use crate::journal::Journal;
 use crate::metrics::{Configured, FleetCollector, Metrics, Own, Poller, Source, WorkerBuilds};
 use crate::model::Alarms;
@@ -161,6 +162,8 @@ fn gather(
     Ok(Gather {
         clients: clients.collect::<Result<_, _>>()?,
         poll: config.poll.clone(),
+        hosts: Reader::new(config).context("hosts")?,
+        max_age: config.policy.max_age,
         store: Arc::clone(journal) as _,
         history: Terms {
             levels: config.policy.levels.clone(),
@@ -182,6 +185,7 @@ const fn poller(collector: Collector) -> Poller {
         Collector::Constraints => Poller::Constraints,
         Collector::Ghosts => Poller::Ghosts,
         Collector::Ecs => Poller::Ecs,
+        Collector::Hosts => Poller::Hosts,
     }
 }
 

@@ -2,6 +2,7 @@
 //! `config.yaml` repeats them for people, and a test compares the two.
 
 use super::archs::read_archs;
+use super::hosts::read_hosts;
 use super::jobs::{read_ghosts, read_watched};
 use super::pools::{
     ARCHS, LEVELS, Written, named_flavors, read_backends, read_flavors, read_pools,
@@ -49,6 +50,7 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let ecs = ecs.and_then(|node| node.section(|ecs| read_ecs(ecs, pools.as_deref(), secrets)));
         let ssh = doc.need("ssh", "how workers are reached");
         let ssh = ssh.and_then(|node| node.section(|ssh| read_ssh(ssh, secrets)));
+        let hosts = doc.part("hosts").section(read_hosts);
         let policy = read_policy(doc, pools, poll.as_ref());
         Some(Config {
             state_dir: state_dir?,
@@ -60,6 +62,7 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
             poll: poll?,
             ecs: ecs?,
             ssh: ssh?,
+            hosts: hosts?,
             warnings: Faults::default(),
             _checked: Checked,
         })
@@ -136,12 +139,14 @@ fn read_poll(poll: &Section<'_>) -> Option<Poll> {
     let results = poll.or("results", seconds(30), duration);
     let history = poll.or("history", seconds(60), duration);
     let ecs = poll.or("ecs", seconds(30), duration);
+    let hosts = poll.or("hosts", seconds(30), duration);
     let timeout = poll.or("timeout", seconds(30), duration);
     Some(Poll {
         workers: workers?,
         results: results?,
         history: history?,
         ecs: ecs?,
+        hosts: hosts?,
         timeout: timeout?,
     })
 }
@@ -222,6 +227,7 @@ fn readings_outlive_two_polls(scaling: &Node<'_>, max_age: Duration, poll: &Poll
         ("results", poll.results),
         ("history", poll.history),
         ("ecs", poll.ecs),
+        ("hosts", poll.hosts),
     ];
     for (source, interval) in sources {
         if max_age < 2 * interval {

@@ -5,6 +5,7 @@
 
 mod ghosts;
 mod history;
+mod hosts;
 mod needs;
 mod source;
 #[cfg(test)]
@@ -12,11 +13,13 @@ mod tests;
 
 use crate::clock::Clock;
 use crate::config::Poll;
+use crate::hosts::Reader;
 use crate::model::{BackendName, BackendView, BuildTimes, Fleet, Observed, Snapshot};
 use crate::obs::{HistoryStore, ObsClient, StoreError, Terms};
 use ghosts::GhostsSource;
 pub use history::OnEnded;
 use history::{HistorySource, Stored};
+use hosts::HostsSource;
 use jiff::Timestamp;
 use needs::NeedsSource;
 use source::{FleetSource, ResultsSource, Source, WorkersSource};
@@ -45,17 +48,20 @@ pub enum Collector {
     Ghosts,
     /// The cloud's list of managed servers.
     Ecs,
+    /// The workers' resource use.
+    Hosts,
 }
 
 impl Collector {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Workers,
         Self::Results,
         Self::History,
         Self::Constraints,
         Self::Ghosts,
         Self::Ecs,
+        Self::Hosts,
     ];
 
     /// The word used in labels and logs.
@@ -68,11 +74,12 @@ impl Collector {
             Self::Constraints => "constraints",
             Self::Ghosts => "ghosts",
             Self::Ecs => "ecs",
+            Self::Hosts => "hosts",
         }
     }
 
-    /// Whether it is read again when somebody asks for a look: decisions rest on it.
-    const fn is_looked_at(self) -> bool {
+    /// Whether decisions rest on it, so that it is read again before its time where one is due.
+    const fn decides(self) -> bool {
         matches!(self, Self::Workers | Self::Results | Self::Ecs)
     }
 }
@@ -80,7 +87,7 @@ impl Collector {
 /// Told of every reading: which kind, how long it took, and whether it was whole.
 pub type OnReading = Arc<dyn Fn(Collector, Duration, bool) + Send + Sync>;
 
-/// Asks the workers, the results and the cloud's list to be read again now.
+/// Asks every source that decisions rest on at once to be read again now.
 #[derive(Debug, Clone)]
 pub struct LookAgain(watch::Sender<()>);
 
@@ -98,6 +105,10 @@ pub struct Gather {
     pub clients: Vec<ObsClient>,
     /// How often.
     pub poll: Poll,
+    /// Reads the workers' resource use; `None` where it is not to be read.
+    pub hosts: Option<Reader>,
+    /// A reading older than this is none.
+    pub max_age: Duration,
     /// Where build times are kept.
     pub store: Arc<dyn HistoryStore>,
     /// What is kept of the job histories.
@@ -143,6 +154,10 @@ impl Gather {
                 .clone()
                 .poll(FleetSource { list: fleet }, self.poll.ecs),
         );
+        if let Some(reader) = self.hosts {
+            let hosts = HostsSource::new(reader, shell.snapshot.clone(), self.max_age);
+            tasks.spawn(shell.clone().poll(hosts, self.poll.hosts));
+        }
         for client in self.clients {
             let workers = WorkersSource {
                 client: client.clone(),
@@ -176,6 +191,7 @@ impl Gather {
         Snapshot {
             backends: names.map(unknown).collect(),
             fleet: Arc::default(),
+            hosts: Arc::default(),
             build_times: Arc::new(times),
         }
     }
@@ -206,7 +222,7 @@ impl Shell {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                _ = look.changed(), if S::COLLECTOR.is_looked_at() => ticks.reset(),
+                _ = look.changed(), if S::COLLECTOR.decides() => ticks.reset(),
             }
             // From here on, who asks for another look gets one.
             look.mark_unchanged();

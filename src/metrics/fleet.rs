@@ -19,6 +19,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod hosts;
 mod pools;
 mod sources;
 mod write;
@@ -125,6 +126,7 @@ impl Collector for FleetCollector {
         let mut writer = Writer(encoder);
         sources::write(&mut writer, &self.configured, &state)?;
         pools::write(&mut writer, &self.configured, &state)?;
+        hosts::write(&mut writer, &self.configured, &state)?;
         vcpus(&mut writer, &self.configured, &state)?;
         alarms(&mut writer, &self.configured, &state)
     }

@@ -1,3 +1,5 @@
+mod hosts;
+
 use super::*;
 use crate::config::{Mode, Pool};
 use crate::model::{
@@ -200,6 +202,7 @@ fn state() -> FleetState {
                 .map(|(n, b)| (BackendName::new(n), b))
                 .collect(),
             fleet: Arc::new(Observed::known(at(NOW), fleet())),
+            hosts: hosts::read(),
             build_times: Arc::default(),
         }),
         ledger: Arc::new(ledger()),

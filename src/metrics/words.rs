@@ -145,5 +145,7 @@ words! {
         Ghosts = "ghosts",
         /// The cloud's list.
         Ecs = "ecs",
+        /// The workers' resource use.
+        Hosts = "hosts",
     }
 }

@@ -5,6 +5,7 @@ mod arch;
 mod build_times;
 mod farm;
 mod fleet;
+mod host;
 mod ledger;
 mod names;
 mod needs;
@@ -19,6 +20,7 @@ pub use farm::{
     JobState, PackageKey, Results, Workers,
 };
 pub use fleet::{Fleet, Server, ServerStatus, Tags};
+pub use host::{CpuTime, HostCounters, HostUse, InOut};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
 pub use names::{
     BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus,

@@ -177,6 +177,7 @@ impl Farm {
         let snapshot = Snapshot {
             backends: self.backends.iter().map(backend).collect(),
             fleet: Arc::new(Observed::known(at(self.fleet_at), self.fleet.clone())),
+            hosts: Arc::default(),
             build_times: Arc::new(self.times.clone()),
         };
         call(&View {

@@ -42,7 +42,8 @@ fn last_success(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
         add("ghosts", read_at(&view.ghosts));
     }
     let ecs = read_at(&state.snapshot.fleet).map(|at| (labels([("collector", "ecs")]), at));
-    series.extend(ecs);
+    let hosts = read_at(&state.snapshot.hosts).map(|at| (labels([("collector", "hosts")]), at));
+    series.extend(ecs.into_iter().chain(hosts));
     writer.gauge(&sources::OBS_SCALER_LAST_SUCCESS_TIMESTAMP_SECONDS, series)
 }
 
