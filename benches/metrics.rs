@@ -124,6 +124,7 @@ fn state() -> FleetState {
     let workers = Workers {
         instances: instances.collect(),
         daemons: vec![],
+        ..Workers::default()
     };
     let results = Results {
         jobs: vec![],
@@ -133,6 +134,7 @@ fn state() -> FleetState {
         workers: Observed::known(now, workers),
         results: Observed::known(now, results),
         history: Observed::known(now, ()),
+        ..BackendView::default()
     };
     let facts = PoolFacts {
         hosts: hosts().collect::<BTreeSet<_>>(),

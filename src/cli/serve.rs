@@ -182,6 +182,8 @@ const fn poller(collector: Collector) -> Poller {
         Collector::Workers => Poller::Workers,
         Collector::Results => Poller::Results,
         Collector::History => Poller::History,
+        Collector::Constraints => Poller::Constraints,
+        Collector::Ghosts => Poller::Ghosts,
         Collector::Ecs => Poller::Ecs,
         Collector::Hosts => Poller::Hosts,
     }

@@ -3,6 +3,7 @@
 
 use super::archs::read_archs;
 use super::hosts::read_hosts;
+use super::jobs::{read_ghosts, read_watched};
 use super::pools::{
     ARCHS, LEVELS, Written, named_flavors, read_backends, read_flavors, read_pools,
 };
@@ -158,6 +159,8 @@ fn read_policy(
     let owner = doc.required("owner", owner);
     let archs = read_archs(doc);
     let levels = doc.part("levels").section(read_levels);
+    let watched = read_watched(doc);
+    let ghosts = doc.part("ghosts").section(read_ghosts);
     doc.part("scaling").section(|scaling| {
         let ceiling = scaling
             .or("ceiling_vcpus", 1792, number(0..=1_000_000))
@@ -185,6 +188,8 @@ fn read_policy(
                 .collect(),
             archs: archs?,
             levels: levels?,
+            watched: watched?,
+            ghosts: ghosts?,
             ceiling: ceiling?,
             max_order: max_order?,
             create_deadline: create_deadline?,

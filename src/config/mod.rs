@@ -8,6 +8,7 @@ mod archs;
 mod document;
 mod fault;
 mod hosts;
+mod jobs;
 mod load;
 mod pools;
 mod prices;
@@ -20,6 +21,7 @@ mod units;
 mod yaml;
 
 pub use fault::{Fault, Faults};
+pub use jobs::Ghosts;
 pub use load::{ConfigError, Notices, check};
 pub use prices::Price;
 pub use projects::{Projects, pool_of_project, rest_of};
@@ -176,6 +178,11 @@ pub struct Policy {
     pub archs: BTreeMap<String, Arch>,
     /// How a job gets its level.
     pub levels: Levels,
+    /// Packages whose waiting is shown one by one; a pattern matches the whole name, without a
+    /// multibuild flavor.
+    pub watched: Vec<Regex>,
+    /// What is done about ghosts.
+    pub ghosts: Ghosts,
     /// The vCPU that may be bought, in flight included.
     pub ceiling: Vcpus,
     /// The largest number of servers in one order.

@@ -3,8 +3,10 @@
 //! One task per source, each at its own pace: a source that is slow, broken or silent delays no other.
 //! A task publishes whole readings and nothing else; a try that fails leaves the last reading to age.
 
+mod ghosts;
 mod history;
 mod hosts;
+mod needs;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -14,10 +16,12 @@ use crate::config::Poll;
 use crate::hosts::Reader;
 use crate::model::{BackendName, BackendView, BuildTimes, Fleet, Observed, Snapshot};
 use crate::obs::{HistoryStore, ObsClient, StoreError, Terms};
+use ghosts::GhostsSource;
 pub use history::OnEnded;
 use history::{HistorySource, Stored};
 use hosts::HostsSource;
 use jiff::Timestamp;
+use needs::NeedsSource;
 use source::{FleetSource, ResultsSource, Source, WorkersSource};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -38,6 +42,10 @@ pub enum Collector {
     Results,
     /// A backend's job histories.
     History,
+    /// What a backend's jobs ask of workers, and what those have.
+    Constraints,
+    /// Which of a backend's builds are none.
+    Ghosts,
     /// The cloud's list of managed servers.
     Ecs,
     /// The workers' resource use.
@@ -46,10 +54,12 @@ pub enum Collector {
 
 impl Collector {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Workers,
         Self::Results,
         Self::History,
+        Self::Constraints,
+        Self::Ghosts,
         Self::Ecs,
         Self::Hosts,
     ];
@@ -61,6 +71,8 @@ impl Collector {
             Self::Workers => "workers",
             Self::Results => "results",
             Self::History => "history",
+            Self::Constraints => "constraints",
+            Self::Ghosts => "ghosts",
             Self::Ecs => "ecs",
             Self::Hosts => "hosts",
         }
@@ -153,6 +165,10 @@ impl Gather {
             tasks.spawn(shell.clone().poll(workers, self.poll.workers));
             let results = ResultsSource::new(client.clone());
             tasks.spawn(shell.clone().poll(results, self.poll.results));
+            let needs = NeedsSource::new(client.clone(), shell.snapshot.clone());
+            tasks.spawn(shell.clone().poll(needs, self.poll.workers));
+            let ghosts = GhostsSource::new(client.clone(), shell.snapshot.clone());
+            tasks.spawn(shell.clone().poll(ghosts, self.poll.workers));
             let history = HistorySource {
                 client,
                 stored: stored.clone(),

@@ -57,12 +57,21 @@ pub struct FleetState {
 /// What is known of one pool. What is not listed is zero.
 #[derive(Debug, Default, Clone)]
 pub struct PoolFacts {
-    /// Jobs by backend, project and state.
+    /// Jobs by backend, project and state. A ghost is none of these.
     pub jobs: BTreeMap<(BackendName, String, JobState), u64>,
-    /// Scheduled jobs beyond the pool's idle instances.
+    /// Jobs that OBS shows on an instance which does not build them.
+    pub ghosts: u64,
+    /// Scheduled jobs that no idle instance of the pool may take.
     pub no_idle_fit: u64,
-    /// Since when the oldest scheduled job waits; `None` where none does.
+    /// Scheduled jobs that no worker meets, nor would one that is bought: those of which it is known.
+    /// `None` before what jobs ask was first looked for.
+    pub no_compliant: Option<u64>,
+    /// Since when the oldest scheduled job waits that some worker may take; `None` where none does.
+    /// Its readiness by OBS (`_reason`), where that has been read, else when it was first seen waiting.
     pub oldest: Option<Timestamp>,
+    /// Since when each job of a watched package waits, of its repositories the longest: by package
+    /// (with its multibuild flavor), project and repository architecture.
+    pub watched: BTreeMap<(String, String, String), Timestamp>,
     /// The summed expected build time of the scheduled jobs.
     pub expected_work: Duration,
     /// Instances, each counted once over the backends.

@@ -1,9 +1,11 @@
 //! What this program did: counters, durations, and the times of its decisions.
 
 use super::catalogue::{Declared, own as catalogue};
-use super::words::{AlertKind, Direction, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome};
+use super::words::{
+    AlertKind, Direction, GhostEnd, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome,
+};
 use crate::config::Pool;
-use crate::model::{FlavorName, PoolName};
+use crate::model::{BackendName, FlavorName, PoolName};
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -36,6 +38,7 @@ pub struct Own {
     collects: Histograms,
     costs: Amounts,
     idle_costs: Amounts,
+    ghosts: Counters,
     pools: BTreeMap<PoolName, Labels>,
 }
 
@@ -62,6 +65,7 @@ impl Own {
             collects: Family::new_with_constructor(calls),
             costs: Family::default(),
             idle_costs: Family::default(),
+            ghosts: Family::default(),
             pools: pools
                 .values()
                 .map(|p| (p.name.clone(), labels_of(p)))
@@ -69,6 +73,11 @@ impl Own {
         };
         own.describe(registry);
         own.begin_at_zero(reasons);
+        for backend in pools.values().flat_map(|pool| &pool.backends) {
+            for end in GhostEnd::ALL {
+                begin(&own.ghosts, &ghost(backend, *end));
+            }
+        }
         own
     }
 
@@ -112,6 +121,10 @@ impl Own {
         add.metric(
             &catalogue::OBS_SCALER_COLLECT_DURATION_SECONDS,
             self.collects.clone(),
+        );
+        add.metric(
+            &catalogue::OBS_SCALER_GHOSTS_FREED_TOTAL,
+            self.ghosts.clone(),
         );
     }
 
@@ -221,6 +234,11 @@ impl Own {
         self.idle_costs.get_or_create(&labels).inc_by(idle);
     }
 
+    /// OBS was asked to free a ghost.
+    pub fn ghost(&self, backend: &BackendName, end: GhostEnd) {
+        self.ghosts.get_or_create(&ghost(backend, end)).inc();
+    }
+
     /// A server may outlive its pool's place in the configuration: then its arch and level are unknown.
     fn of(&self, pool: &PoolName) -> Labels {
         let unknown = || one("pool", pool.as_str());
@@ -261,6 +279,10 @@ fn and(mut labels: Labels, key: &'static str, value: &str) -> Labels {
 
 fn decision(direction: Direction, pool: &PoolName) -> Labels {
     and(one("direction", direction.as_str()), "pool", pool.as_str())
+}
+
+fn ghost(backend: &BackendName, end: GhostEnd) -> Labels {
+    and(one("backend", backend.as_str()), "outcome", end.as_str())
 }
 
 fn labels_of(pool: &Pool) -> Labels {

@@ -93,6 +93,7 @@ fn workers(states: &[(u32, InstanceState)]) -> Workers {
             daemon("aarch64", DaemonState::Running),
             daemon("x86_64", DaemonState::Dead),
         ],
+        ..Workers::default()
     }
 }
 
@@ -106,6 +107,7 @@ fn backend(read: i64, states: &[(u32, InstanceState)]) -> Arc<BackendView> {
         workers: Observed::known(at(read), workers(states)),
         results: Observed::known(at(read), results),
         history: Observed::known(at(read), ()),
+        ..BackendView::default()
     })
 }
 
@@ -164,7 +166,13 @@ fn facts() -> PoolFacts {
             (BackendName::new("a"), "P:A".to_owned(), JobState::Scheduled),
             40,
         )]),
+        ghosts: 2,
         no_idle_fit: 39,
+        no_compliant: Some(1),
+        watched: BTreeMap::from([(
+            ("kernel".to_owned(), "P:A".to_owned(), "aarch64".to_owned()),
+            at(NOW - 900),
+        )]),
         oldest: Some(at(NOW - 600)),
         expected_work: Duration::from_secs(90),
         instances,
@@ -275,6 +283,7 @@ fn every_series_of_a_pool_with_nothing_to_show_is_an_explicit_zero() {
     for zero in [
         format!("obs_jobs{{{far},backend=\"b\",project=\"P:B\",state=\"scheduled\"}} 0"),
         format!("obs_jobs_unplaceable{{{far},reason=\"no_idle_fit\"}} 0"),
+        format!("obs_jobs_ghost{{{far}}} 0"),
         format!("obs_job_oldest_scheduled_timestamp_seconds{{{far}}} 0.0"),
         format!("obs_jobs_expected_work_seconds{{{far}}} 0.0"),
         format!("obs_instances{{{far},state=\"away\"}} 0"),
@@ -296,6 +305,9 @@ fn what_is_known_is_shown() {
     for series in [
         format!("obs_jobs{{{near},backend=\"a\",project=\"P:A\",state=\"scheduled\"}} 40"),
         format!("obs_job_oldest_scheduled_timestamp_seconds{{{near}}} 999400.0"),
+        format!("obs_jobs_unplaceable{{{near},reason=\"no_compliant\"}} 1"),
+        format!("obs_jobs_ghost{{{near}}} 2"),
+        "obs_watched_job_scheduled_timestamp_seconds{package=\"kernel\",project=\"P:A\",arch=\"aarch64\"} 999100.0".to_owned(),
         format!(
             "obs_worker_info{{{near},worker=\"w1\",flavor=\"ki1.16xlarge.4\",managed=\"true\",protected=\"true\",ip=\"10.0.0.7\"}} 1"
         ),

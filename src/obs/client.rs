@@ -18,10 +18,10 @@ const MAX_ANSWER: usize = 64 << 20;
 pub struct ObsClient {
     name: BackendName,
     projects: Vec<String>,
-    source_server: Url,
+    pub(super) source_server: Url,
     repository_server: Url,
     timeout: Duration,
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
 }
 
 impl ObsClient {
@@ -99,7 +99,7 @@ impl ObsClient {
         self.get(url, job_history::parse).await
     }
 
-    async fn get<T>(
+    pub(super) async fn get<T>(
         &self,
         url: Url,
         parse: impl FnOnce(&str) -> Result<T, Malformed>,
@@ -127,7 +127,7 @@ impl ObsClient {
         Ok((response.status(), text))
     }
 
-    fn fault(&self, error: reqwest::Error) -> Fault {
+    pub(super) fn fault(&self, error: reqwest::Error) -> Fault {
         if error.is_timeout() {
             Fault::TimedOut(self.timeout)
         } else {
@@ -187,7 +187,7 @@ fn base(what: &str, text: &str) -> Result<Url, ObsError> {
 }
 
 /// A base URL with more segments and a query, both escaped.
-fn route(base: &Url, segments: &[&str], query: &[(&str, &str)]) -> Url {
+pub(super) fn route(base: &Url, segments: &[&str], query: &[(&str, &str)]) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);

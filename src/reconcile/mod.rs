@@ -7,6 +7,7 @@
 mod books;
 mod costs;
 mod deeds;
+mod ghosts;
 mod orders;
 mod servers;
 
@@ -238,6 +239,7 @@ impl Reconciler {
         self.move_servers_on(&look)?;
         self.move_orders_on(&look)?;
         self.decide(&look)?;
+        self.free_ghosts(&look);
         self.shown.send_replace(InHand {
             ledger: Arc::new(self.books.ledger().clone()),
             checks: Arc::new(self.seen.checks.clone()),
@@ -314,6 +316,7 @@ impl Reconciler {
         let config = &self.parts.config;
         let pause = match done {
             Done::Polled(_) => config.ecs.job_poll,
+            Done::Freed(_) => ghosts::PAUSE,
             _ => config.policy.tick,
         };
         self.deeds.rest(subject.clone(), now, pause);
@@ -333,6 +336,10 @@ impl Reconciler {
             }
             (Subject::Server(server), Done::Deleted(result)) => {
                 self.deleted(&server, result);
+                Ok(())
+            }
+            (Subject::Ghost(backend, build), Done::Freed(freed)) => {
+                self.freed(&backend, &build, &freed);
                 Ok(())
             }
             (subject, done) => {

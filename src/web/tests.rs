@@ -320,6 +320,7 @@ async fn ready_waits_for_every_source_and_names_the_missing_ones() {
         workers: Observed::known(now(), Default::default()),
         results: failing,
         history: Observed::known(now(), ()),
+        ..BackendView::default()
     };
     let snapshot = |view: &BackendView| Snapshot {
         backends: BTreeMap::from([(BackendName::new("a"), Arc::new(view.clone()))]),

@@ -91,4 +91,9 @@ families! {
         source: "as `obs_scaler_cost_total`, and `/workerstatus`; while that is not known nothing is idle",
         absent: "until the cloud's list was read once; for a flavor without a price",
     }
+    OBS_SCALER_GHOSTS_FREED_TOTAL: Counter "obs_scaler_ghosts_freed_total" ["backend", "outcome"] {
+        help: "Ghosts that OBS was asked to free, by what became of it",
+        source: "this program's calls of `POST /build/PROJECT?cmd=restartbuild`; a ghost that could not be looked at once more counts as failed",
+        absent: "never",
+    }
 }

@@ -58,13 +58,12 @@ fn queue(writer: &mut Writer<'_>, configured: &Configured, known: &Known<'_>) ->
         .iter()
         .flat_map(|(pool, facts)| jobs(configured, pool, facts));
     writer.gauge(&pools::OBS_JOBS, jobs)?;
-    let no_fit = known.iter().map(|(pool, facts)| {
-        (
-            and(of_pool(pool), [("reason", "no_idle_fit")]),
-            facts.no_idle_fit,
-        )
-    });
-    writer.gauge(&pools::OBS_JOBS_UNPLACEABLE, no_fit)?;
+    unplaceable(writer, known)?;
+    let ghosts = known
+        .iter()
+        .map(|(pool, facts)| (of_pool(pool), facts.ghosts));
+    writer.gauge(&pools::OBS_JOBS_GHOST, ghosts)?;
+    watched(writer, known)?;
     let oldest = known
         .iter()
         .map(|(pool, facts)| (of_pool(pool), facts.oldest.map_or(0.0, seconds)));
@@ -73,6 +72,33 @@ fn queue(writer: &mut Writer<'_>, configured: &Configured, known: &Known<'_>) ->
         .iter()
         .map(|(pool, facts)| (of_pool(pool), facts.expected_work.as_secs_f64()));
     writer.gauge(&pools::OBS_JOBS_EXPECTED_WORK_SECONDS, work)
+}
+
+/// There is no series for `refused`: which workers refused a job stands in a file of the dispatcher
+/// (`dispatch.badhosts`) that no route of OBS 2.9 shows.
+fn unplaceable(writer: &mut Writer<'_>, known: &Known<'_>) -> fmt::Result {
+    let series = known.iter().flat_map(|(pool, facts)| {
+        let no_idle_fit = Some(("no_idle_fit", facts.no_idle_fit));
+        let no_compliant = facts.no_compliant.map(|count| ("no_compliant", count));
+        let reasons = no_idle_fit.into_iter().chain(no_compliant);
+        reasons.map(|(reason, count)| (and(of_pool(pool), [("reason", reason)]), count))
+    });
+    writer.gauge(&pools::OBS_JOBS_UNPLACEABLE, series)
+}
+
+fn watched(writer: &mut Writer<'_>, known: &Known<'_>) -> fmt::Result {
+    let series = known.iter().flat_map(|(_, facts)| {
+        let jobs = facts.watched.iter();
+        jobs.map(|((package, project, arch), since)| {
+            let job = [
+                ("package", package.as_str()),
+                ("project", project),
+                ("arch", arch),
+            ];
+            (labels(job), seconds(*since))
+        })
+    });
+    writer.gauge(&pools::OBS_WATCHED_JOB_SCHEDULED_TIMESTAMP_SECONDS, series)
 }
 
 /// A pool's jobs, with a 0 for each configured project that it is for and that has none.

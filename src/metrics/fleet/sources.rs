@@ -38,6 +38,8 @@ fn last_success(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
         add("workers", read_at(&view.workers));
         add("results", read_at(&view.results));
         add("history", read_at(&view.history));
+        add("constraints", read_at(&view.requirements));
+        add("ghosts", read_at(&view.ghosts));
     }
     let ecs = read_at(&state.snapshot.fleet).map(|at| (labels([("collector", "ecs")]), at));
     let hosts = read_at(&state.snapshot.hosts).map(|at| (labels([("collector", "hosts")]), at));

@@ -3,6 +3,7 @@
 mod backends;
 mod costs;
 mod decisions;
+mod fits;
 mod lawful;
 mod leaving;
 mod life;
