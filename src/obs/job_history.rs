@@ -5,6 +5,7 @@ use super::history::Built;
 use super::results::Target;
 use super::xml::{Element, walk};
 use jiff::Timestamp;
+use std::io::BufRead;
 
 /// The last jobs of a target that ended, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct JobHistory {
     pub built: Vec<Built>,
 }
 
-pub(super) fn parse(document: &str, target: &Target) -> Result<JobHistory, Malformed> {
+pub(super) fn parse(document: impl BufRead, target: &Target) -> Result<JobHistory, Malformed> {
     let mut listed = 0;
     let mut oldest = None;
     let mut built = Vec::new();
@@ -62,6 +63,10 @@ fn time(element: &Element<'_>, name: &str) -> Result<Timestamp, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(document: &str, target: &Target) -> Result<JobHistory, Malformed> {
+        super::parse(document.as_bytes(), target)
+    }
     use std::time::Duration;
 
     const GHOSTS: &str = include_str!("../../tests/data/obs/jobhistory-ghosts.xml");

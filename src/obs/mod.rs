@@ -2,8 +2,10 @@
 
 mod client;
 mod error;
+mod feed;
 mod history;
 mod job_history;
+mod projects;
 mod results;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -4,7 +4,13 @@ use super::error::Malformed;
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
+use std::borrow::Cow;
+use std::io::{self, BufRead, Read};
 use std::str::FromStr;
+
+/// The longest piece of a document between two tags, and the longest tag, in bytes: what is in memory
+/// of a document while it is read.
+const LONGEST_PIECE: usize = 1 << 20;
 
 /// An element as it opens: where it stands in its document, and its attributes.
 pub(super) struct Element<'a> {
@@ -18,19 +24,39 @@ impl Element<'_> {
         self.path
     }
 
-    /// The value of an attribute, where it is there.
-    pub(super) fn find(&self, name: &str) -> Result<Option<String>, Malformed> {
+    /// The value of an attribute, where it is there; copied only where something in it is escaped.
+    pub(super) fn peek(&self, name: &str) -> Result<Option<Cow<'_, str>>, Malformed> {
         let broken = |why: &dyn std::fmt::Display| Malformed(format!("<{}>: {why}", self.path));
         let attribute = self.tag.try_get_attribute(name).map_err(|e| broken(&e))?;
-        let value = attribute.map(|a| a.normalized_value(XmlVersion::Implicit1_0));
-        let value = value.transpose().map_err(|e| broken(&e))?;
-        Ok(value.map(std::borrow::Cow::into_owned))
+        let Some(attribute) = attribute else {
+            return Ok(None);
+        };
+        if let Cow::Borrowed(plain) = &attribute.value
+            && !plain
+                .bytes()
+                .any(|b| matches!(b, b'&' | b'\n' | b'\r' | b'\t'))
+        {
+            return Ok(Some(Cow::Borrowed(plain)));
+        }
+        let value = attribute.normalized_value(XmlVersion::Implicit1_0);
+        let value = value.map_err(|e| broken(&e))?;
+        Ok(Some(Cow::Owned(value.into_owned())))
+    }
+
+    /// The value of an attribute that must be there; copied only where something in it is escaped.
+    pub(super) fn peek_needed(&self, name: &str) -> Result<Cow<'_, str>, Malformed> {
+        let missing = || Malformed(format!("<{}> has no {name}", self.path));
+        self.peek(name)?.ok_or_else(missing)
+    }
+
+    /// The value of an attribute, where it is there.
+    pub(super) fn find(&self, name: &str) -> Result<Option<String>, Malformed> {
+        Ok(self.peek(name)?.map(Cow::into_owned))
     }
 
     /// The value of an attribute that must be there.
     pub(super) fn need(&self, name: &str) -> Result<String, Malformed> {
-        let missing = || Malformed(format!("<{}> has no {name}", self.path));
-        self.find(name)?.ok_or_else(missing)
+        self.peek_needed(name).map(Cow::into_owned)
     }
 
     /// The value of an attribute that is a number where it is there.
@@ -51,32 +77,39 @@ impl Element<'_> {
     }
 }
 
-/// Shows every element of a document to `visit`, in order.
+/// Shows every element of a document to `visit`, in order, while it is read.
 ///
 /// A document that is cut off, even between two tags, or has another root is an error: whoever
 /// collects must drop what was collected until then.
 pub(super) fn walk(
-    document: &str,
+    document: impl BufRead,
     root: &str,
     mut visit: impl FnMut(&Element<'_>) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
-    let mut reader = Reader::from_str(document);
-    reader.config_mut().expand_empty_elements = true;
+    let mut reader = Reader::from_reader(Pieces::of(document));
+    let mut piece = Vec::new();
     let mut path = String::new();
     let mut begun = false;
+    let broken = |why| Malformed(format!("no whole <{root}>: {why}"));
+    let mut open = |path: &mut String, tag: BytesStart<'_>, begun: &mut bool| {
+        enter(path, tag.name().as_ref());
+        if !path.contains('/') && (*begun || path != root) {
+            return Err(broken(format!("found <{path}> as its root")));
+        }
+        *begun = true;
+        visit(&Element { path, tag })
+    };
     loop {
-        let broken = |why| Malformed(format!("no whole <{root}>: {why}"));
-        let event = reader
-            .read_event()
-            .map_err(|e| broken(format!("{e} before byte {}", reader.buffer_position())))?;
+        piece.clear();
+        reader.get_mut().size = 0;
+        let at = reader.buffer_position();
+        let event = reader.read_event_into(&mut piece);
+        let event = event.map_err(|e| broken(format!("{e} after byte {at}")))?;
         match event {
-            Event::Start(tag) => {
-                enter(&mut path, tag.name().as_ref());
-                if !path.contains('/') && (begun || path != root) {
-                    return Err(broken(format!("found <{path}> as its root")));
-                }
-                begun = true;
-                visit(&Element { path: &path, tag })?;
+            Event::Start(tag) => open(&mut path, tag, &mut begun)?,
+            Event::Empty(tag) => {
+                open(&mut path, tag, &mut begun)?;
+                leave(&mut path);
             }
             Event::End(_) => leave(&mut path),
             Event::Eof if begun && path.is_empty() => return Ok(()),
@@ -85,8 +118,7 @@ pub(super) fn walk(
             Event::Text(text) if path.is_empty() && !text.trim().is_empty() => {
                 return Err(broken("text outside its root".to_owned()));
             }
-            Event::Empty(_)
-            | Event::Text(_)
+            Event::Text(_)
             | Event::CData(_)
             | Event::Comment(_)
             | Event::Decl(_)
@@ -94,6 +126,41 @@ pub(super) fn walk(
             | Event::DocType(_)
             | Event::GeneralRef(_) => {}
         }
+    }
+}
+
+/// Gives up on a document of which one piece does not end.
+struct Pieces<R> {
+    document: R,
+    /// The size of the present piece so far.
+    size: usize,
+}
+
+impl<R> Pieces<R> {
+    const fn of(document: R) -> Self {
+        Self { document, size: 0 }
+    }
+}
+
+impl<R: BufRead> Read for Pieces<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.document.read(into)
+    }
+}
+
+impl<R: BufRead> BufRead for Pieces<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.size > LONGEST_PIECE {
+            return Err(io::Error::other(format!(
+                "more than {LONGEST_PIECE} bytes without a tag"
+            )));
+        }
+        self.document.fill_buf()
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.size += bytes;
+        self.document.consume(bytes);
     }
 }
 
@@ -118,7 +185,7 @@ pub(super) fn refusal(document: &str) -> Option<(u16, String)> {
         }
         Ok(())
     };
-    walk(document, "status", read_code).ok()?;
+    walk(document.as_bytes(), "status", read_code).ok()?;
     let summary = document.split_once("<summary>");
     let summary = summary.and_then(|(_, rest)| rest.split_once("</summary>"));
     let summary = summary.and_then(|(text, _)| quick_xml::escape::unescape(text).ok());
@@ -136,7 +203,7 @@ mod tests {
     use super::*;
 
     fn whole(document: &str) -> Result<(), Malformed> {
-        walk(document, "a", |_| Ok(()))
+        walk(document.as_bytes(), "a", |_| Ok(()))
     }
 
     #[test]
@@ -155,6 +222,15 @@ mod tests {
         ] {
             assert!(whole(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_document_without_an_end_of_a_piece_is_given_up() {
+        let long = |bytes: usize| format!("<a>{}</a>", " ".repeat(bytes));
+        assert_eq!(whole(&long(LONGEST_PIECE - 10)), Ok(()));
+        let endless = io::BufReader::new(io::repeat(b' '));
+        let error = walk(endless, "a", |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("without a tag"), "{error}");
     }
 
     #[test]
