@@ -103,10 +103,7 @@ fn backend(s: &Section<'_>, secrets: &dyn SecretSource) -> Option<Backend> {
         worker_source_server: worker_source?,
         worker_repository_server: worker_repository?,
         projects: projects?,
-        discovery: Discovery {
-            patterns: patterns?,
-            ..Discovery::default()
-        },
+        discovery: Discovery::of(patterns?),
     })
 }
 

@@ -2,13 +2,11 @@
 
 use super::error::{Fault, Malformed, ObsError};
 use super::feed::{self, Broken};
-use super::history::Built;
-use super::job_history::{self, JobHistory};
+use super::job_history::{self, Ended};
 use super::results::{self, Target};
 use super::{projects, worker_status, xml};
 use crate::config::{Access, Backend, Discovery};
 use crate::model::{BackendName, Results, Workers};
-use jiff::Timestamp;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeSet;
@@ -23,10 +21,6 @@ const LARGEST: usize = 200 << 20;
 
 /// How many projects are read at once.
 const AT_ONCE: usize = 4;
-
-/// How many ended jobs are asked for, one try after the other, until what is known is reached. After
-/// the last the rest is left: only the last builds of a package count.
-const HISTORY_LIMITS: [usize; 3] = [100, 1_000, 10_000];
 
 /// Reads one backend. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -183,11 +177,12 @@ impl ObsClient {
         ObsError::new(format!("GET {}", self.source), why)
     }
 
-    /// The last `limit` successful jobs of a target, from `_jobhistory` of the source server.
+    /// The last `limit` jobs of a target that ended, oldest first, from `_jobhistory` of the source
+    /// server.
     ///
     /// # Errors
     /// Where it was not read whole.
-    pub async fn job_history(&self, of: &Target, limit: usize) -> Result<JobHistory, ObsError> {
+    pub async fn job_history(&self, of: &Target, limit: usize) -> Result<Vec<Ended>, ObsError> {
         let path = [
             "build",
             &of.project,
@@ -196,37 +191,8 @@ impl ObsClient {
             "_jobhistory",
         ];
         let limit = limit.to_string();
-        let query = [
-            ("code", "succeeded"),
-            ("code", "unchanged"),
-            ("limit", limit.as_str()),
-        ];
-        let url = route(&self.source, &path, &query);
-        let of = of.clone();
-        self.get(url, move |text| job_history::parse(text, &of))
-            .await
-    }
-
-    /// The successful builds of a target that ended after `newest`, and some before; all of them, as
-    /// far back as is worth reading, where nothing is known yet.
-    ///
-    /// # Errors
-    /// Where a history was not read whole.
-    pub async fn builds_since(
-        &self,
-        newest: Option<Timestamp>,
-        of: &Target,
-    ) -> Result<Vec<Built>, ObsError> {
-        let mut built = Vec::new();
-        for limit in HISTORY_LIMITS {
-            let history = self.job_history(of, limit).await?;
-            built = history.built;
-            let reached = newest.is_some() && history.oldest <= newest;
-            if reached || history.listed < limit {
-                break;
-            }
-        }
-        Ok(built)
+        let url = route(&self.source, &path, &[("limit", limit.as_str())]);
+        self.get(url, job_history::parse).await
     }
 
     async fn get<T: Send + 'static>(

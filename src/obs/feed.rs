@@ -118,12 +118,15 @@ impl Body {
             return chunk;
         }
         let mut mended = Vec::with_capacity(chunk.len());
-        for part in chunk.utf8_chunks() {
+        let mut parts = chunk.utf8_chunks().peekable();
+        while let Some(part) = parts.next() {
             mended.extend_from_slice(part.valid().as_bytes());
-            match std::str::from_utf8(part.invalid()) {
-                Err(error) if error.error_len().is_none() => self.begun = part.invalid().to_vec(),
-                Err(_) => mended.extend_from_slice("\u{fffd}".as_bytes()),
-                Ok(_) => {}
+            let invalid = part.invalid();
+            let may_go_on = |e: std::str::Utf8Error| e.error_len().is_none();
+            if parts.peek().is_none() && std::str::from_utf8(invalid).is_err_and(may_go_on) {
+                self.begun = invalid.to_vec();
+            } else if !invalid.is_empty() {
+                mended.extend_from_slice("\u{fffd}".as_bytes());
             }
         }
         mended.into()

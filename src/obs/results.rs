@@ -11,8 +11,9 @@ pub(super) fn parse(document: impl BufRead) -> Result<Results, Malformed> {
     walk(document, "resultlist", |element| {
         match (element.path(), &mut now) {
             ("resultlist/result", now) => {
-                let before = now.replace(Counted::of(Target::read(element)?));
-                before.map_or((), |counted| counted.add_to(&mut results));
+                if let Some(before) = now.replace(Counted::of(Target::read(element)?)) {
+                    before.add_to(&mut results);
+                }
             }
             ("resultlist/result/status", Some(counted)) => {
                 let package = element.peek_needed("package")?;
@@ -30,7 +31,9 @@ pub(super) fn parse(document: impl BufRead) -> Result<Results, Malformed> {
         }
         Ok(())
     })?;
-    now.map_or((), |counted| counted.add_to(&mut results));
+    if let Some(last) = now {
+        last.add_to(&mut results);
+    }
     Ok(results)
 }
 
@@ -65,10 +68,10 @@ impl Target {
         }
     }
 
-    /// Whether this is where the package is built.
+    /// Project, repository and architecture.
     #[must_use]
-    pub fn holds(&self, key: &PackageKey) -> bool {
-        (&key.project, &key.repository, &key.arch) == (&self.project, &self.repository, &self.arch)
+    pub fn names(&self) -> [&str; 3] {
+        [&self.project, &self.repository, &self.arch].map(|name| &**name)
     }
 
     /// Every target that has a package.
