@@ -228,7 +228,7 @@ mod tests {
     fn a_document_without_an_end_of_a_piece_is_given_up() {
         let long = |bytes: usize| format!("<a>{}</a>", " ".repeat(bytes));
         assert_eq!(whole(&long(LONGEST_PIECE - 10)), Ok(()));
-        let endless = io::BufReader::new(io::repeat(b' '));
+        let endless = io::BufReader::new(io::repeat(b' ').take(4 * LONGEST_PIECE as u64));
         let error = walk(endless, "a", |_| Ok(())).unwrap_err();
         assert!(error.to_string().contains("without a tag"), "{error}");
     }
