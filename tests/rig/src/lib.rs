@@ -4,10 +4,12 @@
 mod farm;
 mod files;
 mod process;
+mod prometheus;
 mod story;
 mod watch;
 
 pub use farm::{Farm, Options, clean_up};
+pub use prometheus::Prometheus;
 pub use story::{Load, judge, run};
 pub use watch::{History, Ledger, Obs, Story};
 
