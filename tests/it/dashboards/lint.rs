@@ -132,10 +132,11 @@ fn grid(dashboard: &Value, faults: &mut Faults) {
         let side = |name: &str| panel["gridPos"][name].as_u64().unwrap_or_default();
         let (x, y, w, h) = (side("x"), side("y"), side("w"), side("h"));
         faults.unless(x + w <= 24 && w > 0 && h > 0, "grid", &place);
-        let cells = (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y)));
-        let free = cells
-            .map(|cell| taken.insert(cell))
-            .fold(true, |all, one| all && one);
+        let cells: Vec<_> = (x..x + w)
+            .flat_map(|x| (y..y + h).map(move |y| (x, y)))
+            .collect();
+        let free = cells.iter().all(|cell| !taken.contains(cell));
+        taken.extend(cells);
         faults.unless(free, "grid", &place);
     }
 }

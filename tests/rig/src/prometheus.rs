@@ -2,7 +2,6 @@
 
 use crate::{farm, files, watch};
 use anyhow::{Context, Result};
-use jiff::Timestamp;
 use serde_json::Value;
 
 /// The Prometheus of the farm that runs.
@@ -22,22 +21,16 @@ impl Prometheus {
         })
     }
 
-    /// What it answers to `query` for each of the last `seconds`: the series, as its API writes them.
+    /// What it answers to `query` for each of the last `seconds`, as a subquery: the series, as its API
+    /// writes them.
     ///
     /// # Errors
     /// Where it does not answer, or does not understand the query.
     pub async fn range(&self, query: &str, seconds: u64) -> Result<Vec<Value>> {
-        let now = Timestamp::now().as_second();
-        let start = now.saturating_sub_unsigned(seconds);
         let port = files::PROMETHEUS_PORT;
         let url = reqwest::Url::parse_with_params(
-            &format!("http://127.0.0.1:{port}/api/v1/query_range"),
-            [
-                ("query", query),
-                ("start", &start.to_string()),
-                ("end", &now.to_string()),
-                ("step", "1"),
-            ],
+            &format!("http://127.0.0.1:{port}/api/v1/query"),
+            [("query", format!("({query})[{seconds}s:1s]"))],
         )?;
         let answer = watch::get(&self.client, url.as_str()).await?;
         let mut answer: Value = serde_json::from_str(&answer)?;
