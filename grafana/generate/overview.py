@@ -16,9 +16,10 @@ def headline():
         tile("Jobs waiting", "Jobs that OBS has scheduled and that no instance builds yet. A rebuild of the distribution begins with 700 to 1,000.",
              f'sum(obs_jobs{{{FULL}, state="scheduled"}})', "short", ("green", (100, "yellow"), (700, "orange")), to=SCALE),
         tile("Time to build what waits", "Expected build time of the waiting jobs, shared out over the instances that are there now. It leaves out what is blocked still, and packages that were never built count as the shortest of their level: read it as a lower bound.",
-             f"sum(obs_jobs_expected_work_seconds{{{FULL}}}) / (sum({LIVE}) > 0)", "s", ("green", (4 * 3600, "yellow"), (8 * 3600, "red")), to=SCALE, none="no instance"),
+             f"sum(obs_jobs_expected_work_seconds{{{FULL}}}) / (sum({LIVE}) > 0)", "s", ("green", (4 * 3600, "yellow"), (8 * 3600, "red")), to=SCALE, none="no instance known"),
         tile("Longest wait", "How long the oldest waiting job has been waiting.",
-             f"time() - min(obs_job_oldest_scheduled_timestamp_seconds{{{FULL}}} > 0)", "s", ("green", (1800, "yellow"), (7200, "red")), to=SCALE, none="none waits"),
+             f"time() - min(obs_job_oldest_scheduled_timestamp_seconds{{{FULL}}} > 0) or 0 * max(obs_job_oldest_scheduled_timestamp_seconds{{{FULL}}})", "s",
+             ("green", (1800, "yellow"), (7200, "red")), to=SCALE, mappings=words_for(v0=("none", "green"))),
         tile("Jobs that no worker fits", "Waiting jobs that no known worker satisfies (no_compliant), or that every worker has refused. More workers of the same kind do not help them: look at their constraints.",
              f'sum(obs_jobs_unplaceable{{{FULL}, reason=~"no_compliant|refused"}})', "short", ("green", (1, "red"))),
         tile("Failed packages", "Packages that OBS lists as failed, unresolvable or broken, over all projects.",
@@ -30,7 +31,7 @@ def headline():
         tile("Instances", "Build instances that are there: idle or building, each counted once over the backends.",
              f"sum({LIVE})", "short", ("red", (1, "blue")), to=FLEET),
         tile("Busy", "Share of the instances that build. High is good while jobs wait: what is bought is used.",
-             f'sum(obs_instances{{{FULL}, state="building"}}) / (sum({LIVE}) > 0)', "percentunit", ("blue",), to=FLEET, none="no instance", decimals=0),
+             f'sum(obs_instances{{{FULL}, state="building"}}) / (sum({LIVE}) > 0)', "percentunit", ("blue",), to=FLEET, none="no instance known", decimals=0),
         tile("Workers on their way", "Servers that are ordered, boot, or are being checked.",
              f'sum(obs_workers{{{FULL}, state=~"ordered|booting|checking"}})', "short", ("blue",), to=SCALE),
         tile("Jobs held by ghosts", "Jobs that OBS shows as building on an instance that does not build them. Each waits until somebody restarts it.",
@@ -64,10 +65,10 @@ def progress():
                ("red", (0.5, "yellow"), (0.95, "green")), maximum=1),
         lines("Packages by code", "What OBS says of the packages; disabled, excluded and locked ones are left out.",
               [(f"sum by (code) ({packages})", "{{code}}")], "short", stack=True, size=(8, 8),
-              names=("scheduled", "building", "blocked", "succeeded", "finished", "failed", "unresolvable", "broken")),
+              names=("scheduled", "dispatching", "building", "blocked", "succeeded", "finished", "failed", "unresolvable", "broken")),
         gauges("Watched packages that wait", "The packages that the configuration names (kernel, gcc, …), and how long each has been waiting for an instance.",
                f'time() - (max by (package, project, arch) (obs_watched_job_scheduled_timestamp_seconds{{{JOB}, arch=~"$arch"}}) > 0)',
-               "{{package}} {{project}} {{arch}}", "s", ("green", (1800, "yellow"), (7200, "red")), none="none waits"),
+               "{{package}} {{project}} {{arch}}", "s", ("green", (1800, "yellow"), (7200, "red")), none="none is known to wait"),
     ]
 
 
@@ -86,7 +87,7 @@ def supply():
 
 
 def decisions():
-    decided = f'sum by (direction, pool) (increase(obs_scaler_decisions_total{{{POOL}, direction=~"apply|release"}}[$__rate_interval]))'
+    decided = f'sum by (direction, pool) (increase(obs_scaler_decisions_total{{{POOL}, direction=~"apply|release"}}[$__rate_interval])) > 0'
     held = f'sum by (pool, reason) (increase(obs_scaler_decisions_total{{{POOL}, direction="hold"}}[$__range])) > 0'
     return [
         lines("Decisions to buy and to give back", "When the planner decided to act, by pool. Most evaluations find nothing to do: the table beside this says why.",
@@ -123,7 +124,7 @@ def alerts():
         rows("Alerts that fire", "ObsBusy, ObsStarved and ObsIdle ring obs-scaler, and are no fault. The others are for people.",
              [firing], columns, none="none fires", sort="Severity", widths={"Severity": 90, "Backend": 90, "Source": 80}),
         lines("Alerts over time", "Alerts that fired, each as many times as it has pools, backends or workers.",
-              [(f"count by (alertname) ({firing})", "{{alertname}}")], "short", bars=True),
+              [(f"count by (alertname) ({firing})", "{{alertname}}")], "short", stack=True),
     ]
 
 

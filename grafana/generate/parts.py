@@ -41,7 +41,15 @@ COLOURS = {
     "unchanged": "light-green",
     "unresolvable": "dark-red",
     "broken": "dark-orange",
+    "dispatching": "super-light-yellow",
     "in_service": "green",
+    "refused": "yellow",
+    "cloud_error": "red",
+    "not_active": "dark-orange",
+    "not_in_service": "orange",
+    "unanswered": "purple",
+    "vanished": "#8e8e8e",
+    "returned": "blue",
     "deleted": "green",
     "apply": "blue",
     "release": "purple",
@@ -123,24 +131,27 @@ def tile(title, description, expr, unit, steps, *, to=None, none=None, mappings=
     return panel if decimals is None else panel.decimals(decimals)
 
 
-def lines(title, description, queries, unit, *, stack=False, bars=False, names=(), size=(12, 8)):
-    """Values over time: lines, areas on each other, or bars on each other."""
+def lines(title, description, queries, unit, *, stack=False, bars=False, names=(), legend=True, size=(12, 8)):
+    """Values over time: lines, areas on each other, or bars on each other.
+
+    Without a legend where there is a line for each worker: the tooltip names those that stand out.
+    """
     panel = begin(timeseries.Panel(), title, description, unit, size).min(0).color_scheme(by_series())
-    for index, (expr, legend) in enumerate(queries):
-        panel = panel.with_target(over_time(index, expr, legend))
+    for index, (expr, name) in enumerate(queries):
+        panel = panel.with_target(over_time(index, expr, name))
     panel = panel.line_width(1).fill_opacity(60 if stack or bars else 8).show_points(words.VisibilityMode.NEVER)
     if bars:
         panel = panel.draw_style(words.GraphDrawStyle.BARS).line_width(0).fill_opacity(80)
     if stack or bars:
         panel = panel.stacking(common.StackingConfig().mode(words.StackingMode.NORMAL).group("A"))
-    legend = common.VizLegendOptions().show_legend(True)
+    key = common.VizLegendOptions().show_legend(legend)
     if size[0] < 12:
-        legend = legend.display_mode(words.LegendDisplayMode.LIST).placement(words.LegendPlacement.BOTTOM)
+        key = key.display_mode(words.LegendDisplayMode.LIST).placement(words.LegendPlacement.BOTTOM)
     else:
-        legend = legend.display_mode(words.LegendDisplayMode.TABLE).placement(words.LegendPlacement.RIGHT)
-        legend = legend.calcs(["lastNotNull", "max"])
+        key = key.display_mode(words.LegendDisplayMode.TABLE).placement(words.LegendPlacement.RIGHT)
+        key = key.calcs(["lastNotNull", "max"])
     tooltip = common.VizTooltipOptions().mode(words.TooltipDisplayMode.MULTI).sort(words.SortOrder.DESCENDING)
-    panel = panel.legend(legend).tooltip(tooltip)
+    panel = panel.legend(key).tooltip(tooltip)
     for name in names:
         color = model.FieldColor(mode=model.FieldColorModeId.FIXED, fixed_color=COLOURS[name])
         panel = panel.override_by_name(name, [model.DynamicConfigValue(id_val="color", value=color)])

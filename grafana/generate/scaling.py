@@ -17,14 +17,18 @@ def mean(family, by, matchers):
 
 
 def headline():
-    last = f'time() - (max(obs_scaler_last_decision_timestamp_seconds{{{POOL}, direction="%s"}}) > 0)'
+    def last(title, description, direction):
+        at = f'max(obs_scaler_last_decision_timestamp_seconds{{{POOL}, direction="{direction}"}})'
+        never = words_for(v0=("never", "text"))
+        return tile(title, description, f"time() - ({at} > 0) or {at} == 0", "s", ("blue",), mappings=never)
+
     spent, idle = (f"sum(increase(obs_scaler_{name}_total{{{FULL}}}[$__range]))" for name in ("cost", "idle_cost"))
     ended = f"sum(increase(obs_scaler_orders_total{{{FULL}, outcome%s}}[$__range]))"
     return [
-        tile("Last order", "Time since the planner last decided to buy.", last % "apply", "s", ("blue",), none="never"),
-        tile("Last release", "Time since the planner last decided to give workers back.", last % "release", "s", ("blue",), none="never"),
+        last("Last order", "Time since the planner last decided to buy.", "apply"),
+        last("Last release", "Time since the planner last decided to give workers back.", "release"),
         tile("Watchdog", "Time since Alertmanager's dead man's switch was last heard. After 5 minutes nothing is released: Prometheus may be blind.",
-             f"time() - max(obs_scaler_last_watchdog_timestamp_seconds{{{JOB}}})", "s", ("green", (150, "yellow"), (300, "red")), none="never heard"),
+             f"time() - max(obs_scaler_last_watchdog_timestamp_seconds{{{JOB}}})", "s", ("green", (150, "yellow"), (300, "red")), none="not heard"),
         tile("Stopped by a person", "Directions (apply, release) that somebody has paused.",
              f"sum(obs_scaler_paused{{{JOB}}})", "short", ("green", (1, "red")), mappings=words_for(v0=("no", "green"), v1=("one", "red"), v2=("both", "red"))),
         tile("vCPU bought", "Share of the ceiling that is bought, servers in creation and in deletion included.",
@@ -32,21 +36,21 @@ def headline():
         tile("Orders that failed", "Ordered servers that never got into service, in the time that is shown.",
              ended % '!="in_service"', "short", ("green", (1, "yellow"), (5, "red")), to=FLEET, decimals=0),
         tile("Cost per hour", "What the servers that are bought now cost in an hour, in the currency of the configured prices.",
-             f"sum(obs_scaler_cost_per_hour{{{FULL}}})", "short", ("blue",), none="no price", decimals=2),
-        tile("Spent", "What our servers cost in the time that is shown.", spent, "short", ("blue",), none="no price", decimals=2),
+             f"sum(obs_scaler_cost_per_hour{{{FULL}}})", "short", ("blue",), none="no price known", decimals=2),
+        tile("Spent", "What our servers cost in the time that is shown.", spent, "short", ("blue",), none="no price known", decimals=2),
         tile("Spent on idle workers", "Share of that for workers without a job. Some is the price of being quick: a worker stays for as long as ObsIdle waits.",
              f"{idle} / ({spent} > 0)", "percentunit", ("green", (0.3, "yellow"), (0.5, "red")), none="nothing spent", decimals=0),
         tile("Budget left", "What may still be spent in the period with the least left. Nothing is bought past it.",
-             f"min(obs_scaler_budget_remaining{{{JOB}}})", "short", ("red", (0.01, "green")), none="no budget", decimals=2),
+             f"min(obs_scaler_budget_remaining{{{JOB}}})", "short", ("red", (0.01, "green")), none="no budget known", decimals=2),
         tile("Alarm to order", "95 % of the notifications that led to an order had their create call sent within this time.",
-             f"histogram_quantile(0.95, sum by (le) (increase(obs_scaler_reaction_seconds_bucket{{{JOB}}}[$__range])))", "s", ("green", (10, "yellow"), (60, "red")), none="no order"),
+             f"histogram_quantile(0.95, sum by (le) (increase(obs_scaler_reaction_seconds_bucket{{{JOB}}}[$__range])))", "s", ("green", (10, "yellow"), (60, "red")), none="none measured"),
         tile("Flavors held back", "Flavors that are not being tried, because the cloud has none left or refused them. The list is below.",
              f"sum(obs_scaler_flavor_backoff{{{JOB}}}) or vector(0)", "short", ("green", (1, "yellow")), decimals=0),
     ]
 
 
 def decisions():
-    made = f"sum by (direction, reason) (increase(obs_scaler_decisions_total{{{POOL}}}[$__rate_interval]))"
+    made = f"sum by (direction, reason) (increase(obs_scaler_decisions_total{{{POOL}}}[$__rate_interval])) > 0"
     mode = f"max by (pool, mode) (obs_scaler_pool_mode{{{POOL}}})"
     reserve = f"max by (pool) (obs_scaler_pool_reserve_workers{{{FULL}}})"
     modes = rows("Pools", "What each pool may do: observe decides and does nothing, apply buys, full gives back too. The reserve is never given back, and what is releasable is above it and has no job.",
@@ -63,10 +67,10 @@ def decisions():
                (f'sum(obs_workers{{{FULL}, state=~"cordoned|deleting"}})', "workers leaving")], "short"),
         modes,
         lines("Orders", "Servers ordered, by how they ended.",
-              [(f"sum by (outcome) (increase(obs_scaler_orders_total{{{FULL}}}[$__rate_interval]))", "{{outcome}}")], "short", bars=True, names=("in_service",), size=(8, 8)),
+              [(f"sum by (outcome) (increase(obs_scaler_orders_total{{{FULL}}}[$__rate_interval]))", "{{outcome}}")], "short", bars=True, names=("in_service", "refused", "cloud_error", "not_active", "not_in_service", "unanswered", "vanished"), size=(8, 8)),
         lines("Releases", "Servers given back, by how that ended; and restarts of jobs that were held by ghosts.",
               [(f"sum by (outcome) (increase(obs_scaler_releases_total{{{FULL}}}[$__rate_interval]))", "{{outcome}}"),
-               (f"sum by (outcome) (increase(obs_scaler_ghosts_freed_total{{{JOB}}}[$__rate_interval]))", "ghost {{outcome}}")], "short", bars=True, names=("deleted",), size=(8, 8)),
+               (f"sum by (outcome) (increase(obs_scaler_ghosts_freed_total{{{JOB}}}[$__rate_interval]))", "ghost {{outcome}}")], "short", bars=True, names=("deleted", "returned", "vanished"), size=(8, 8)),
     ]
 
 
@@ -89,11 +93,11 @@ def money():
         lines("vCPU", "Bought counts servers in creation and in deletion. The ceiling is what may be bought on top of the servers that were there before, and room is what is left of it.",
               [(f"sum by (kind) (obs_scaler_vcpus{{{JOB}}})", "{{kind}}")], "short"),
         gauges("Spent, by pool", "In the time that is shown.",
-               f"sum by (pool) (increase(obs_scaler_cost_total{{{FULL}}}[$__range]))", "{{pool}}", "short", ("blue",), none="no price"),
+               f"sum by (pool) (increase(obs_scaler_cost_total{{{FULL}}}[$__range]))", "{{pool}}", "short", ("blue",), none="no price known"),
         gauges("Spent on idle workers, by pool", "In the time that is shown: what workers cost while they had no job.",
-               f"sum by (pool) (increase(obs_scaler_idle_cost_total{{{FULL}}}[$__range]))", "{{pool}}", "short", ("yellow",), none="no price"),
+               f"sum by (pool) (increase(obs_scaler_idle_cost_total{{{FULL}}}[$__range]))", "{{pool}}", "short", ("yellow",), none="no price known"),
         gauges("Budget left, by period", "What may still be spent in each period.",
-               f"min by (period) (obs_scaler_budget_remaining{{{JOB}}})", "{{period}}", "short", ("red", (0.01, "green")), none="no budget"),
+               f"min by (period) (obs_scaler_budget_remaining{{{JOB}}})", "{{period}}", "short", ("red", (0.01, "green")), none="no budget known"),
     ]
 
 

@@ -76,12 +76,12 @@ def use():
     per_worker = "{{worker}} {{direction}}"
     return [
         lines("Instances that build", "Build instances of each worker that build now.",
-              [(chosen(gauge("obs_worker_instances", ', state="building"')), "{{worker}}")], "short", stack=True, size=(8, 8)),
-        lines("CPU", "Share of all processors in use.", [(chosen(gauge("obs_worker_cpu_usage_ratio")), "{{worker}}")], "percentunit", size=(8, 8)),
-        lines("Memory", "Share of the memory in use.", [(chosen(gauge("obs_worker_memory_usage_ratio")), "{{worker}}")], "percentunit", size=(8, 8)),
-        lines("Disk operations", "Reads and writes a second.", [(chosen(counted("rate", "obs_worker_disk_operations_total", "direction")), per_worker)], "iops", size=(8, 8)),
-        lines("Disk", "Bytes read and written a second.", [(chosen(counted("rate", "obs_worker_disk_bytes_total", "direction")), per_worker)], "Bps", size=(8, 8)),
-        lines("Network", "Bytes received and transmitted a second, loopback left out.", [(chosen(counted("rate", "obs_worker_network_bytes_total", "direction")), per_worker)], "Bps", size=(8, 8)),
+              [(chosen(gauge("obs_worker_instances", ', state="building"')), "{{worker}}")], "short", stack=True, legend=False, size=(8, 8)),
+        lines("CPU", "Share of all processors in use.", [(chosen(gauge("obs_worker_cpu_usage_ratio")), "{{worker}}")], "percentunit", legend=False, size=(8, 8)),
+        lines("Memory", "Share of the memory in use.", [(chosen(gauge("obs_worker_memory_usage_ratio")), "{{worker}}")], "percentunit", legend=False, size=(8, 8)),
+        lines("Disk operations", "Reads and writes a second.", [(chosen(counted("rate", "obs_worker_disk_operations_total", "direction")), per_worker)], "iops", legend=False, size=(8, 8)),
+        lines("Disk", "Bytes read and written a second.", [(chosen(counted("rate", "obs_worker_disk_bytes_total", "direction")), per_worker)], "Bps", legend=False, size=(8, 8)),
+        lines("Network", "Bytes received and transmitted a second, loopback left out.", [(chosen(counted("rate", "obs_worker_network_bytes_total", "direction")), per_worker)], "Bps", legend=False, size=(8, 8)),
     ]
 
 
