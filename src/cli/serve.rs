@@ -7,9 +7,9 @@ use crate::ecs::{BrakedList, Call, EcsClient};
 use crate::execute::Hands;
 use crate::gather::{Collector, Gather};
 use crate::journal::Journal;
-use crate::metrics::{Configured, Direction, FleetCollector, Own, Poller, Source};
+use crate::metrics::{Configured, Direction, FleetCollector, Own, Poller, Source, WorkerBuilds};
 use crate::model::Alarms;
-use crate::obs::ObsClient;
+use crate::obs::{ObsClient, Terms};
 use crate::policy::Reason;
 use crate::present::Present;
 use crate::reconcile::{Parts, Reconciler};
@@ -82,11 +82,12 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
 
     let mut registry = Registry::default();
     let own = Own::register(&mut registry, &config.policy.pools, &DEEDS);
+    let builds = WorkerBuilds::register(&mut registry);
     let ecs = Arc::new(ecs(&config, clock, &own)?);
     let pollers = TaskTracker::new();
     let stop = supervisor.stopping();
     let listing = BrakedList::new(Arc::clone(&ecs));
-    let (snapshot, look) = gather(&config, clock, &own, &journal)?.spawn(
+    let (snapshot, look) = gather(&config, clock, (&own, builds), &journal)?.spawn(
         move || {
             let listing = listing.clone();
             async move { listing.list().await }
@@ -155,7 +156,7 @@ fn ecs(config: &Config, clock: Clock, own: &Own) -> anyhow::Result<EcsClient> {
 fn gather(
     config: &Config,
     clock: Clock,
-    own: &Own,
+    (own, builds): (&Own, WorkerBuilds),
     journal: &Arc<Journal>,
 ) -> anyhow::Result<Gather> {
     let timeout = config.poll.timeout;
@@ -168,11 +169,15 @@ fn gather(
         clients: clients.collect::<Result<_, _>>()?,
         poll: config.poll.clone(),
         store: Arc::clone(journal) as _,
-        last_successes: config.policy.levels.last_successes,
+        history: Terms {
+            levels: config.policy.levels.clone(),
+            retention: config.history.retention,
+        },
         clock,
         on_reading: Arc::new(move |collector, took, _whole| {
             counts.collected(poller(collector), took);
         }),
+        on_ended: Arc::new(move |worker, outcome, end| builds.ended(worker, outcome, end)),
     })
 }
 

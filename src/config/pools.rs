@@ -1,9 +1,10 @@
 //! Backends, flavors and pools, and the rules that bind them together.
 
+use super::projects::read_projects;
 use super::reader::{Node, Section};
 use super::units::{base_url, host_port, identifier, number, text, word};
 use super::yaml::Tree;
-use super::{Backend, Mode, Pool};
+use super::{Backend, Mode, Pool, Projects};
 use crate::model::{Arch, BackendName, FlavorName, Level, PoolName, Vcpus};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -151,6 +152,7 @@ fn pool<'a>(node: &Node<'a>, s: &Section<'a>, flavors: Option<&Flavors>) -> Opti
     let level = s.required("level", word(LEVELS));
     let served = s.need("backends", "the backends that its workers serve");
     let served = served.and_then(|list| list.list(|n| Some((n.clone(), n.read(pool_name)?))));
+    let projects = s.get("projects").map(|list| read_projects(&list));
     let mode = s.or("mode", Mode::Observe, mode);
     let reserve = s.or("reserve", 0, number(0..=10_000));
     let own = s.get("flavor").map(|node| node.section(own_flavor));
@@ -176,6 +178,7 @@ fn pool<'a>(node: &Node<'a>, s: &Section<'a>, flavors: Option<&Flavors>) -> Opti
             arch,
             level,
             backends: names.iter().map(|n| BackendName::new(n.as_str())).collect(),
+            projects: projects.unwrap_or_else(|| Some(Projects::default()))?,
             mode: mode?,
             reserve: reserve?,
             flavor,
@@ -210,41 +213,79 @@ fn refuse_repeated_names(pools: &[Written<'_>]) {
     }
 }
 
-/// A backend's jobs of one arch and level that no pool has would wait for ever, and those that two
-/// have would be bought for twice.
+/// The pools of a backend, arch and level.
+type Places<'a> = BTreeMap<(&'a BackendName, Arch, Level), Vec<&'a Written<'a>>>;
+
+/// A job that no pool has would wait for ever, and one that two have would be bought for twice.
 fn each_job_has_one_pool(
     list: &Node<'_>,
     pools: &[Written<'_>],
     backends: &BTreeMap<BackendName, Backend>,
 ) {
-    let mut owners: BTreeMap<(&BackendName, Arch, Level), &PoolName> = BTreeMap::new();
-    for Written {
-        pool,
-        backends: nodes,
-        ..
-    } in pools
-    {
-        for (backend, node) in pool.backends.iter().zip(nodes) {
-            let (arch, level) = (pool.arch, pool.level);
-            if !backends.contains_key(backend) {
-                let known: Vec<_> = backends.keys().map(BackendName::as_str).collect();
-                node.wrong(
-                    format!("\"{backend}\""),
-                    format!("one of {}", known.join(", ")),
-                );
-            } else if let Some(owner) = owners.insert((backend, arch, level), &pool.name) {
-                let found = format!("{backend} for {arch} {level}, which pool {owner} has as well");
-                node.wrong(found, "each backend, arch and level in one pool");
+    let every = |backend| Arch::ALL.map(|arch| Level::ALL.map(|level| (backend, arch, level)));
+    let every = backends.keys().flat_map(every).flatten();
+    let mut places: Places<'_> = every.map(|place| (place, Vec::new())).collect();
+    for written in pools {
+        let pool = &written.pool;
+        for (backend, node) in pool.backends.iter().zip(&written.backends) {
+            match places.get_mut(&(backend, pool.arch, pool.level)) {
+                None => refuse_unknown(backend, node, backends),
+                Some(place) => {
+                    refuse_shared(written, node, place, backends.get(backend));
+                    place.push(written);
+                }
             }
         }
     }
-    let every = |backend| Arch::ALL.map(|arch| Level::ALL.map(|level| (backend, arch, level)));
-    let missing: Vec<_> = (backends.keys().flat_map(every).flatten())
-        .filter(|key| !owners.contains_key(key))
-        .map(|(backend, arch, level)| format!("{backend} for {arch} {level}"))
+    let none_for_the_rest = |of: &Vec<&Written<'_>>| !of.iter().any(|w| w.pool.projects.is_rest());
+    let missing: Vec<_> = (places.iter())
+        .filter(|(_, of)| none_for_the_rest(of))
+        .map(|((backend, arch, level), _)| format!("{backend} for {arch} {level}"))
         .collect();
     if !missing.is_empty() {
         let found = format!("no pool with {}", missing.join(", "));
-        list.wrong(found, "each backend, arch and level in one pool");
+        list.wrong(found, ONE_POOL);
+    }
+}
+
+const ONE_POOL: &str = "each backend, arch and level in one pool without projects of its own";
+
+fn refuse_unknown(
+    backend: &BackendName,
+    node: &Node<'_>,
+    backends: &BTreeMap<BackendName, Backend>,
+) {
+    let known: Vec<_> = backends.keys().map(BackendName::as_str).collect();
+    let expected = format!("one of {}", known.join(", "));
+    node.wrong(format!("\"{backend}\""), expected);
+}
+
+/// Refuses a pool that is for the same jobs of a backend as one of those before it.
+fn refuse_shared(
+    written: &Written<'_>,
+    node: &Node<'_>,
+    others: &[&Written<'_>],
+    backend: Option<&Backend>,
+) {
+    let (pool, Some(backend)) = (&written.pool, backend) else {
+        return;
+    };
+    let place = format!("{} for {} {}", backend.name, pool.arch, pool.level);
+    for other in others.iter().map(|other| &other.pool) {
+        match (pool.projects.is_rest(), other.projects.is_rest()) {
+            (true, true) => {
+                let found = format!("{place}, which pool {} has as well", other.name);
+                node.wrong(found, ONE_POOL);
+            }
+            (false, false) => {
+                let both = |p: &&String| pool.projects.name(p) && other.projects.name(p);
+                if let Some(project) = backend.projects.iter().find(both) {
+                    let (name, at) = (&other.name, written.node.child("projects"));
+                    let found = format!("{project} of {place}, which pool {name} has as well");
+                    at.wrong(found, "patterns of which one pool's name a project");
+                }
+            }
+            (true, false) | (false, true) => {}
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! What is shown to Prometheus: what this program did (`own`), and what it sees (`fleet`).
 
+mod builds;
 mod facts;
 mod fleet;
 mod own;
 mod text;
 mod words;
 
+pub use builds::WorkerBuilds;
 pub use facts::facts;
 pub use fleet::{Configured, FleetCollector, FleetState, PoolFacts, Source};
 pub use own::Own;

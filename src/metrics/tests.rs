@@ -31,6 +31,7 @@ fn pool(of: &str, backends: &[&str]) -> Pool {
         level: Level::L2,
         backends: backends.iter().copied().map(BackendName::new).collect(),
         mode: Mode::Apply,
+        projects: crate::config::Projects::default(),
         reserve: 1,
         flavor: FlavorName::new("ki1.16xlarge.4"),
         vcpus: Vcpus(64),

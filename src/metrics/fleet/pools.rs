@@ -3,7 +3,7 @@
 
 use super::write::{Labels, Writer, and, labels, of_pool};
 use super::{Configured, FleetState, PoolFacts};
-use crate::config::Pool;
+use crate::config::{Pool, pool_of_project};
 use crate::metrics::own::seconds;
 use crate::model::{Fleet, HostName, InstanceCounts, InstanceId, InstanceState, JobState};
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ fn queue(writer: &mut Writer<'_>, configured: &Configured, known: &Known<'_>) ->
     )
 }
 
-/// A pool's jobs, with a 0 for each configured project that has none.
+/// A pool's jobs, with a 0 for each configured project that it is for and that has none.
 fn jobs<'a>(
     configured: &'a Configured,
     pool: &'a Pool,
@@ -107,7 +107,12 @@ fn jobs<'a>(
 ) -> Vec<(Labels<'a>, u64)> {
     let mut counts = BTreeMap::new();
     for backend in &pool.backends {
-        for project in configured.projects.get(backend).into_iter().flatten() {
+        let same = |p: &&Pool| (p.arch, p.level) == (pool.arch, pool.level);
+        let same = configured.pools.values().filter(same);
+        let same = same.filter(|p| p.backends.contains(backend));
+        let projects = configured.projects.get(backend).into_iter().flatten();
+        let own = |project: &&String| pool_of_project(same.clone(), project) == Some(pool);
+        for project in projects.filter(own) {
             for state in JobState::ALL {
                 counts.insert((backend, project, state), 0);
             }

@@ -1,6 +1,7 @@
 //! Starts the real parts around obs-scaler (OBS, Prometheus, Alertmanager, sshd on worker machines),
 //! with a simulated cloud, and watches them from outside. The demo and the end-to-end tests share it.
 
+mod backend;
 mod farm;
 mod files;
 mod process;
@@ -8,6 +9,7 @@ mod prometheus;
 mod story;
 mod watch;
 
+pub use backend::Backend;
 pub use farm::{Farm, Options, clean_up};
 pub use prometheus::Prometheus;
 pub use story::{Load, judge, run};
