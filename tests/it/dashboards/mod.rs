@@ -106,13 +106,13 @@ const SHOWN: &str = "obs_up obs_scaler_last_success_timestamp_seconds obs_scaler
     obs_scaler_last_watchdog_timestamp_seconds obs_scaler_last_decision_timestamp_seconds \
     obs_scaler_orders_total obs_scaler_releases_total obs_scaler_stage_duration_seconds \
     obs_scaler_reaction_seconds obs_scaler_ecs_requests_total obs_scaler_ecs_request_duration_seconds \
-    obs_scaler_build_info";
+    obs_worker_builds_total obs_scaler_build_info";
 
 /// Named, and not shown yet.
 const AWAITED: &str = "obs_jobs_ghost obs_watched_job_scheduled_timestamp_seconds \
     obs_worker_cpu_usage_ratio obs_worker_memory_usage_ratio obs_worker_disk_operations_total \
     obs_worker_disk_bytes_total obs_worker_network_bytes_total obs_worker_check obs_worker_stage \
-    obs_worker_builds_total obs_scaler_cost_per_hour obs_scaler_cost_total \
+    obs_scaler_cost_per_hour obs_scaler_cost_total \
     obs_scaler_idle_cost_total obs_scaler_budget_remaining obs_scaler_ghosts_freed_total \
     obs_scaler_flavor_backoff obs_scaler_paused";
 
