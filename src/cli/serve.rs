@@ -7,14 +7,16 @@ use crate::ecs::{BrakedList, Call, EcsClient};
 use crate::execute::Hands;
 use crate::gather::{Collector, Gather};
 use crate::journal::Journal;
-use crate::metrics::{Configured, Direction, FleetCollector, Own, Poller, Source, WorkerBuilds};
+use crate::metrics::{
+    Configured, Direction, FleetCollector, Metrics, Own, Poller, Source, WorkerBuilds,
+};
 use crate::model::Alarms;
 use crate::obs::{ObsClient, Terms};
 use crate::policy::Reason;
 use crate::present::Present;
 use crate::reconcile::{Parts, Reconciler};
 use crate::supervise::Supervisor;
-use crate::web::{self, Answers, App, Doorbell, Tokens};
+use crate::web::{self, Answers, App, Doorbell, Scrapes, Tokens};
 use anyhow::Context;
 use prometheus_client::registry::Registry;
 use std::convert::Infallible;
@@ -74,6 +76,9 @@ const DEEDS: [(Direction, &str); 4] = [
 ];
 
 async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
+    for warning in &config.warnings.all {
+        tracing::warn!("configuration: {warning}");
+    }
     let clock = Clock;
     let mut supervisor = Supervisor::default();
     let journal = Arc::new(Journal::open(&config.state_dir)?);
@@ -192,7 +197,7 @@ const fn poller(collector: Collector) -> Poller {
 
 fn app(
     config: &Config,
-    mut registry: Registry,
+    registry: Registry,
     own: Own,
     present: Arc<Present>,
     (alarms, wake): (watch::Sender<Alarms>, Arc<Notify>),
@@ -201,7 +206,6 @@ fn app(
     let source: Arc<dyn Source> = Arc::clone(&present) as _;
     let answers: Arc<dyn Answers> = present;
     let fleet = FleetCollector::new(Configured::from(config), Arc::clone(&source));
-    registry.register_collector(Box::new(fleet));
     let doorbell = Doorbell {
         tokens: Tokens::new([&config.web.token]),
         max_body_bytes: config.web.max_body_bytes,
@@ -214,7 +218,7 @@ fn app(
     };
     App {
         doorbell,
-        registry,
+        scrapes: Scrapes::new(Metrics::new(registry, fleet)),
         source,
         answers,
     }

@@ -2,7 +2,10 @@
 //! `config.yaml` repeats them for people, and a test compares the two.
 
 use super::archs::read_archs;
-use super::pools::{ARCHS, LEVELS, Written, read_backends, read_flavors, read_pools};
+use super::pools::{
+    ARCHS, LEVELS, Written, named_flavors, read_backends, read_flavors, read_pools,
+};
+use super::prices::prices;
 use super::reader::{Node, Section};
 use super::secret::{PRIVATE_KEY, SEED, SecretSource, WORD};
 use super::units::{
@@ -10,7 +13,7 @@ use super::units::{
     whole_name, word,
 };
 use super::yaml::Tree;
-use super::{Checked, Config, Ecs, History, Levels, Mode, Policy, Poll, Ssh, Web};
+use super::{Checked, Config, Ecs, Faults, History, Levels, Mode, Policy, Poll, Ssh, Web};
 use crate::model::{Arch, Level, Vcpus};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -38,6 +41,8 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let pools = doc.need("pools", "the pools");
         let pools = pools.and_then(|node| read_pools(&node, backends.as_ref(), flavors.as_ref()));
         let history = doc.part("history").section(read_history);
+        let named = flavors.as_ref().zip(pools.as_deref());
+        let prices = named.map(|(flavors, pools)| prices(&named_flavors(flavors, pools)));
         let poll = doc.part("poll").section(read_poll);
         let ecs = doc.need("ecs", "the cloud");
         let ecs = ecs.and_then(|node| node.section(|ecs| read_ecs(ecs, pools.as_deref(), secrets)));
@@ -50,9 +55,11 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
             backends: backends?,
             policy: policy?,
             history: history?,
+            prices: prices?,
             poll: poll?,
             ecs: ecs?,
             ssh: ssh?,
+            warnings: Faults::default(),
             _checked: Checked,
         })
     })

@@ -9,6 +9,7 @@ mod document;
 mod fault;
 mod load;
 mod pools;
+mod prices;
 mod projects;
 mod reader;
 mod secret;
@@ -18,7 +19,8 @@ mod units;
 mod yaml;
 
 pub use fault::{Fault, Faults};
-pub use load::{ConfigError, check};
+pub use load::{ConfigError, Notices, check};
+pub use prices::Price;
 pub use projects::{Projects, pool_of_project, rest_of};
 pub use secret::{Outside, SecretPlace, SecretSource};
 
@@ -43,12 +45,16 @@ pub struct Config {
     pub policy: Policy,
     /// What is remembered of the job histories.
     pub history: History,
+    /// What servers cost, where it is known.
+    pub prices: BTreeMap<FlavorName, Price>,
     /// How often, and how patiently, the outside world is read.
     pub poll: Poll,
     /// The cloud.
     pub ecs: Ecs,
     /// How workers are reached.
     pub ssh: Ssh,
+    /// What is valid, and less than what the program can do.
+    pub warnings: Faults,
     /// Nothing outside of this room can write this field, and so make a `Config` that nobody checked.
     _checked: Checked,
 }

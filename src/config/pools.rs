@@ -1,5 +1,6 @@
 //! Backends, flavors and pools, and the rules that bind them together.
 
+use super::prices::{Named, Price, price};
 use super::projects::read_projects;
 use super::reader::{Node, Section};
 use super::units::{base_url, host_port, identifier, number, text, word};
@@ -15,11 +16,13 @@ pub(super) const LEVELS: &str = "l1, l2 or l3";
 const MOST: u32 = 1024;
 
 /// What is bought for an arch and a level. `jobs` is `None` for as many as there are vCPU.
-struct Flavor {
+struct Flavor<'a> {
+    node: Node<'a>,
     name: FlavorName,
     vcpus: Vcpus,
     instances: u32,
     jobs: Option<u32>,
+    price: Option<Price>,
 }
 
 /// A pool as it is written: what it does not say comes from the flavor of its arch and level.
@@ -28,6 +31,8 @@ pub(super) struct Written<'a> {
     pub(super) pool: Pool,
     /// The nodes of [`Pool::backends`], in the same order.
     backends: Vec<Node<'a>>,
+    /// A flavor of its own, with the price there.
+    own_flavor: Option<Named<'a>>,
 }
 
 pub(super) fn read_backends(list: &Node<'_>) -> Option<BTreeMap<BackendName, Backend>> {
@@ -100,9 +105,9 @@ fn pool_name(tree: &Tree) -> Result<PoolName, String> {
 }
 
 /// The flavors by arch and level.
-pub(super) struct Flavors(BTreeMap<Arch, BTreeMap<Level, Flavor>>);
+pub(super) struct Flavors<'a>(BTreeMap<Arch, BTreeMap<Level, Flavor<'a>>>);
 
-pub(super) fn read_flavors(table: &Node<'_>) -> Option<Flavors> {
+pub(super) fn read_flavors<'a>(table: &Node<'a>) -> Option<Flavors<'a>> {
     table
         .table(ARCHS, |levels| {
             levels.table(LEVELS, |node| node.section(flavor))
@@ -110,16 +115,29 @@ pub(super) fn read_flavors(table: &Node<'_>) -> Option<Flavors> {
         .map(Flavors)
 }
 
-fn flavor(s: &Section<'_>) -> Option<Flavor> {
+/// Every flavor that is named, with its price there.
+pub(super) fn named_flavors<'a>(flavors: &Flavors<'a>, pools: &[Written<'a>]) -> Vec<Named<'a>> {
+    let common = flavors.0.values().flat_map(BTreeMap::values);
+    let common = common.map(|f| (f.node.clone(), f.name.clone(), f.price));
+    let own = pools
+        .iter()
+        .filter_map(|written| written.own_flavor.clone());
+    common.chain(own).collect()
+}
+
+fn flavor<'a>(s: &Section<'a>) -> Option<Flavor<'a>> {
     let name = s.required("name", identifier);
     let vcpus = s.required("vcpus", number(1..=MOST));
     let instances = s.required("instances", number(1..=MOST));
     let jobs = s.or("jobs", None, jobs);
+    let price = s.or("price", None, price);
     Some(Flavor {
+        node: s.node.clone(),
         name: FlavorName::new(name?),
         vcpus: Vcpus(vcpus?),
         instances: instances?,
         jobs: jobs?,
+        price: price?,
     })
 }
 
@@ -136,7 +154,7 @@ fn jobs(tree: &Tree) -> Result<Option<u32>, String> {
 pub(super) fn read_pools<'a>(
     list: &Node<'a>,
     backends: Option<&BTreeMap<BackendName, Backend>>,
-    flavors: Option<&Flavors>,
+    flavors: Option<&Flavors<'_>>,
 ) -> Option<Vec<Written<'a>>> {
     let pools = list.list(|node| node.section(|s| pool(node, s, flavors)))?;
     refuse_repeated_names(&pools);
@@ -146,7 +164,11 @@ pub(super) fn read_pools<'a>(
     Some(pools)
 }
 
-fn pool<'a>(node: &Node<'a>, s: &Section<'a>, flavors: Option<&Flavors>) -> Option<Written<'a>> {
+fn pool<'a>(
+    node: &Node<'a>,
+    s: &Section<'a>,
+    flavors: Option<&Flavors<'_>>,
+) -> Option<Written<'a>> {
     let name = s.required("name", pool_name);
     let arch = s.required("arch", word(ARCHS));
     let level = s.required("level", word(LEVELS));
@@ -160,6 +182,9 @@ fn pool<'a>(node: &Node<'a>, s: &Section<'a>, flavors: Option<&Flavors>) -> Opti
     let own_jobs = s.get("jobs").map(|node| node.read(jobs));
     let (arch, level) = (arch?, level?);
     let common = flavors?.0.get(&arch).and_then(|levels| levels.get(&level));
+    let own_flavor = own.clone().flatten();
+    let own_flavor = own_flavor.map(|(name, _, price)| (node.child("flavor"), name, price));
+    let own = own.map(|own| own.map(|(name, vcpus, _)| (name, vcpus)));
     let own = own.or_else(|| common.map(|f| Some((f.name.clone(), f.vcpus))));
     let instances = own_instances.or_else(|| common.map(|f| Some(f.instances)));
     let (Some(own), Some(instances)) = (own, instances) else {
@@ -173,6 +198,7 @@ fn pool<'a>(node: &Node<'a>, s: &Section<'a>, flavors: Option<&Flavors>) -> Opti
     Some(Written {
         node: node.clone(),
         backends: nodes,
+        own_flavor,
         pool: Pool {
             name: name?,
             arch,
@@ -189,10 +215,11 @@ fn pool<'a>(node: &Node<'a>, s: &Section<'a>, flavors: Option<&Flavors>) -> Opti
     })
 }
 
-fn own_flavor(s: &Section<'_>) -> Option<(FlavorName, Vcpus)> {
+fn own_flavor(s: &Section<'_>) -> Option<(FlavorName, Vcpus, Option<Price>)> {
     let name = s.required("name", identifier);
     let vcpus = s.required("vcpus", number(1..=MOST));
-    Some((FlavorName::new(name?), Vcpus(vcpus?)))
+    let price = s.or("price", None, price);
+    Some((FlavorName::new(name?), Vcpus(vcpus?), price?))
 }
 
 fn mode(tree: &Tree) -> Result<Mode, String> {

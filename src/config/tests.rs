@@ -128,7 +128,7 @@ fn what_cannot_be_is_refused() {
          expected an image for each arch that a pool has",
     );
     one_fault(
-        "    l3: { name: c7.32xlarge.4, vcpus: 128, instances: 12, jobs: all }\n",
+        "    l3: { name: c7.32xlarge.4, vcpus: 128, instances: 12, jobs: all, price: 22.4 }\n",
         "",
         "pools[5]: found no flavor for x86_64 l3, \
          expected flavors.x86_64.l3, or flavor and instances of its own",
@@ -260,7 +260,8 @@ fn a_pool_overrides_its_flavor() {
 #[test]
 fn a_fresh_checkout_is_valid_and_serve_refuses_its_missing_secrets() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.yaml");
-    let unread = check(&path).unwrap();
+    let Notices { unread, warnings } = check(&path).unwrap();
+    assert_eq!(warnings.to_string(), "");
     let paths: Vec<_> = unread.all.iter().map(|fault| fault.path.as_str()).collect();
     let secrets = [
         "web.token_file",

@@ -1,5 +1,6 @@
 //! Builds seen to end, by the worker that had them.
 
+use super::catalogue::workers::OBS_WORKER_BUILDS_TOTAL;
 use crate::model::HostName;
 use crate::obs::BuildOutcome;
 use prometheus_client::metrics::counter::Counter;
@@ -27,12 +28,8 @@ impl WorkerBuilds {
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let new = Self::default();
-        registry.register(
-            "obs_worker_builds",
-            "Builds that ended on this worker since this program started, from the job histories; \
-             a worker that ended none for a day is left out",
-            new.builds.clone(),
-        );
+        let family = &OBS_WORKER_BUILDS_TOTAL;
+        registry.register(family.stem(), family.help, new.builds.clone());
         new
     }
 

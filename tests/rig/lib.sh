@@ -16,6 +16,7 @@ use_backend() { # use_backend 1|2: where it listens, what its processes, folders
   SRC=http://127.0.0.1:$((5351 + $1))
   CODE=$RIG_ROOT/server$MARK
   OBS=$RIG_ROOT/obs$MARK
+  export RIG_OBS=$OBS RIG_REP=$REP RIG_SRC=$SRC
 }
 LOCK=/run/lock/obs-scaler-rig.lock
 PIDS=$RIG_ROOT/pid

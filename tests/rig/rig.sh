@@ -59,18 +59,22 @@ install_server() {
   rm -rf "$CODE/build/configs" "$CODE/build/qemu-reg"
   install -m 755 "$RIG_HERE/build-stand-in.sh" "$CODE/build/build"
   sed -i "s#@RIG_ROOT@#$RIG_ROOT#" "$CODE/build/build"
-  cat >>"$CODE/BSConfig.pm" <<CONFIG
+  # BSConfig.pm is part of the code that a worker takes from each backend: were it another text at each of two,
+  # a worker of both would take new code, and leave the lists for seconds, at every change between them.
+  cat >>"$CODE/BSConfig.pm" <<'CONFIG'
 package BSConfig;
-our \$bsdir = '$OBS';
-our \$rundir = '$OBS/run';
-our \$logdir = '$OBS/log';
-our \$srcserver = '$SRC';
-our \$reposerver = '$REP';
-our \$serviceserver;
-undef \$serviceserver;
-our \$ipaccess = { '127\\\\..*' => 'rw,worker' };
-our \$obsname = 'rig$MARK';
-our \$sign_project = 0;
+if ($ENV{RIG_OBS}) {
+  our $bsdir = $ENV{RIG_OBS};
+  our $rundir = "$ENV{RIG_OBS}/run";
+  our $logdir = "$ENV{RIG_OBS}/log";
+  our $srcserver = $ENV{RIG_SRC};
+  our $reposerver = $ENV{RIG_REP};
+}
+our $serviceserver;
+undef $serviceserver;
+our $ipaccess = { '127\..*' => 'rw,worker' };
+our $obsname = 'rig';
+our $sign_project = 0;
 1;
 CONFIG
 }

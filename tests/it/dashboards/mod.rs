@@ -96,18 +96,6 @@ fn queries() -> Vec<Query> {
     found
 }
 
-/// Shown already; docs/metrics.md takes this list's place.
-const SHOWN: &str = "obs_up obs_scaler_last_success_timestamp_seconds obs_scaler_collect_duration_seconds \
-    obs_jobs obs_jobs_unplaceable obs_job_oldest_scheduled_timestamp_seconds \
-    obs_jobs_expected_work_seconds obs_packages obs_instances obs_workers obs_workers_releasable \
-    obs_worker_info obs_worker_instances obs_daemon_up obs_scheduler_queue \
-    obs_scaler_pool_instances_per_worker obs_scaler_pool_reserve_workers obs_scaler_pool_mode \
-    obs_scaler_vcpus obs_scaler_webhooks_total obs_scaler_alarms obs_scaler_decisions_total \
-    obs_scaler_last_watchdog_timestamp_seconds obs_scaler_last_decision_timestamp_seconds \
-    obs_scaler_orders_total obs_scaler_releases_total obs_scaler_stage_duration_seconds \
-    obs_scaler_reaction_seconds obs_scaler_ecs_requests_total obs_scaler_ecs_request_duration_seconds \
-    obs_worker_builds_total obs_scaler_build_info";
-
 /// Named, and not shown yet.
 const AWAITED: &str = "obs_jobs_ghost obs_watched_job_scheduled_timestamp_seconds \
     obs_worker_cpu_usage_ratio obs_worker_memory_usage_ratio obs_worker_disk_operations_total \
@@ -118,12 +106,11 @@ const AWAITED: &str = "obs_jobs_ghost obs_watched_job_scheduled_timestamp_second
 
 /// The metrics that `docs/metrics.md` has a row for.
 fn documented() -> BTreeSet<String> {
-    let document = fs::read_to_string(repository().join("docs/metrics.md")).unwrap_or_default();
+    let path = repository().join("docs/metrics.md");
+    let document = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let row = Regex::new(r"(?m)^\| `([a-z_:]+)`").unwrap();
     let names = row.captures_iter(&document).map(|c| c[1].to_owned());
-    names
-        .chain(SHOWN.split_whitespace().map(str::to_owned))
-        .collect()
+    names.collect()
 }
 
 /// The metrics that are not shown yet.
