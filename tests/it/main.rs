@@ -3,6 +3,8 @@
 #[cfg(test)] // so that clippy takes the helpers for tests too
 mod command_line;
 #[cfg(test)]
+mod dashboards;
+#[cfg(test)]
 mod hosts;
 #[cfg(test)]
 mod rules;
