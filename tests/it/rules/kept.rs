@@ -162,7 +162,6 @@ fn row(file: &str, line: &str) -> Threshold {
     let (of, what) = cell().split_once(' ').unwrap();
     let (of, what) = (of.to_owned(), what.to_owned());
     let (number, unit, meaning) = (cell().to_owned(), cell().to_owned(), cell());
-    // a narrow column parts number and unit by one space only
     Threshold {
         file: file.to_owned(),
         of,
@@ -289,10 +288,7 @@ fn each_alert_has_a_page_of_its_own_and_each_page_an_alert() {
     for path in pages {
         let name = stem(&path);
         let text = fs::read_to_string(&path).unwrap();
-        let headings: Vec<_> = text
-            .lines()
-            .filter_map(|l| l.strip_prefix("## "))
-            .collect();
+        let headings: Vec<_> = text.lines().filter_map(|l| l.strip_prefix("## ")).collect();
         assert_eq!(headings, sections, "{name}");
         assert!(text.starts_with(&format!("# {name}\n")), "{name}");
         assert!(
@@ -303,7 +299,10 @@ fn each_alert_has_a_page_of_its_own_and_each_page_an_alert() {
             operations.contains(&format!("(runbooks/{name}.md)")),
             "{name}"
         );
-        for (_, link) in text.match_indices("](").map(|(at, _)| text.split_at(at + 2)) {
+        for (_, link) in text
+            .match_indices("](")
+            .map(|(at, _)| text.split_at(at + 2))
+        {
             let target = link.split(')').next().unwrap();
             assert!(
                 path.with_file_name(target).exists(),
@@ -372,7 +371,9 @@ fn each_alert_is_seen_firing_with_the_labels_that_it_tells_of_and_seen_silent() 
             let end = |c: char| !(c.is_alphanumeric() || c == '_');
             let label = used.split(end).next().unwrap();
             assert!(
-                fires.iter().any(|(_, labels)| find(labels, label).is_some()),
+                fires
+                    .iter()
+                    .any(|(_, labels)| find(labels, label).is_some()),
                 "{name} tells of {label}, which no firing alert has"
             );
         }
