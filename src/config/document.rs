@@ -1,14 +1,19 @@
 //! The document, section by section. The defaults stand here (and in `pools.rs`) and nowhere else;
 //! `config.yaml` repeats them for people, and a test compares the two.
 
-use super::pools::{ARCHS, LEVELS, Written, read_backends, read_flavors, read_pools};
+use super::archs::read_archs;
+use super::pools::{
+    ARCHS, LEVELS, Written, named_flavors, read_backends, read_flavors, read_pools,
+};
+use super::prices::prices;
 use super::reader::{Node, Section};
 use super::secret::{PRIVATE_KEY, SEED, SecretSource, WORD};
 use super::units::{
-    base_url, duration, identifier, local_path, number, path, ratio, text, whole_name, word,
+    base_url, duration, identifier, local_path, margin, number, path, ratio, retention, text,
+    whole_name, word,
 };
 use super::yaml::Tree;
-use super::{Checked, Config, Ecs, Levels, Mode, Policy, Poll, Ssh, Web};
+use super::{Checked, Config, Ecs, Faults, History, Levels, Mode, Policy, Poll, Ssh, Web};
 use crate::model::{Arch, Level, Vcpus};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,6 +40,9 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let flavors = flavors.and_then(|node| read_flavors(&node));
         let pools = doc.need("pools", "the pools");
         let pools = pools.and_then(|node| read_pools(&node, backends.as_ref(), flavors.as_ref()));
+        let history = doc.part("history").section(read_history);
+        let named = flavors.as_ref().zip(pools.as_deref());
+        let prices = named.map(|(flavors, pools)| prices(&named_flavors(flavors, pools)));
         let poll = doc.part("poll").section(read_poll);
         let ecs = doc.need("ecs", "the cloud");
         let ecs = ecs.and_then(|node| node.section(|ecs| read_ecs(ecs, pools.as_deref(), secrets)));
@@ -46,9 +54,12 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
             web: web?,
             backends: backends?,
             policy: policy?,
+            history: history?,
+            prices: prices?,
             poll: poll?,
             ecs: ecs?,
             ssh: ssh?,
+            warnings: Faults::default(),
             _checked: Checked,
         })
     })
@@ -88,7 +99,9 @@ fn read_levels(levels: &Section<'_>) -> Option<Levels> {
             .child("below")
             .wrong(found, "more than l1.below");
     }
-    let last_successes = levels.or("last_successes", 4, number(1..=100_u8));
+    let hysteresis = levels.or("hysteresis", 0.1, margin);
+    // the journal keeps no more of a package
+    let last_successes = levels.or("last_successes", 4, number(1..=32_u8));
     let never_built = levels.or("never_built", Level::L3, word(LEVELS));
     let packages = match levels.get("packages") {
         Some(node) => node.any_list(|node| node.section(read_package)),
@@ -97,6 +110,7 @@ fn read_levels(levels: &Section<'_>) -> Option<Levels> {
     Some(Levels {
         l1_below: l1_below?,
         l2_below: l2_below?,
+        hysteresis: hysteresis?,
         last_successes: last_successes?.into(),
         never_built: never_built?,
         packages: packages?,
@@ -107,6 +121,13 @@ fn read_package(package: &Section<'_>) -> Option<(regex::Regex, Level)> {
     let pattern = package.required("pattern", whole_name);
     let level = package.required("level", word(LEVELS));
     Some((pattern?, level?))
+}
+
+fn read_history(history: &Section<'_>) -> Option<History> {
+    let retention = history.or("retention", Duration::from_hours(180 * 24), retention);
+    Some(History {
+        retention: retention?,
+    })
 }
 
 fn read_poll(poll: &Section<'_>) -> Option<Poll> {
@@ -130,6 +151,7 @@ fn read_policy(
     poll: Option<&Poll>,
 ) -> Option<Policy> {
     let owner = doc.required("owner", owner);
+    let archs = read_archs(doc);
     let levels = doc.part("levels").section(read_levels);
     doc.part("scaling").section(|scaling| {
         let ceiling = scaling
@@ -156,6 +178,7 @@ fn read_policy(
             pools: (pools?.into_iter())
                 .map(|written| (written.pool.name.clone(), written.pool))
                 .collect(),
+            archs: archs?,
             levels: levels?,
             ceiling: ceiling?,
             max_order: max_order?,

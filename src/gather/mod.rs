@@ -3,16 +3,20 @@
 //! One task per source, each at its own pace: a source that is slow, broken or silent delays no other.
 //! A task publishes whole readings and nothing else; a try that fails leaves the last reading to age.
 
+mod history;
 mod source;
 #[cfg(test)]
 mod tests;
 
 use crate::clock::Clock;
 use crate::config::Poll;
-use crate::model::{BackendName, BackendView, Fleet, Observed, Snapshot};
-use crate::obs::{BuildHistory, HistoryStore, ObsClient, StoreError};
+use crate::model::{BackendName, BackendView, BuildTimes, Fleet, Observed, Snapshot};
+use crate::obs::{HistoryStore, ObsClient, StoreError, Terms};
+pub use history::OnEnded;
+use history::{HistorySource, Stored};
 use jiff::Timestamp;
-use source::{FleetSource, HistorySource, ResultsSource, Source, WorkersSource};
+use source::{FleetSource, ResultsSource, Source, WorkersSource};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,12 +78,14 @@ pub struct Gather {
     pub poll: Poll,
     /// Where build times are kept.
     pub store: Arc<dyn HistoryStore>,
-    /// Of how many last successful builds the mean is taken.
-    pub last_successes: usize,
+    /// What is kept of the job histories.
+    pub history: Terms,
     /// What tells the time of a reading.
     pub clock: Clock,
     /// Told of every reading.
     pub on_reading: OnReading,
+    /// Told of every build that ended.
+    pub on_ended: OnEnded,
 }
 
 impl Gather {
@@ -101,10 +107,10 @@ impl Gather {
         F: Future<Output = Result<Fleet, E>> + Send,
         E: Display,
     {
-        let mut history = BuildHistory::new(self.last_successes);
-        history.learn(self.store.load()?);
+        let started = self.clock.now();
+        let (stored, times) = Stored::load(self.store.as_ref(), &self.history, started)?;
         let shell = Shell {
-            snapshot: watch::Sender::new(self.first_snapshot(&history)),
+            snapshot: watch::Sender::new(self.first_snapshot(times)),
             look: LookAgain(watch::Sender::new(())),
             clock: self.clock,
             on_reading: self.on_reading,
@@ -124,22 +130,27 @@ impl Gather {
             tasks.spawn(shell.clone().poll(results, self.poll.results));
             let history = HistorySource {
                 client,
-                history: history.clone(),
+                stored: stored.clone(),
+                known: BTreeMap::new(),
                 store: Arc::clone(&self.store),
+                terms: self.history.clone(),
                 snapshot: shell.snapshot.clone(),
+                on_ended: Arc::clone(&self.on_ended),
+                started,
+                forgot: started,
             };
             tasks.spawn(shell.clone().poll(history, self.poll.history));
         }
         Ok((shell.snapshot.subscribe(), shell.look))
     }
 
-    fn first_snapshot(&self, history: &BuildHistory) -> Snapshot {
+    fn first_snapshot(&self, times: BuildTimes) -> Snapshot {
         let names = self.clients.iter().map(|client| client.backend().clone());
         let unknown = |name: BackendName| (name, Arc::new(BackendView::default()));
         Snapshot {
             backends: names.map(unknown).collect(),
             fleet: Arc::default(),
-            build_times: Arc::new(history.means()),
+            build_times: Arc::new(times),
         }
     }
 }

@@ -73,18 +73,14 @@ fn expected(view: &View<'_>, placement: &Placement<'_>, job: &Job) -> Duration {
         Level::L2 => levels.l1_below,
         Level::L3 => levels.l2_below,
     };
-    view.snapshot
-        .build_times
-        .mean
-        .get(&job.key)
-        .copied()
-        .unwrap_or_else(of_level)
+    let built = view.snapshot.build_times.of(&job.key);
+    built.map_or_else(of_level, |expected| expected.mean)
 }
 
 /// Workers by life stage: ours from the ledger, and the unmanaged ones that OBS lists.
-fn add_workers(
-    view: &View<'_>,
-    placement: &Placement<'_>,
+fn add_workers<'a>(
+    view: &View<'a>,
+    placement: &Placement<'a>,
     facts: &mut BTreeMap<PoolName, PoolFacts>,
 ) {
     for order in view.ledger.orders.values() {
@@ -101,13 +97,14 @@ fn add_workers(
     add_unmanaged(view, placement, facts);
 }
 
-fn add_unmanaged(
-    view: &View<'_>,
-    placement: &Placement<'_>,
+fn add_unmanaged<'a>(
+    view: &View<'a>,
+    placement: &Placement<'a>,
     facts: &mut BTreeMap<PoolName, PoolFacts>,
 ) {
     let Ok(fleet) = view.fleet() else { return };
     let hosts = Hosts::new(fleet.value(), view.ledger);
+    let hosts = hosts.and_unmanaged(view.snapshot, fleet.value(), placement);
     let mut unmanaged = BTreeSet::new();
     for (name, backend) in &view.snapshot.backends {
         let Ok(workers) = backend.workers.fresh(view.now, view.policy.max_age) else {

@@ -4,6 +4,7 @@
 //! A source older than its maximum age takes its families away, for the pools that it feeds and for
 //! no other: an absent series means "not known", and never zero.
 
+use super::catalogue::own as catalogue;
 use super::own::seconds;
 use crate::config::{Config, Pool};
 use crate::model::{
@@ -140,11 +141,7 @@ fn vcpus(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState) -
     let series = kinds
         .into_iter()
         .map(|(kind, vcpus)| (labels([("kind", kind)]), vcpus.0));
-    writer.gauge(
-        "obs_scaler_vcpus",
-        "Virtual CPUs bought (in flight included), and what may be",
-        series,
-    )
+    writer.gauge(&catalogue::OBS_SCALER_VCPUS, series)
 }
 
 fn vcpus_bought(ledger: &Ledger, counts: impl Fn(&Stage) -> bool) -> Vcpus {
@@ -175,11 +172,10 @@ fn alarms(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState) 
                 (labels, held(action, pool))
             })
         });
-    writer.gauge("obs_scaler_alarms", "Alarms held now", series)?;
+    writer.gauge(&catalogue::OBS_SCALER_ALARMS, series)?;
     let heard = state.alarms.watchdog().map(|at| (labels([]), seconds(at)));
     writer.gauge(
-        "obs_scaler_last_watchdog_timestamp_seconds",
-        "When the dead man's switch was last heard",
+        &catalogue::OBS_SCALER_LAST_WATCHDOG_TIMESTAMP_SECONDS,
         heard,
     )
 }

@@ -1,5 +1,6 @@
 //! What this program did: counters, durations, and the times of its decisions.
 
+use super::catalogue::{Declared, own as catalogue};
 use super::words::{AlertKind, Direction, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome};
 use crate::config::Pool;
 use crate::model::PoolName;
@@ -75,60 +76,34 @@ impl Own {
             ),
         ];
         let mut add = Described(registry);
-        add.metric("build", "What is running", Info::new(build));
+        add.metric(&catalogue::OBS_SCALER_BUILD_INFO, Info::new(build));
+        add.metric(&catalogue::OBS_SCALER_WEBHOOKS, self.webhooks.clone());
+        add.metric(&catalogue::OBS_SCALER_WEBHOOK_ALERTS, self.alerts.clone());
+        add.metric(&catalogue::OBS_SCALER_DECISIONS, self.decisions.clone());
         add.metric(
-            "webhooks",
-            "Notifications received, by what became of them",
-            self.webhooks.clone(),
-        );
-        add.metric(
-            "webhook_alerts",
-            "Alerts in accepted notifications, by what became of them",
-            self.alerts.clone(),
-        );
-        add.metric(
-            "decisions",
-            "What the planner decided, and why",
-            self.decisions.clone(),
-        );
-        add.metric(
-            "last_decision_timestamp_seconds",
-            "When the planner last decided so; 0 before the first time",
+            &catalogue::OBS_SCALER_LAST_DECISION_TIMESTAMP_SECONDS,
             self.last_decision.clone(),
         );
+        add.metric(&catalogue::OBS_SCALER_ORDERS, self.orders.clone());
+        add.metric(&catalogue::OBS_SCALER_RELEASES, self.releases.clone());
         add.metric(
-            "orders",
-            "Servers ordered, by how they ended",
-            self.orders.clone(),
-        );
-        add.metric(
-            "releases",
-            "Servers given back, by how they ended",
-            self.releases.clone(),
-        );
-        add.metric(
-            "stage_duration_seconds",
-            "Stages of a worker's life",
+            &catalogue::OBS_SCALER_STAGE_DURATION_SECONDS,
             self.spans.clone(),
         );
         add.metric(
-            "reaction_seconds",
-            "From a notification to the create call that it led to",
+            &catalogue::OBS_SCALER_REACTION_SECONDS,
             self.reaction.clone(),
         );
         add.metric(
-            "ecs_requests",
-            "Calls to the cloud, by the code of the answer",
+            &catalogue::OBS_SCALER_ECS_REQUESTS,
             self.ecs_requests.clone(),
         );
         add.metric(
-            "ecs_request_duration_seconds",
-            "Calls to the cloud",
+            &catalogue::OBS_SCALER_ECS_REQUEST_DURATION_SECONDS,
             self.ecs_duration.clone(),
         );
         add.metric(
-            "collect_duration_seconds",
-            "Polls, failed ones included",
+            &catalogue::OBS_SCALER_COLLECT_DURATION_SECONDS,
             self.collects.clone(),
         );
     }
@@ -247,8 +222,8 @@ pub(super) fn seconds(at: Timestamp) -> f64 {
 struct Described<'a>(&'a mut Registry);
 
 impl Described<'_> {
-    fn metric(&mut self, name: &str, help: &str, metric: impl Metric) {
-        self.0.register(format!("obs_scaler_{name}"), help, metric);
+    fn metric(&mut self, family: &Declared, metric: impl Metric) {
+        self.0.register(family.stem(), family.help, metric);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::model::{
     Observed, OrderId, PoolName, Results, Server, ServerId, ServerStatus, Snapshot, Stage, Tags,
     Vcpus, Workers,
 };
+use crate::obs::BuildOutcome;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
+
+mod docs;
+mod pages;
 
 const NOW: i64 = 1_000_000;
 
@@ -31,6 +35,7 @@ fn pool(of: &str, backends: &[&str]) -> Pool {
         level: Level::L2,
         backends: backends.iter().copied().map(BackendName::new).collect(),
         mode: Mode::Apply,
+        projects: crate::config::Projects::default(),
         reserve: 1,
         flavor: FlavorName::new("ki1.16xlarge.4"),
         vcpus: Vcpus(64),
@@ -210,8 +215,21 @@ fn page(state: FleetState) -> String {
     let own = Own::register(&mut registry, &configured().pools, &reasons);
     own.ecs_call("create", "200", Duration::from_millis(80));
     let fleet = FleetCollector::new(configured(), Arc::new(Fixed(state)));
-    registry.register_collector(Box::new(fleet));
-    render(&registry, Format::Prometheus).unwrap()
+    let builds = WorkerBuilds::register(&mut registry);
+    builds.ended(&HostName::new("w1"), BuildOutcome::Failed, NOW);
+    let metrics = Metrics::new(registry, fleet);
+    String::from_utf8(whole(&metrics, Format::Prometheus, Coding::Identity)).unwrap()
+}
+
+/// Every piece of a page.
+fn whole(metrics: &Metrics, format: Format, coding: Coding) -> Vec<u8> {
+    let mut whole = Vec::new();
+    let mut take = |piece: Vec<u8>| {
+        whole.extend(piece);
+        Ok(())
+    };
+    metrics.write(format, coding, &mut take).unwrap();
+    whole
 }
 
 fn has(page: &str, series: &str) -> bool {

@@ -169,8 +169,13 @@ impl Workers {
     }
 
     /// The instances of one host.
-    pub fn of_host<'a>(&'a self, host: &'a HostName) -> impl Iterator<Item = &'a Instance> {
-        self.instances.values().filter(move |i| i.id.host == *host)
+    pub fn of_host(&self, host: &HostName) -> impl Iterator<Item = &Instance> + use<'_> {
+        let of = |number| InstanceId {
+            host: host.clone(),
+            number,
+        };
+        let own = self.instances.range(of(0)..=of(u32::MAX));
+        own.map(|(_, instance)| instance)
     }
 }
 

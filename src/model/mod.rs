@@ -2,6 +2,7 @@
 
 mod alarm;
 mod arch;
+mod build_times;
 mod farm;
 mod fleet;
 mod ledger;
@@ -11,6 +12,7 @@ mod snapshot;
 
 pub use alarm::{Action, Alarm, Alarms};
 pub use arch::{Arch, Level, UnknownWord};
+pub use build_times::{BuildTimes, Expected};
 pub use farm::{
     Daemon, DaemonState, Instance, InstanceCounts, InstanceId, InstanceState, Job, JobState,
     PackageKey, Results, Workers,
@@ -21,4 +23,4 @@ pub use names::{
     BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus,
 };
 pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
-pub use snapshot::{BackendView, BuildTimes, Snapshot};
+pub use snapshot::{BackendView, Snapshot};

@@ -1,9 +1,8 @@
 //! Everything that is known of the outside world at one moment.
 
-use super::{BackendName, Fleet, Observed, PackageKey, Results, Workers};
+use super::{BackendName, BuildTimes, Fleet, Observed, Results, Workers};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What is known of one backend. Each source has its own age.
 #[derive(Debug, Default, Clone)]
@@ -14,13 +13,6 @@ pub struct BackendView {
     pub results: Observed<Results>,
     /// Its job histories; what they say stands in [`Snapshot::build_times`].
     pub history: Observed<()>,
-}
-
-/// The mean build time of the last successful builds of each package.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct BuildTimes {
-    /// The means.
-    pub mean: BTreeMap<PackageKey, Duration>,
 }
 
 /// One immutable picture of the farm. Missing and stale parts say so themselves.

@@ -12,6 +12,8 @@ mod xml;
 
 pub use client::{ObsClient, http_client};
 pub use error::{Fault, Malformed, ObsError};
-pub use history::{BuildHistory, Built, HistoryStore, StoreError};
-pub use job_history::JobHistory;
+pub use history::{
+    Bookmark, Build, HistoryStore, Learnt, PackageHistory, StoreError, TargetHistory, Terms,
+};
+pub use job_history::{BuildOutcome, Ended};
 pub use results::Target;

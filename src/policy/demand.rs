@@ -4,7 +4,7 @@ use super::SETTLE;
 use super::View;
 use super::account::Account;
 use super::placement::{Hosts, Placement, Standing};
-use crate::config::{Policy, Pool};
+use crate::config::{Policy, Pool, rest_of};
 use crate::model::{
     Arch, BackendName, Fleet, Fresh, HostName, InstanceCounts, InstanceId, InstanceState, JobState,
     Level, Observed, PackageKey, PoolName, Results, Server, ServerId, ServerStatus, Stage, Unknown,
@@ -85,10 +85,12 @@ impl WorkerState {
             && none(InstanceState::Dead)
     }
 
-    /// How many of its configured instances OBS lists nowhere.
+    /// How many of its configured instances OBS lists nowhere, or as having said goodbye: one that takes
+    /// new code says so to every backend, and comes back.
     #[must_use]
     pub fn unlisted(&self, instances_per_worker: u32) -> u32 {
-        instances_per_worker.saturating_sub(self.instances.listed())
+        let there = self.instances.live() + self.instances.get(InstanceState::Dead);
+        instances_per_worker.saturating_sub(there)
     }
 
     /// Whether every configured instance is there to build. Only such a worker fills a place of the
@@ -116,9 +118,9 @@ pub struct PoolState {
     pub supply: InstanceCounts,
     /// Idle instances of workers in service and of unmanaged hosts.
     pub idle: u32,
-    /// Instances of workers in service that OBS lists nowhere just now: for half a second between two
-    /// jobs, and for some seconds while a worker takes new code before its first one. They are about
-    /// to be idle, and count as such against the need; for [`SETTLE`], and no longer.
+    /// Instances of workers in service that OBS lists nowhere just now, or as `down`: for half a second
+    /// between two jobs, and for some seconds while a worker takes new code before its first one. They
+    /// are about to be idle, and count as such against the need; for [`SETTLE`], and no longer.
     pub returning: u32,
     /// Workers that are bought and on their way into service.
     pub in_flight: u32,
@@ -160,8 +162,8 @@ pub const fn workers_needed(scheduled: u32, idle: u32, instances_per_worker: u32
 }
 
 /// The formula on lists from outside (5.3.1), by arch and level. A key of the queue without a pool
-/// is left out; where several pools share one, the first by name says how many instances a worker
-/// has. What is in flight, and the ceiling, do not enter.
+/// is left out; where several pools share one, the first by name that is not for certain projects says
+/// how many instances a worker has. What is in flight, and the ceiling, do not enter.
 #[must_use]
 pub fn evaluate(
     queue: &BTreeMap<(Arch, Level), u32>,
@@ -170,7 +172,7 @@ pub fn evaluate(
 ) -> BTreeMap<(Arch, Level), u32> {
     let evaluated = queue.iter().filter_map(|(&(arch, level), &scheduled)| {
         let of_key = |pool: &&Pool| pool.arch == arch && pool.level == level;
-        let pool = policy.pools.values().find(of_key)?;
+        let pool = rest_of(policy.pools.values().filter(of_key))?;
         let idle = idle.get(&(arch, level)).copied().unwrap_or_default();
         let workers = workers_needed(scheduled, idle, pool.instances);
         Some(((arch, level), workers))
@@ -248,6 +250,7 @@ impl<'a> Seen<'a> {
         };
         let placement = Placement::new(view.policy, &view.snapshot.build_times);
         let hosts = Hosts::new(fleet, view.ledger);
+        let hosts = hosts.and_unmanaged(view.snapshot, fleet, &placement);
         for (name, backend) in &view.snapshot.backends {
             let workers = fresh(&backend.workers, view).map(|workers| workers.value());
             if let Ok(results) = fresh(&backend.results, view) {
@@ -282,7 +285,7 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// A managed worker counts at the backends of its pool only; listed by several of them, it
+    /// An instance counts at the backends of its host's pool only; listed by several of them, it
     /// counts once, in the state that comes first.
     fn count_instances(
         &mut self,
@@ -295,10 +298,6 @@ impl<'a> Seen<'a> {
             let Some((pool, standing)) = placement.of_instance(backend, instance, hosts) else {
                 continue;
             };
-            let configured = self.view.policy.pools.get(&pool);
-            if !configured.is_some_and(|p| p.backends.contains(backend)) {
-                continue;
-            }
             let state = (instance.state, standing);
             let counted = self.instances.entry(pool).or_default();
             let counted = counted.entry(&instance.id).or_insert(state);

@@ -1,12 +1,12 @@
 //! Small farms for tests.
 
-use super::View;
-use crate::config::{Levels, Mode, Policy, Pool};
+use super::{View, level_with_hysteresis};
+use crate::config::{Levels, Mode, Policy, Pool, Projects};
 use crate::model::{
-    Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, FlavorName, Fleet, HostName,
-    IdleStreak, Instance, InstanceId, InstanceState, Job, JobState, Ledger, Level, Member,
-    Observed, Order, OrderId, PackageKey, PoolName, Results, Server, ServerId, ServerStatus,
-    Snapshot, Stage, Tags, Vcpus, Workers,
+    Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, Expected, FlavorName, Fleet,
+    HostName, IdleStreak, Instance, InstanceId, InstanceState, Job, JobState, Ledger, Level,
+    Member, Observed, Order, OrderId, PackageKey, PoolName, Results, Server, ServerId,
+    ServerStatus, Snapshot, Stage, Tags, Vcpus, Workers,
 };
 use jiff::Timestamp;
 use regex::Regex;
@@ -57,6 +57,7 @@ fn configured(name: &str, backend: &str, arch: Arch, level: Level, size: u32) ->
         arch,
         level,
         backends: vec![BackendName::new(backend)],
+        projects: Projects::default(),
         mode: Mode::Full,
         reserve: 0,
         flavor: FlavorName::new(format!("{arch}.{size}")),
@@ -77,9 +78,11 @@ fn policy() -> Policy {
     Policy {
         owner: "test".to_owned(),
         pools: pools.into_iter().map(|p| (p.name.clone(), p)).collect(),
+        archs: [("i586".to_owned(), Arch::X86_64)].into(),
         levels: Levels {
             l1_below: minutes(5),
             l2_below: minutes(10),
+            hysteresis: 0.1,
             last_successes: 4,
             never_built: Level::L2,
             packages: vec![(Regex::new("^(?:gcc|kernel.*)$").unwrap(), Level::L3)],
@@ -163,6 +166,14 @@ impl Farm {
         self.backend(backend).results.jobs.push(job);
     }
 
+    /// Makes a package's builds take this long.
+    pub(super) fn takes(&mut self, key: &PackageKey, mean: Duration) {
+        let level = level_with_hysteresis(None, mean, &self.policy.levels);
+        let target = [&key.project, &key.repository, &key.arch].map(|name| &**name);
+        let expected = Some(Expected { mean, level });
+        self.times.change(target, [(key.package.clone(), expected)]);
+    }
+
     /// Adds jobs of the pool's level, told by their build times.
     pub(super) fn schedule(&mut self, name: &str, count: u32) {
         let pool = self.pool(name).clone();
@@ -174,7 +185,7 @@ impl Farm {
         for _ in 0..count {
             let package = self.fresh("package");
             let arch = pool.arch.as_str();
-            self.times.mean.insert(key(arch, &package), mean);
+            self.takes(&key(arch, &package), mean);
             self.job(
                 pool.backends[0].as_str(),
                 arch,

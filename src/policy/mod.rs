@@ -19,6 +19,7 @@
 mod account;
 mod audit;
 mod demand;
+mod levels;
 mod lifecycle;
 pub mod orders;
 mod placement;
@@ -37,8 +38,9 @@ mod tests;
 pub use account::{Account, PoolAccount};
 pub use audit::{Law, Lawful, Refusal, audit};
 pub use demand::{Held, PoolState, Source, WorkerState, assess, evaluate, workers_needed};
+pub use levels::level_with_hysteresis;
 pub use lifecycle::{Act, Advance, SETTLE, Terms, advance};
-pub use placement::{Hosts, Placement, Standing};
+pub use placement::{Hosts, Placement, Standing, pool_of_server};
 pub use plan::{Outcome, Plan, Step, Verdict, plan};
 pub use reason::{Figures, Reason};
 pub use retire::{Kept, look, next_streak, unlisted};

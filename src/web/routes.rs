@@ -1,14 +1,16 @@
 //! The routes: one `match`.
 
-use super::{Doorbell, Refused};
+use super::{Doorbell, Refused, Scrape, ScrapeError, Scrapes};
 use crate::clock::Clock;
-use crate::metrics::{Format, Source, render};
+use crate::metrics::{Coding, Format, Source};
 use crate::model::{Observed, PoolName, Snapshot};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes};
-use hyper::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName,
+    HeaderValue, VARY, WWW_AUTHENTICATE,
+};
 use hyper::{Method, Request, Response, StatusCode};
-use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::error::Error;
 use std::fmt;
@@ -31,8 +33,8 @@ pub trait Answers: Send + Sync {
 pub struct App {
     /// Alertmanager's webhook.
     pub doorbell: Doorbell,
-    /// Every metric; what is registered is complete.
-    pub registry: Registry,
+    /// Every metric.
+    pub scrapes: Scrapes,
     /// The present state, for readiness.
     pub source: Arc<dyn Source>,
     /// The JSON answers.
@@ -45,7 +47,7 @@ impl fmt::Debug for App {
     }
 }
 
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Either<Full<Bytes>, Scrape>>;
 
 impl App {
     /// Answers a request.
@@ -70,7 +72,7 @@ impl App {
                 not_allowed("GET, HEAD")
             }
             "/" => with(StatusCode::OK, "text/html; charset=utf-8", LANDING),
-            "/metrics" => self.metrics(&request),
+            "/metrics" => self.metrics(&request).await,
             "/-/healthy" => text(StatusCode::OK, "alive\n"),
             "/-/ready" => self.ready(),
             "/api/v1/plan/apply" => ok(&self.answers.plan_apply()),
@@ -117,14 +119,26 @@ impl App {
         }
     }
 
-    fn metrics<B>(&self, request: &Request<B>) -> Answer {
-        let accept = request.headers().get_all(ACCEPT).iter();
-        let asked: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
-        let format = Format::for_accept(&asked.join(","));
-        match render(&self.registry, format) {
-            Ok(page) => with(StatusCode::OK, format.content_type(), page),
-            Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "a collector failed\n"),
+    async fn metrics<B>(&self, request: &Request<B>) -> Answer {
+        let format = Format::for_accept(&all(request, ACCEPT));
+        let coding = Coding::for_accept_encoding(&all(request, ACCEPT_ENCODING));
+        let mut answer = if request.method() == Method::HEAD {
+            Response::new(Either::Left(Full::default()))
+        } else {
+            match self.scrapes.begin(format, coding).await {
+                Ok(scrape) => Response::new(Either::Right(scrape)),
+                Err(error) => return not_scraped(&error),
+            }
+        };
+        let headers = answer.headers_mut();
+        let kind = HeaderValue::from_static(format.content_type());
+        headers.insert(CONTENT_TYPE, kind);
+        let vary = HeaderValue::from_static("accept, accept-encoding");
+        headers.insert(VARY, vary);
+        if coding == Coding::Gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
+        answer
     }
 
     fn ready(&self) -> Answer {
@@ -141,6 +155,24 @@ impl App {
             Err(why) => failed(StatusCode::BAD_REQUEST, &why),
         }
     }
+}
+
+/// Every header of this name, as one list.
+fn all<B>(request: &Request<B>, name: HeaderName) -> String {
+    let values = request.headers().get_all(name).iter();
+    let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+    values.join(",")
+}
+
+fn not_scraped(error: &ScrapeError) -> Answer {
+    tracing::warn!(%error, class = error.label(), "no scrape");
+    let status = match error {
+        ScrapeError::TooMany => StatusCode::SERVICE_UNAVAILABLE,
+        ScrapeError::TooSlow(_) | ScrapeError::Page(_) | ScrapeError::Broke => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    text(status, format!("{error}\n"))
 }
 
 /// The pool in `/api/v1/pools/POOL/accept`.
@@ -217,7 +249,7 @@ const LANDING: &str = concat!(
 );
 
 fn with(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(Either::Left(Full::new(body.into())));
     *answer.status_mut() = status;
     let kind = HeaderValue::from_static(kind);
     answer.headers_mut().insert(CONTENT_TYPE, kind);

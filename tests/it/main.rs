@@ -12,3 +12,5 @@ mod sshd;
 mod the_loop;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod two_backends;

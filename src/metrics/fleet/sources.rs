@@ -3,6 +3,7 @@
 
 use super::write::{Labels, Writer, and, labels};
 use super::{Configured, FleetState};
+use crate::metrics::catalogue::sources;
 use crate::metrics::own::seconds;
 use crate::model::{BackendView, Daemon, DaemonState, Observed};
 use std::collections::BTreeMap;
@@ -24,11 +25,7 @@ fn up(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
     let series = state.snapshot.backends.iter();
     let series =
         series.map(|(name, view)| (labels([("backend", name.as_str())]), u32::from(is_up(view))));
-    writer.gauge(
-        "obs_up",
-        "Whether the last poll of this OBS backend read its workers and results whole",
-        series,
-    )
+    writer.gauge(&sources::OBS_UP, series)
 }
 
 fn last_success(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
@@ -44,11 +41,7 @@ fn last_success(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
     }
     let ecs = read_at(&state.snapshot.fleet).map(|at| (labels([("collector", "ecs")]), at));
     series.extend(ecs);
-    writer.gauge(
-        "obs_scaler_last_success_timestamp_seconds",
-        "When this source was last read whole",
-        series,
-    )
+    writer.gauge(&sources::OBS_SCALER_LAST_SUCCESS_TIMESTAMP_SECONDS, series)
 }
 
 fn read_at<T>(observed: &Observed<T>) -> Option<f64> {
@@ -75,7 +68,7 @@ fn packages(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState
                 (labels, *count)
             })
     });
-    writer.gauge("obs_packages", "Packages by OBS status code", series)
+    writer.gauge(&sources::OBS_PACKAGES, series)
 }
 
 fn daemons(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState) -> fmt::Result {
@@ -103,16 +96,8 @@ fn daemons(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState)
             }
         }
     }
-    writer.gauge(
-        "obs_daemon_up",
-        "Whether every daemon of this kind runs",
-        up,
-    )?;
-    writer.gauge(
-        "obs_scheduler_queue",
-        "Repositories that the scheduler has yet to look at",
-        queues,
-    )
+    writer.gauge(&sources::OBS_DAEMON_UP, up)?;
+    writer.gauge(&sources::OBS_SCHEDULER_QUEUE, queues)
 }
 
 fn runs_now(daemon: &Daemon) -> u32 {

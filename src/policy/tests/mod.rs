@@ -1,5 +1,6 @@
 //! Promises of the policy, each named.
 
+mod backends;
 mod decisions;
 mod lawful;
 mod leaving;
