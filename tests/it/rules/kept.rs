@@ -9,13 +9,13 @@ use std::fs;
 const PAGES: &str = "https://gitee.com/openeuler/obs-scaler/blob/master/docs/runbooks/";
 
 /// One rule, alerting or recording, as its file has it.
-pub struct Rule {
-    pub name: String,
-    pub file: String,
-    pub expr: String,
+pub(super) struct Rule {
+    pub(super) name: String,
+    file: String,
+    expr: String,
     /// `for` and `keep_firing_for`, as written.
     waits: Vec<(&'static str, String)>,
-    pub labels: Vec<(String, String)>,
+    pub(super) labels: Vec<(String, String)>,
     annotations: Vec<(String, String)>,
     alerts: bool,
 }
@@ -38,7 +38,7 @@ impl Rule {
         }
     }
 
-    pub fn label(&self, name: &str) -> Option<&str> {
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
         find(&self.labels, name)
     }
 
@@ -95,7 +95,7 @@ fn rules() -> Vec<Rule> {
 }
 
 /// Every rule that alerts; a name may stand twice, with two severities.
-pub fn alerts() -> Vec<Rule> {
+pub(super) fn alerts() -> Vec<Rule> {
     rules().into_iter().filter(|r| r.alerts).collect()
 }
 
