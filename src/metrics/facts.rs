@@ -37,6 +37,14 @@ impl PoolFacts {
         }
     }
 
+    /// A project that was read has a 0 where it has no job.
+    fn add_project(&mut self, backend: &crate::model::BackendName, project: &str) {
+        for state in JobState::ALL {
+            let key = (backend.clone(), project.to_owned(), state);
+            self.jobs.entry(key).or_default();
+        }
+    }
+
     fn add_job(&mut self, backend: &crate::model::BackendName, job: &Job, expected: Duration) {
         let key = (backend.clone(), job.key.project.clone(), job.state);
         *self.jobs.entry(key).or_default() += 1;
@@ -55,6 +63,15 @@ fn add_jobs(view: &View<'_>, placement: &Placement<'_>, facts: &mut BTreeMap<Poo
         let Ok(results) = backend.results.fresh(view.now, view.policy.max_age) else {
             continue;
         };
+        let mut projects: Vec<_> = results.value().packages.keys().map(|key| &key.0).collect();
+        projects.dedup();
+        for project in projects {
+            for pool in placement.of_project(name, project) {
+                if let Some(facts) = facts.get_mut(&pool.name) {
+                    facts.add_project(name, project);
+                }
+            }
+        }
         for job in &results.value().jobs {
             let pool = placement.of_job(name, job);
             if let Some(facts) = pool.and_then(|pool| facts.get_mut(&pool.name)) {
