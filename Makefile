@@ -10,10 +10,14 @@ PROFILE ?= dev
 BINARIES = target/$(if $(filter release,$(PROFILE)),release,debug)
 INSTALL = tests/rig/install.sh $(if $(YES),--yes)
 
-.PHONY: test demo long lint deny build
+# Grafana's own types, which the dashboards are written from
+SDK = target/grafana/sdk
+
+.PHONY: test demo long lint deny build dashboards check-dashboards
 
 test: lint
 	$(INSTALL)
+	@$(MAKE) --no-print-directory check-dashboards
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace --exclude obs-scaler
 	$(CARGO) test
@@ -27,6 +31,8 @@ long:
 	$(INSTALL)
 	tests/rig/spike-drain.sh
 	PROPTEST_CASES=20000 $(CARGO) test --release --lib policy
+	$(CARGO) bench --bench metrics
+	benches/side-by-side.sh
 
 lint:
 	$(CARGO) fmt --all --check
@@ -36,3 +42,15 @@ lint:
 
 deny:
 	$(CARGO) deny --offline --log-level error check bans licenses sources
+
+# writes grafana/dashboards/*.json anew from grafana/generate
+dashboards: $(SDK)/installed
+	cd grafana && ../$(SDK)/bin/python3 -m generate
+
+check-dashboards: $(SDK)/installed
+	cd grafana && ../$(SDK)/bin/python3 -B -m generate --check
+
+$(SDK)/installed: grafana/requirements.txt
+	python3 -m venv --clear $(SDK)
+	$(SDK)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@

@@ -8,6 +8,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     missing_docs
 )] // a tool for figures
 
@@ -18,7 +19,7 @@ use obs_scaler::metrics::{
 };
 use obs_scaler::model::{
     Alarms, Arch, BackendName, BackendView, FlavorName, HostName, Instance, InstanceId,
-    InstanceState, Level, Observed, PoolName, Results, Snapshot, Vcpus, Workers,
+    InstanceState, Level, Observed, PoolName, Results, Snapshot, Unknown, Vcpus, Workers,
 };
 use obs_scaler::web::{Answers, App, Doorbell, Scrapes, Tokens};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -123,6 +124,7 @@ fn state() -> FleetState {
     let workers = Workers {
         instances: instances.collect(),
         daemons: vec![],
+        ..Workers::default()
     };
     let results = Results {
         jobs: vec![],
@@ -132,6 +134,7 @@ fn state() -> FleetState {
         workers: Observed::known(now, workers),
         results: Observed::known(now, results),
         history: Observed::known(now, ()),
+        ..BackendView::default()
     };
     let facts = PoolFacts {
         hosts: hosts().collect::<BTreeSet<_>>(),
@@ -145,6 +148,8 @@ fn state() -> FleetState {
         }),
         ledger: Arc::default(),
         alarms: Alarms::default(),
+        checks: Arc::default(),
+        costs: None,
         pools: BTreeMap::from([(pool().name, facts)]),
     }
 }
@@ -248,6 +253,7 @@ where
 /// What one round took, and how many bytes it made.
 struct Figure {
     median: Duration,
+    best: Duration,
     bytes: usize,
     /// Growth of the largest resident set while it ran, in KiB.
     peak_kib: u64,
@@ -268,6 +274,7 @@ fn measure(mut round: impl FnMut() -> usize) -> Figure {
     times.sort();
     Figure {
         median: times[ROUNDS / 2],
+        best: times[0],
         bytes,
         peak_kib,
     }
@@ -308,22 +315,21 @@ fn figures() {
     let (metrics, ..) = ours();
     let series = String::from_utf8(whole(&metrics)).unwrap();
     let series = series.lines().filter(|line| !line.starts_with('#')).count();
-    println!("{series} series, the median of {ROUNDS} rounds");
-    println!("| what | ms | MB | peak KiB | against the library |");
-    println!("| --- | ---: | ---: | ---: | ---: |");
+    println!("{series} series; the median, and the best, of {ROUNDS} rounds");
+    println!("| what | ms | best ms | MB | peak KiB | best against the library's best |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    let structs = library_with_structs();
+    let base = measure(|| library(&structs));
+    line("prometheus-client, `Family<struct, Gauge>`", &base, &base);
+    drop(structs);
     let pairs = library_with_pairs();
-    let base = measure(|| library(&pairs));
+    let with_pairs = measure(|| library(&pairs));
     line(
         "prometheus-client, `Family<Vec<(String, String)>, Gauge>`",
-        &base,
-        &base,
-    );
-    let structs = library_with_structs();
-    line(
-        "prometheus-client, `Family<struct, Gauge>`",
-        &measure(|| library(&structs)),
+        &with_pairs,
         &base,
     );
+    drop(pairs);
     for (name, format) in [
         ("OpenMetrics", Format::OpenMetrics),
         ("0.0.4", Format::Prometheus),
@@ -349,17 +355,22 @@ fn whole(metrics: &Metrics) -> Vec<u8> {
 
 fn line(what: &str, figure: &Figure, base: &Figure) {
     println!(
-        "| {what} | {:.1} | {:.1} | {} | {:.2} |",
+        "| {what} | {:.1} | {:.1} | {:.1} | {} | {:.2} |",
         figure.median.as_secs_f64() * 1e3,
+        figure.best.as_secs_f64() * 1e3,
         figure.bytes as f64 / 1e6,
         figure.peak_kib,
-        figure.median.as_secs_f64() / base.median.as_secs_f64(),
+        figure.best.as_secs_f64() / base.best.as_secs_f64(),
     );
 }
 
 struct Nobody;
 
 impl Answers for Nobody {
+    fn discover(&self) -> Result<Value, Unknown> {
+        Ok(Value::Null)
+    }
+
     fn plan_apply(&self) -> Value {
         Value::Null
     }

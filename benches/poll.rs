@@ -5,7 +5,7 @@
 
 mod backend;
 
-use backend::{client, cpu_seconds, peak_mib, serve};
+use backend::{client, cpu_seconds, peak_mib, resident_mib, serve};
 use hyper::body::Bytes;
 use obs_scaler::clock::Clock;
 use obs_scaler::config::{Config, SecretPlace};
@@ -71,6 +71,8 @@ async fn poll(backend: &mut Child) {
     let gather = Gather {
         clients: vec![client],
         poll: config.poll.clone(),
+        hosts: None,
+        max_age: config.policy.max_age,
         store: Arc::new(Journal::open(folder.path()).unwrap()),
         history: Terms {
             levels: config.policy.levels.clone(),
@@ -132,6 +134,8 @@ fn look_at(config: &Config, snapshot: Snapshot) {
         snapshot,
         ledger,
         alarms,
+        checks: Arc::default(),
+        costs: None,
         pools,
     };
     let farm = FleetCollector::new(Configured::from(config), Arc::new(Farm(state)));
@@ -144,6 +148,7 @@ fn look_at(config: &Config, snapshot: Snapshot) {
     .unwrap();
     assert!(bytes > 10_000);
     row("one scrape", begun.elapsed().as_secs_f64());
+    println!("\nIn memory at the end: {:.0} MiB", resident_mib());
 }
 
 fn row(step: &str, seconds: f64) {

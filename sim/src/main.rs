@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use obs_sim::ecs::{AddressRange, Options, Simulator};
+use obs_sim::obs;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Stand-ins for the outside world of obs-scaler
@@ -21,6 +22,8 @@ struct Cli {
 enum Command {
     /// Serve a simulated Huawei Cloud ECS until SIGTERM or SIGINT
     Ecs(EcsArgs),
+    /// Serve a simulated Open Build Service until SIGTERM or SIGINT
+    Obs(ObsArgs),
 }
 
 const EXAMPLE: &str = "Example: a cloud that builds a server in about a second
@@ -78,6 +81,74 @@ struct EcsArgs {
     lock_key: bool,
 }
 
+const OBS_EXAMPLE: &str =
+    "Example: a farm of 60 workers with 1000 jobs, whose builds take a tenth of the time
+  obs-sim obs --listen 127.0.0.1:18081 --workers 60 --jobs 1000 --packages 5000 --speed 10
+  curl -s http://127.0.0.1:18081/workerstatus
+  curl -s http://127.0.0.1:18081/_sim/help    # workers, jobs and faults by hand";
+
+#[derive(Args)]
+#[command(after_help = OBS_EXAMPLE)]
+struct ObsArgs {
+    /// Where to listen; port 0 picks a free one, the first line of output says which. It answers for the
+    /// source server, the repository server and the frontend
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Workers at first, one in two of them aarch64
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    workers: usize,
+    /// Build instances of each worker
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    instances: usize,
+    /// Jobs at first: waiting, building and blocked
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    jobs: usize,
+    /// Packages, over both architectures [default: five times the jobs, at least 1000]
+    #[arg(long, value_name = "N")]
+    packages: Option<usize>,
+    /// New jobs an hour
+    #[arg(long, value_name = "N", default_value_t = 600.0)]
+    rate: f64,
+    /// Projects that the packages are spread over
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "openEuler:Mainline"
+    )]
+    projects: Vec<String>,
+    /// Seed of everything that chance decides
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Divide build times by this
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    speed: f64,
+    /// Want this user and password (Basic authentication), and cache the worker status for 3 minutes, as
+    /// the frontend does
+    #[arg(long, value_name = "USER:PASSWORD")]
+    frontend: Option<String>,
+}
+
+impl From<ObsArgs> for obs::Options {
+    fn from(args: ObsArgs) -> Self {
+        let packages = args.packages.unwrap_or((args.jobs * 5).max(1000));
+        Self {
+            listen: args.listen,
+            size: obs::Size {
+                workers: args.workers,
+                instances: args.instances,
+                packages,
+                jobs: args.jobs,
+                jobs_per_hour: args.rate,
+                projects: args.projects,
+                seed: args.seed,
+                speed: args.speed,
+            },
+            frontend: args.frontend,
+        }
+    }
+}
+
 impl From<EcsArgs> for Options {
     fn from(args: EcsArgs) -> Self {
         Self {
@@ -105,28 +176,52 @@ async fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    let Command::Ecs(args) = Cli::parse().command;
-    match ecs(args.into()).await {
+    let ended = match Cli::parse().command {
+        Command::Ecs(args) => ecs(args.into()).await,
+        Command::Obs(args) => farm(args.into()).await,
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "obs-sim ecs");
+            tracing::error!(%error, "obs-sim");
             ExitCode::FAILURE
         }
     }
 }
 
 async fn ecs(options: Options) -> std::io::Result<()> {
+    let stopped = told_to_stop()?;
+    let cloud = Simulator::start(options).await?;
+    listening(cloud.addr)?;
+    stopped.await;
+    cloud.stop().await
+}
+
+async fn farm(options: obs::Options) -> std::io::Result<()> {
+    let stopped = told_to_stop()?;
+    let farm = obs::Simulator::start(options).await?;
+    listening(farm.address())?;
+    stopped.await;
+    farm.stop().await;
+    Ok(())
+}
+
+fn listening(address: SocketAddr) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "listening on {address}")?;
+    out.flush()
+}
+
+/// Ends with SIGTERM or SIGINT, which are heard from now on.
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     let (mut term, mut int) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
-    let cloud = Simulator::start(options).await?;
-    let mut out = std::io::stdout();
-    writeln!(out, "listening on {}", cloud.addr)?;
-    out.flush()?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
-    cloud.stop().await
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    })
 }

@@ -3,6 +3,8 @@
 
 use super::archs::read_archs;
 use super::backends::{read_backends, readings_outlive_their_cache};
+use super::hosts::read_hosts;
+use super::jobs::{read_ghosts, read_watched};
 use super::pools::{ARCHS, LEVELS, Written, named_flavors, read_flavors, read_pools};
 use super::prices::prices;
 use super::reader::{Node, Section};
@@ -47,6 +49,7 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let ecs = ecs.and_then(|node| node.section(|ecs| read_ecs(ecs, pools.as_deref(), secrets)));
         let ssh = doc.need("ssh", "how workers are reached");
         let ssh = ssh.and_then(|node| node.section(|ssh| read_ssh(ssh, secrets)));
+        let hosts = doc.part("hosts").section(read_hosts);
         let policy = read_policy(doc, pools, poll.as_ref());
         if let (Some(policy), Some(poll), Some(backends)) = (&policy, &poll, &backends) {
             let scaling = doc.part("scaling");
@@ -62,6 +65,7 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
             poll: poll?,
             ecs: ecs?,
             ssh: ssh?,
+            hosts: hosts?,
             warnings: Faults::default(),
             _checked: Checked,
         })
@@ -138,12 +142,14 @@ fn read_poll(poll: &Section<'_>) -> Option<Poll> {
     let results = poll.or("results", seconds(30), duration);
     let history = poll.or("history", seconds(60), duration);
     let ecs = poll.or("ecs", seconds(30), duration);
+    let hosts = poll.or("hosts", seconds(30), duration);
     let timeout = poll.or("timeout", seconds(30), duration);
     Some(Poll {
         workers: workers?,
         results: results?,
         history: history?,
         ecs: ecs?,
+        hosts: hosts?,
         timeout: timeout?,
     })
 }
@@ -156,6 +162,8 @@ fn read_policy(
     let owner = doc.required("owner", owner);
     let archs = read_archs(doc);
     let levels = doc.part("levels").section(read_levels);
+    let watched = read_watched(doc);
+    let ghosts = doc.part("ghosts").section(read_ghosts);
     doc.part("scaling").section(|scaling| {
         let ceiling = scaling
             .or("ceiling_vcpus", 1792, number(0..=1_000_000))
@@ -183,6 +191,8 @@ fn read_policy(
                 .collect(),
             archs: archs?,
             levels: levels?,
+            watched: watched?,
+            ghosts: ghosts?,
             ceiling: ceiling?,
             max_order: max_order?,
             create_deadline: create_deadline?,
@@ -220,6 +230,7 @@ fn readings_outlive_two_polls(scaling: &Node<'_>, max_age: Duration, poll: &Poll
         ("results", poll.results),
         ("history", poll.history),
         ("ecs", poll.ecs),
+        ("hosts", poll.hosts),
     ];
     for (source, interval) in sources {
         if max_age < 2 * interval {

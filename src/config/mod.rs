@@ -8,6 +8,8 @@ mod archs;
 mod backends;
 mod document;
 mod fault;
+mod hosts;
+mod jobs;
 mod load;
 mod pools;
 mod prices;
@@ -20,6 +22,7 @@ mod units;
 mod yaml;
 
 pub use fault::{Fault, Faults};
+pub use jobs::Ghosts;
 pub use load::{ConfigError, Notices, check};
 pub use prices::Price;
 pub use projects::{Projects, pool_of_project, rest_of};
@@ -54,6 +57,8 @@ pub struct Config {
     pub ecs: Ecs,
     /// How workers are reached.
     pub ssh: Ssh,
+    /// How the resource use of workers is read.
+    pub hosts: Hosts,
     /// What is valid, and less than what the program can do.
     pub warnings: Faults,
     /// Nothing outside of this room can write this field, and so make a `Config` that nobody checked.
@@ -242,6 +247,11 @@ pub struct Policy {
     pub archs: BTreeMap<String, Arch>,
     /// How a job gets its level.
     pub levels: Levels,
+    /// Packages whose waiting is shown one by one; a pattern matches the whole name, without a
+    /// multibuild flavor.
+    pub watched: Vec<Regex>,
+    /// What is done about ghosts.
+    pub ghosts: Ghosts,
     /// The vCPU that may be bought, in flight included.
     pub ceiling: Vcpus,
     /// The largest number of servers in one order.
@@ -297,6 +307,8 @@ pub struct Poll {
     pub history: Duration,
     /// Between two readings of the cloud's list.
     pub ecs: Duration,
+    /// Between two readings of the workers' resource use.
+    pub hosts: Duration,
     /// For one request, from connect to the last byte.
     pub timeout: Duration,
 }
@@ -353,4 +365,48 @@ pub struct Ssh {
     pub command_timeout: Duration,
     /// The worker's configuration file.
     pub sysconfig: String,
+}
+
+/// Where the resource use of the workers is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceUse {
+    /// Nowhere.
+    None,
+    /// From node_exporter on each worker.
+    NodeExporter,
+    /// Over ssh, from `/proc` of each worker.
+    Ssh,
+    /// From a Prometheus that scrapes the workers' node_exporter.
+    Prometheus,
+}
+
+impl ResourceUse {
+    /// Every way.
+    pub const ALL: [Self; 4] = [Self::None, Self::NodeExporter, Self::Ssh, Self::Prometheus];
+
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::NodeExporter => "node_exporter",
+            Self::Ssh => "ssh",
+            Self::Prometheus => "prometheus",
+        }
+    }
+}
+
+/// How the resource use of the workers is read.
+#[derive(Debug, Clone)]
+pub struct Hosts {
+    /// Where from.
+    pub resource_use: ResourceUse,
+    /// Where node_exporter listens on each worker.
+    pub node_exporter_port: u16,
+    /// Base URL of Prometheus, such as `http://127.0.0.1:9090`, without a final slash.
+    pub prometheus: String,
+    /// The label of its series that names the worker, by address or by name.
+    pub prometheus_label: String,
+    /// For one worker, or one query, from connect to the last byte.
+    pub timeout: Duration,
 }

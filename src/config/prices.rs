@@ -14,6 +14,14 @@ impl Price {
     /// The largest: what is larger is a slip of the pen.
     const MOST: f64 = 1e6;
 
+    /// A price; `None` where the number is none.
+    #[must_use]
+    pub fn new(per_hour: f64) -> Option<Self> {
+        (0.0..=Self::MOST)
+            .contains(&per_hour)
+            .then_some(Self(per_hour))
+    }
+
     /// The price for an hour.
     #[must_use]
     pub const fn per_hour(self) -> f64 {
@@ -28,8 +36,8 @@ pub(super) fn price(tree: &Tree) -> Parsed<Option<Price>> {
         _ => None,
     };
     number
-        .filter(|price| (0.0..=Price::MOST).contains(price))
-        .map(|price| Some(Price(price)))
+        .and_then(Price::new)
+        .map(Some)
         .ok_or_else(|| "the price of an hour, a number from 0 to 1000000".to_owned())
 }
 

@@ -70,7 +70,8 @@ fn every_default_that_the_shipped_file_names_is_the_real_one() {
 fn every_key_there_is_stands_in_the_shipped_file() {
     let unknown_everywhere = "{zz: 1, web: {zz: 1}, backends: [{zz: 1}], flavors: {aarch64: {l1: {zz: 1}}}, \
         levels: {zz: 1, l1: {zz: 1}, packages: [{zz: 1}]}, pools: [{zz: 1, flavor: {zz: 1}}], \
-        scaling: {zz: 1, release: {zz: 1}}, history: {zz: 1}, poll: {zz: 1}, ecs: {zz: 1}, ssh: {zz: 1}}";
+        scaling: {zz: 1, release: {zz: 1}}, history: {zz: 1}, poll: {zz: 1}, ecs: {zz: 1}, ssh: {zz: 1}, \
+        hosts: {zz: 1}}";
     let faults = Config::parse(unknown_everywhere, &given).unwrap_err().all;
     let unknown = faults
         .iter()
@@ -105,6 +106,11 @@ fn what_cannot_be_is_refused() {
         "max_age: 2m",
         "max_age: 100s",
         "scaling.max_age: found 100s, with 60s as poll.history, expected at least 120s, two polls",
+    );
+    one_fault(
+        "hysteresis: 0.1 #",
+        "hysteresis: 10 #",
+        "levels.hysteresis: found 10, expected a number from 0 to 0.5",
     );
     one_fault(
         "below: 5m",

@@ -27,6 +27,14 @@ where
     }
 }
 
+/// Yes or no.
+pub(super) fn flag(tree: &Tree) -> Parsed<bool> {
+    match tree {
+        Tree::Bool(value) => Ok(*value),
+        _ => Err("true or false".to_owned()),
+    }
+}
+
 /// A share: above 0, at most 1.
 pub(super) fn ratio(tree: &Tree) -> Parsed<f64> {
     if *tree == Tree::Int(1) {

@@ -67,8 +67,11 @@ fn gather(backends: &[(&str, SocketAddr)], timeout: Duration, every: Duration) -
             results: every,
             history: every,
             ecs: every,
+            hosts: every,
             timeout,
         },
+        hosts: None,
+        max_age: LONG,
         store: Arc::new(Kept::default()),
         history: Terms {
             levels: Levels {

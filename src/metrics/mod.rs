@@ -16,7 +16,9 @@ pub use fleet::{Configured, FleetCollector, FleetState, PoolFacts, Source};
 pub use own::Own;
 pub use page::{Gone, Metrics, PIECE, PageError};
 pub use text::{Coding, Format};
-pub use words::{AlertKind, Direction, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome};
+pub use words::{
+    AlertKind, Direction, GhostEnd, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome,
+};
 
 #[cfg(test)]
 mod tests;

@@ -68,7 +68,8 @@ impl Metrics {
     }
 
     /// The own metrics are locked while they are encoded, so they are not given to `page`, which may
-    /// block, before that is over. There are no more of them than the configuration makes.
+    /// block, before that is over. There are no more of them than the configuration, and the workers of a
+    /// day, make.
     fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
         let mut own = String::new();
         encode_registry(&mut own, &self.own)?;

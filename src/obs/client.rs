@@ -7,7 +7,7 @@ use super::results::{self, Target};
 use super::{projects, worker_status, xml};
 use crate::config::{Access, Backend, Discovery};
 use crate::model::{BackendName, Results, Workers};
-use reqwest::Url;
+use reqwest::{RequestBuilder, Url};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -29,7 +29,7 @@ pub struct ObsClient {
     projects: Vec<String>,
     discovery: Arc<Discovery>,
     /// The source server, or the frontend.
-    source: Url,
+    pub(super) source: Url,
     /// What lists the workers.
     workers: Url,
     /// How old that list may be when it comes.
@@ -38,7 +38,7 @@ pub struct ObsClient {
     login: Option<(String, SecretString)>,
     timeout: Duration,
     largest: usize,
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
 }
 
 impl ObsClient {
@@ -195,15 +195,33 @@ impl ObsClient {
         self.get(url, job_history::parse).await
     }
 
-    async fn get<T: Send + 'static>(
+    pub(super) async fn get<T: Send + 'static>(
         &self,
         url: Url,
         parse: impl FnOnce(feed::Body) -> Result<T, Malformed> + Send + 'static,
     ) -> Result<T, ObsError> {
-        let query = url.query().map(|query| format!("?{query}"));
-        let asked = format!("GET {}{}", url.path(), query.unwrap_or_default());
+        let asked = asked(&url);
         let answer = self.ask(url, parse).await;
         answer.map_err(|fault| ObsError::new(asked, fault))
+    }
+
+    /// The same for a short document, which is taken whole before it is parsed.
+    pub(super) async fn get_short<T>(
+        &self,
+        url: Url,
+        parse: impl FnOnce(&str) -> Result<T, Malformed>,
+    ) -> Result<T, ObsError> {
+        let asked = asked(&url);
+        let text = self.get(url, feed::Body::short).await?;
+        parse(&text).map_err(|why| ObsError::new(asked, understood(text.as_bytes(), why)))
+    }
+
+    /// A request with the name and the password that a frontend wants.
+    pub(super) fn with_login(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.login {
+            Some((user, password)) => request.basic_auth(user, Some(password.expose_secret())),
+            None => request,
+        }
     }
 
     async fn ask<T: Send + 'static>(
@@ -211,10 +229,7 @@ impl ObsClient {
         url: Url,
         parse: impl FnOnce(feed::Body) -> Result<T, Malformed> + Send + 'static,
     ) -> Result<T, Fault> {
-        let mut request = self.http.get(url);
-        if let Some((user, password)) = &self.login {
-            request = request.basic_auth(user, Some(password.expose_secret()));
-        }
+        let request = self.with_login(self.http.get(url));
         let response = request.send().await.map_err(|e| self.fault(e))?;
         let status = response.status();
         if !status.is_success() {
@@ -225,10 +240,9 @@ impl ObsClient {
         }
         let taken = feed::parse(response, self.largest, parse).await;
         let taken = taken.map_err(|broken| self.broken(broken))?;
-        taken.parsed.map_err(|why| match refusal(&taken.beginning) {
-            Some((status, summary)) => Fault::refusal(status, summary),
-            None => Fault::Document(why),
-        })
+        taken
+            .parsed
+            .map_err(|why| understood(&taken.beginning, why))
     }
 
     fn broken(&self, broken: Broken) -> Fault {
@@ -238,12 +252,26 @@ impl ObsClient {
         }
     }
 
-    fn fault(&self, error: reqwest::Error) -> Fault {
+    pub(super) fn fault(&self, error: reqwest::Error) -> Fault {
         if error.is_timeout() {
             Fault::TimedOut(self.timeout)
         } else {
             Fault::Unreachable(root_cause(&error.without_url()))
         }
+    }
+}
+
+/// The request, for errors.
+fn asked(url: &Url) -> String {
+    let query = url.query().map(|query| format!("?{query}"));
+    format!("GET {}{}", url.path(), query.unwrap_or_default())
+}
+
+/// A document that can not be used may be a refusal that came as a success.
+fn understood(beginning: &[u8], why: Malformed) -> Fault {
+    match refusal(beginning) {
+        Some((status, summary)) => Fault::refusal(status, summary),
+        None => Fault::Document(why),
     }
 }
 
@@ -288,7 +316,7 @@ fn base(what: &str, text: &str) -> Result<Url, ObsError> {
 }
 
 /// A base URL with more segments and a query, both escaped.
-fn route(base: &Url, segments: &[&str], query: &[(&str, &str)]) -> Url {
+pub(super) fn route(base: &Url, segments: &[&str], query: &[(&str, &str)]) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);

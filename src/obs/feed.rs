@@ -12,6 +12,9 @@ const AHEAD: usize = 8;
 /// How much of a body's beginning is kept, in bytes: OBS' refusals are shorter.
 const BEGINNING: usize = 64 << 10;
 
+/// What counts as a short document, in bytes.
+const SHORT: usize = 4 << 20;
+
 /// What came of a body.
 pub(super) struct Taken<T> {
     /// What the parser made of it.
@@ -91,6 +94,18 @@ impl Body {
             ready: Bytes::new(),
             begun: Vec::new(),
             ended: false,
+        }
+    }
+
+    /// All of a body that is short, such as a single job.
+    pub(super) fn short(self) -> Result<String, Malformed> {
+        let mut text = String::new();
+        let most = SHORT as u64 + 1;
+        let read = self.take(most).read_to_string(&mut text);
+        match read {
+            Err(error) => Err(Malformed(error.to_string())),
+            Ok(size) if size > SHORT => Err(Malformed(format!("it has more than {SHORT} bytes"))),
+            Ok(_) => Ok(text),
         }
     }
 

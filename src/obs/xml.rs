@@ -86,45 +86,92 @@ pub(super) fn walk(
     root: &str,
     mut visit: impl FnMut(&Element<'_>) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
+    parts(document, root, |part| match part {
+        Part::Opens { path, tag } => visit(&Element { path, tag }),
+        Part::Text(_) | Part::Closes => Ok(()),
+    })
+}
+
+/// The same for a document in memory, each element with the text that stands before its first child,
+/// trimmed.
+pub(super) fn walk_text(
+    document: &str,
+    root: &str,
+    mut visit: impl FnMut(&Element<'_>, &str) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    let mut open: Option<(String, BytesStart<'static>, String)> = None;
+    parts(document.as_bytes(), root, |part| {
+        if let Part::Text(more) = part {
+            if let Some((_, _, text)) = &mut open {
+                text.push_str(more);
+            }
+            return Ok(());
+        }
+        if let Some((path, tag, text)) = open.take() {
+            visit(&Element { path: &path, tag }, text.trim())?;
+        }
+        if let Part::Opens { path, tag } = part {
+            open = Some((path.to_owned(), tag.into_owned(), String::new()));
+        }
+        Ok(())
+    })
+}
+
+/// A part of a document.
+enum Part<'a> {
+    Opens { path: &'a str, tag: BytesStart<'a> },
+    Text(&'a str),
+    Closes,
+}
+
+fn parts(
+    document: impl BufRead,
+    root: &str,
+    mut on: impl FnMut(Part<'_>) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
     let mut reader = Reader::from_reader(Pieces::of(document));
     let mut piece = Vec::new();
     let mut path = String::new();
     let mut begun = false;
     let broken = |why| Malformed(format!("no whole <{root}>: {why}"));
-    let mut open = |path: &mut String, tag: BytesStart<'_>, begun: &mut bool| {
-        enter(path, tag.name().as_ref());
-        if !path.contains('/') && (*begun || path != root) {
-            return Err(broken(format!("found <{path}> as its root")));
-        }
-        *begun = true;
-        visit(&Element { path, tag })
-    };
     loop {
         piece.clear();
         reader.get_mut().size = 0;
         let at = reader.buffer_position();
         let event = reader.read_event_into(&mut piece);
         let event = event.map_err(|e| broken(format!("{e} after byte {at}")))?;
+        let is_empty = matches!(event, Event::Empty(_));
         match event {
-            Event::Start(tag) => open(&mut path, tag, &mut begun)?,
-            Event::Empty(tag) => {
-                open(&mut path, tag, &mut begun)?;
-                leave(&mut path);
+            Event::Start(tag) | Event::Empty(tag) => {
+                enter(&mut path, tag.name().as_ref());
+                if !path.contains('/') && (begun || path != root) {
+                    return Err(broken(format!("found <{path}> as its root")));
+                }
+                begun = true;
+                on(Part::Opens { path: &path, tag })?;
+                if is_empty {
+                    leave(&mut path);
+                    on(Part::Closes)?;
+                }
             }
-            Event::End(_) => leave(&mut path),
+            Event::End(_) => {
+                leave(&mut path);
+                on(Part::Closes)?;
+            }
             Event::Eof if begun && path.is_empty() => return Ok(()),
             Event::Eof if begun => return Err(broken(format!("it ends inside <{path}>"))),
             Event::Eof => return Err(broken("it is empty".to_owned())),
             Event::Text(text) if path.is_empty() && !text.trim().is_empty() => {
                 return Err(broken("text outside its root".to_owned()));
             }
-            Event::Text(_)
-            | Event::CData(_)
-            | Event::Comment(_)
-            | Event::Decl(_)
-            | Event::PI(_)
-            | Event::DocType(_)
-            | Event::GeneralRef(_) => {}
+            Event::Text(text) => on(Part::Text(&text))?,
+            Event::CData(text) => on(Part::Text(&text))?,
+            Event::GeneralRef(name) => {
+                let text = format!("&{};", &*name);
+                let text = quick_xml::escape::unescape(&text);
+                on(Part::Text(&text.map_err(|e| broken(e.to_string()))?))?;
+            }
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
         }
     }
 }

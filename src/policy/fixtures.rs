@@ -3,14 +3,15 @@
 use super::{View, level_with_hysteresis};
 use crate::config::{Levels, Mode, Policy, Pool, Projects};
 use crate::model::{
-    Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, Expected, FlavorName, Fleet,
-    HostName, IdleStreak, Instance, InstanceId, InstanceState, Job, JobState, Ledger, Level,
-    Member, Observed, Order, OrderId, PackageKey, PoolName, Results, Server, ServerId,
-    ServerStatus, Snapshot, Stage, Tags, Vcpus, Workers,
+    Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, Capabilities, Constraints,
+    Expected, FlavorName, Fleet, Ghosts, HostName, IdleStreak, Instance, InstanceId, InstanceState,
+    Job, JobState, Ledger, Level, Member, Observed, Order, OrderId, PackageConstraints, PackageKey,
+    PoolName, Requirements, Results, Server, ServerId, ServerStatus, Snapshot, Stage, Tags, Vcpus,
+    Workers,
 };
 use jiff::Timestamp;
 use regex::Regex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,41 @@ pub(super) struct Backend {
     pub(super) workers_at: i64,
     pub(super) results: Results,
     pub(super) results_at: i64,
+    /// What packages ask; the others ask for nothing.
+    pub(super) asks: BTreeMap<String, Constraints>,
+    /// Packages of which it has not been read what they ask.
+    pub(super) unread: BTreeSet<String>,
+    pub(super) has: BTreeMap<HostName, Capabilities>,
+    pub(super) ghosts: Ghosts,
+}
+
+impl Backend {
+    fn requirements(&self) -> Requirements {
+        let jobs = &self.results.jobs;
+        let read = jobs
+            .iter()
+            .filter(|job| !self.unread.contains(&job.key.package));
+        let package = |job: &Job| {
+            let base = self.asks.get(&job.key.package).cloned().unwrap_or_default();
+            let asks = PackageConstraints {
+                base,
+                overwrites: Vec::new(),
+            };
+            (
+                (job.key.project.clone(), job.key.base_name().to_owned()),
+                asks,
+            )
+        };
+        Requirements {
+            packages: read.map(package).collect(),
+            targets: jobs
+                .iter()
+                .map(|job| (job.key.target(), Some(Constraints::default())))
+                .collect(),
+            workers: self.has.clone(),
+            ..Requirements::default()
+        }
+    }
 }
 
 /// A farm of two backends: `main` with the pools `x-l1`, `x-l2`, `x-l3` (32, 64, 128 vCPU) and `a-l1`;
@@ -87,6 +123,8 @@ fn policy() -> Policy {
             never_built: Level::L2,
             packages: vec![(Regex::new("^(?:gcc|kernel.*)$").unwrap(), Level::L3)],
         },
+        watched: vec![Regex::new("^kernel$").unwrap()],
+        ghosts: crate::config::Ghosts::default(),
         ceiling: Vcpus(1792),
         max_order: 100,
         create_deadline: minutes(10),
@@ -131,12 +169,15 @@ impl Farm {
                 workers: Observed::known(at(b.workers_at), b.workers.clone()),
                 results: Observed::known(at(b.results_at), b.results.clone()),
                 history: Observed::default(),
+                requirements: Observed::known(at(NOW), b.requirements()),
+                ghosts: Observed::known(at(NOW), b.ghosts.clone()),
             };
             (name.clone(), Arc::new(view))
         };
         let snapshot = Snapshot {
             backends: self.backends.iter().map(backend).collect(),
             fleet: Arc::new(Observed::known(at(self.fleet_at), self.fleet.clone())),
+            hosts: Arc::default(),
             build_times: Arc::new(self.times.clone()),
         };
         call(&View {

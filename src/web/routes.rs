@@ -3,7 +3,7 @@
 use super::{Doorbell, Refused, Scrape, ScrapeError, Scrapes};
 use crate::clock::Clock;
 use crate::metrics::{Coding, Format, Source};
-use crate::model::{Observed, PoolName, Snapshot};
+use crate::model::{Observed, PoolName, Snapshot, Unknown};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes};
 use hyper::header::{
@@ -17,13 +17,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What `GET /api/v1/plan/…` answers, from values in memory.
+/// What `GET /api/v1/…` answers, from values in memory.
 pub trait Answers: Send + Sync {
     /// What would be bought now, and why.
     fn plan_apply(&self) -> Value;
     /// A person says that a pool is as it should be, after its instances fell away. `false` where
     /// nobody listens just now.
     fn accept(&self, pool: &PoolName) -> bool;
+    /// The workers' node_exporters, in the format of Prometheus' HTTP service discovery.
+    ///
+    /// # Errors
+    /// Where the workers are not known just now: Prometheus keeps the targets that it has.
+    fn discover(&self) -> Result<Value, Unknown>;
     /// What would be released now, and why not the others; with another number of looks, and another
     /// time between them, than the configured ones where they are given.
     fn plan_release(&self, checks: Option<u32>, interval: Option<Duration>) -> Value;
@@ -65,6 +70,7 @@ impl App {
             | "/metrics"
             | "/-/healthy"
             | "/-/ready"
+            | "/api/v1/sd"
             | "/api/v1/plan/apply"
             | "/api/v1/plan/release"
                 if !gets =>
@@ -75,6 +81,7 @@ impl App {
             "/metrics" => self.metrics(&request).await,
             "/-/healthy" => text(StatusCode::OK, "alive\n"),
             "/-/ready" => self.ready(),
+            "/api/v1/sd" => self.discover(),
             "/api/v1/plan/apply" => ok(&self.answers.plan_apply()),
             "/api/v1/plan/release" => self.plan_release(request.uri().query().unwrap_or_default()),
             _ => text(StatusCode::NOT_FOUND, "no such page; see /\n"),
@@ -147,6 +154,16 @@ impl App {
             return text(StatusCode::OK, "ready\n");
         }
         text(StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n")
+    }
+
+    fn discover(&self) -> Answer {
+        match self.answers.discover() {
+            Ok(targets) => ok(&targets),
+            Err(why) => failed(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &format!("the cloud's list of the workers: {why}"),
+            ),
+        }
     }
 
     fn plan_release(&self, query: &str) -> Answer {
@@ -244,6 +261,7 @@ const LANDING: &str = concat!(
     "</h1><p>Buys build workers when Open Build Service's queue needs them, and gives them back.<ul>",
     "<li><a href=\"/metrics\">metrics</a><li><a href=\"/-/ready\">ready</a>",
     "<li><a href=\"/-/healthy\">healthy</a>",
+    "<li><a href=\"/api/v1/sd\">where the workers' node_exporters are</a>",
     "<li><a href=\"/api/v1/plan/apply\">what would be bought now</a>",
     "<li><a href=\"/api/v1/plan/release\">what would be released now</a></ul></html>\n",
 );

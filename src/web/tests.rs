@@ -1,3 +1,4 @@
+mod answers;
 mod connections;
 mod people;
 mod scrapes;
@@ -6,6 +7,7 @@ use super::routes::Answer;
 use super::*;
 use crate::metrics::{Configured, FleetCollector, FleetState, Metrics, Own, Source};
 use crate::model::{Action, Alarms, BackendName, BackendView, Observed, PoolName, Snapshot, Vcpus};
+use answers::Echo;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
@@ -46,24 +48,10 @@ impl Source for Seen {
             snapshot: Arc::new(self.0.clone()),
             ledger: Arc::default(),
             alarms: Alarms::default(),
+            checks: Arc::default(),
+            costs: None,
             pools: BTreeMap::new(),
         }
-    }
-}
-
-struct Echo;
-
-impl Answers for Echo {
-    fn plan_apply(&self) -> Value {
-        json!("apply")
-    }
-
-    fn accept(&self, pool: &PoolName) -> bool {
-        *pool == name()
-    }
-
-    fn plan_release(&self, checks: Option<u32>, interval: Option<Duration>) -> Value {
-        json!({ "checks": checks, "interval": interval.map(|d| d.as_secs()) })
     }
 }
 
@@ -95,7 +83,7 @@ fn app_within(snapshot: Snapshot, scrape: Duration) -> App {
         },
         scrapes: Scrapes::within(Metrics::new(registry, farm), scrape),
         source,
-        answers: Arc::new(Echo),
+        answers: Arc::new(Echo { stale: false }),
     }
 }
 
@@ -332,10 +320,12 @@ async fn ready_waits_for_every_source_and_names_the_missing_ones() {
         workers: Observed::known(now(), Default::default()),
         results: failing,
         history: Observed::known(now(), ()),
+        ..BackendView::default()
     };
     let snapshot = |view: &BackendView| Snapshot {
         backends: BTreeMap::from([(BackendName::new("a"), Arc::new(view.clone()))]),
         fleet: Arc::new(Observed::known(now(), Default::default())),
+        hosts: Arc::default(),
         build_times: Arc::default(),
     };
     let (status, said) = get(&app(snapshot(&view)), "/-/ready").await;
@@ -357,6 +347,7 @@ async fn each_route_answers_its_method_and_no_other() {
         "/",
         "/metrics",
         "/-/healthy",
+        "/api/v1/sd",
         "/api/v1/plan/apply",
         "/api/v1/plan/release",
     ] {

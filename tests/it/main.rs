@@ -3,6 +3,10 @@
 #[cfg(test)] // so that clippy takes the helpers for tests too
 mod command_line;
 #[cfg(test)]
+mod dashboards;
+#[cfg(test)]
+mod hosts;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod ssh;

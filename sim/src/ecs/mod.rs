@@ -6,7 +6,7 @@
 
 mod addresses;
 mod birth;
-mod clock;
+
 mod control;
 mod death;
 mod encoding;
@@ -22,7 +22,7 @@ mod list;
 mod machines;
 mod order;
 mod power;
-mod rng;
+
 mod routes;
 mod server;
 mod shared;

@@ -10,13 +10,13 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::Options;
-use super::clock;
 use super::faults::Faults;
 use super::machines::Machines;
-use super::rng::Rng;
 use super::server::Machine;
 use super::sign::{Key, Refusal};
 use super::world::{Deed, Rules, World};
+use crate::clock;
+use crate::rng::Rng;
 
 /// Bad signatures in a row after which the key is locked, and for how long (WEB devg-apisign).
 const STRIKES: u32 = 5;

@@ -57,7 +57,7 @@ fn what_does_not_belong_together_is_refused() {
         format!("backends[0].worker_repository_server: found nothing, expected {lacks}");
     let source = format!("backends[0].worker_source_server: found nothing, expected {lacks}");
     let alone = "    source_server: http://10.0.0.5:5352\n";
-    assert_eq!(faults(&reading(alone)).join(""), repository);
+    assert_eq!(faults(&reading(alone)), std::slice::from_ref(&repository));
     let mut both = faults(&reading(FRONTEND));
     both.sort();
     assert_eq!(both, [repository, source]);

@@ -76,4 +76,24 @@ families! {
         source: "the pollers",
         absent: "never",
     }
+    OBS_SCALER_COST_PER_HOUR: Gauge "obs_scaler_cost_per_hour" ["pool", "arch", "level", "flavor"] may_lack ["arch", "level"] {
+        help: "What the listed servers cost in an hour, in the unit of the configured prices",
+        source: "the cloud's list (`GET /v1/PROJECT/cloudservers/detail`), whatever a server's state; config: `price`",
+        absent: "while the cloud's list is older than `scaling.max_age`; for a flavor without a price",
+    }
+    OBS_SCALER_COST: Counter "obs_scaler_cost_total" ["pool", "arch", "level", "flavor"] may_lack ["arch", "level"] {
+        help: "What the listed servers have cost, in the unit of the configured prices",
+        source: "`obs_scaler_cost_per_hour` and the time between two passes; nothing is added for gaps longer than `scaling.max_age`",
+        absent: "until the cloud's list was read once; for a flavor without a price",
+    }
+    OBS_SCALER_IDLE_COST: Counter "obs_scaler_idle_cost_total" ["pool", "arch", "level", "flavor"] may_lack ["arch", "level"] {
+        help: "The part of the cost for workers in service with no running instance",
+        source: "as `obs_scaler_cost_total`, and `/workerstatus`; while that is not known nothing is idle",
+        absent: "until the cloud's list was read once; for a flavor without a price",
+    }
+    OBS_SCALER_GHOSTS_FREED_TOTAL: Counter "obs_scaler_ghosts_freed_total" ["backend", "outcome"] {
+        help: "Ghosts that OBS was asked to free, by what became of it",
+        source: "this program's calls of `POST /build/PROJECT?cmd=restartbuild`; a ghost that could not be looked at once more counts as failed",
+        absent: "never",
+    }
 }

@@ -25,13 +25,23 @@ families! {
         absent: UNKNOWN,
     }
     OBS_JOBS_UNPLACEABLE: Gauge "obs_jobs_unplaceable" ["pool", "arch", "level", "reason"] {
-        help: "Scheduled jobs that no idle worker may take",
-        source: "`/build/PROJECT/_result` against the idle instances of `/workerstatus`",
+        help: "Scheduled jobs that no idle, or no known, worker may take",
+        source: "`/build/PROJECT/_result` and what jobs ask (`_constraints`, `_buildconfig`) against `/workerstatus` and `/worker/HOSTARCH:ID`; OBS 2.9 shows nowhere who refused a job, so there is no `refused`",
         absent: UNKNOWN,
     }
+    OBS_JOBS_GHOST: Gauge "obs_jobs_ghost" ["pool", "arch", "level"] {
+        help: "Jobs that OBS shows as building on an instance that does not build them",
+        source: "`/workerstatus`, and each instance's own word, over 30 s or more",
+        absent: UNKNOWN,
+    }
+    OBS_WATCHED_JOB_SCHEDULED_TIMESTAMP_SECONDS: Gauge "obs_watched_job_scheduled_timestamp_seconds" ["package", "project", "arch"] {
+        help: "Since when a job of a watched package waits",
+        source: "`_reason` of the job, else when a poll of `/build/PROJECT/_result` first showed it waiting",
+        absent: "while no such job waits, or its pool is not known",
+    }
     OBS_JOB_OLDEST_SCHEDULED_TIMESTAMP_SECONDS: Gauge "obs_job_oldest_scheduled_timestamp_seconds" ["pool", "arch", "level"] {
-        help: "Since when the oldest scheduled job waits; 0 while none does",
-        source: "when a poll of `/build/PROJECT/_result` first showed the job waiting",
+        help: "Since when the oldest scheduled job waits that some worker may take; 0 while none does",
+        source: "`_reason` of the job, else when a poll of `/build/PROJECT/_result` first showed it waiting",
         absent: UNKNOWN,
     }
     OBS_JOBS_EXPECTED_WORK_SECONDS: Gauge "obs_jobs_expected_work_seconds" ["pool", "arch", "level"] {

@@ -11,6 +11,17 @@ families! {
         source: "repository server, `/workerstatus`",
         absent: "while a source that feeds the worker's pool is older than `scaling.max_age`",
     }
+    OBS_WORKER_STAGE: Gauge "obs_worker_stage" ["worker", "stage"] {
+        help: "A worker's life stage, always 1",
+        source: "this program's journal for managed workers; `/workerstatus` for unmanaged ones",
+        absent: "while a source that feeds the worker's pool is older than `scaling.max_age`; until a server has a name",
+    }
+    OBS_WORKER_CHECK: Gauge "obs_worker_check" ["worker", "check"] {
+        help: "Whether a worker passed this check the last time, 0 or 1",
+        source: "the last ssh session that ran the checks; `registered`: `/workerstatus` lists every instance",
+        absent: "a check after one that failed, or after a session that broke; until one was run since the start; \
+            while a source that feeds the worker's pool is older than `scaling.max_age`",
+    }
     OBS_WORKER_BUILDS_TOTAL: Counter "obs_worker_builds_total" ["worker", "outcome"] {
         help: "Builds that ended on this worker since this program started, by outcome",
         source: "source server, `/build/PROJECT/REPOSITORY/ARCH/_jobhistory`",

@@ -4,9 +4,9 @@
 use super::write::{Labels, Writer, and, labels, of_pool};
 use super::{Configured, FleetState, PoolFacts};
 use crate::config::{Pool, pool_of_project};
-use crate::metrics::catalogue::{pools, workers as of_workers};
+use crate::metrics::catalogue::pools;
 use crate::metrics::own::seconds;
-use crate::model::{Fleet, HostName, InstanceCounts, InstanceId, InstanceState, JobState};
+use crate::model::{InstanceCounts, InstanceState, JobState};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -35,8 +35,7 @@ pub(super) fn write(
         .collect();
     from_config(writer, configured)?;
     queue(writer, configured, &known)?;
-    supply(writer, &known)?;
-    workers(writer, configured, state, &known)
+    supply(writer, &known)
 }
 
 fn from_config(writer: &mut Writer<'_>, configured: &Configured) -> fmt::Result {
@@ -59,13 +58,12 @@ fn queue(writer: &mut Writer<'_>, configured: &Configured, known: &Known<'_>) ->
         .iter()
         .flat_map(|(pool, facts)| jobs(configured, pool, facts));
     writer.gauge(&pools::OBS_JOBS, jobs)?;
-    let no_fit = known.iter().map(|(pool, facts)| {
-        (
-            and(of_pool(pool), [("reason", "no_idle_fit")]),
-            facts.no_idle_fit,
-        )
-    });
-    writer.gauge(&pools::OBS_JOBS_UNPLACEABLE, no_fit)?;
+    unplaceable(writer, known)?;
+    let ghosts = known
+        .iter()
+        .map(|(pool, facts)| (of_pool(pool), facts.ghosts));
+    writer.gauge(&pools::OBS_JOBS_GHOST, ghosts)?;
+    watched(writer, known)?;
     let oldest = known
         .iter()
         .map(|(pool, facts)| (of_pool(pool), facts.oldest.map_or(0.0, seconds)));
@@ -74,6 +72,33 @@ fn queue(writer: &mut Writer<'_>, configured: &Configured, known: &Known<'_>) ->
         .iter()
         .map(|(pool, facts)| (of_pool(pool), facts.expected_work.as_secs_f64()));
     writer.gauge(&pools::OBS_JOBS_EXPECTED_WORK_SECONDS, work)
+}
+
+/// There is no series for `refused`: which workers refused a job stands in a file of the dispatcher
+/// (`dispatch.badhosts`) that no route of OBS 2.9 shows.
+fn unplaceable(writer: &mut Writer<'_>, known: &Known<'_>) -> fmt::Result {
+    let series = known.iter().flat_map(|(pool, facts)| {
+        let no_idle_fit = Some(("no_idle_fit", facts.no_idle_fit));
+        let no_compliant = facts.no_compliant.map(|count| ("no_compliant", count));
+        let reasons = no_idle_fit.into_iter().chain(no_compliant);
+        reasons.map(|(reason, count)| (and(of_pool(pool), [("reason", reason)]), count))
+    });
+    writer.gauge(&pools::OBS_JOBS_UNPLACEABLE, series)
+}
+
+fn watched(writer: &mut Writer<'_>, known: &Known<'_>) -> fmt::Result {
+    let series = known.iter().flat_map(|(_, facts)| {
+        let jobs = facts.watched.iter();
+        jobs.map(|((package, project, arch), since)| {
+            let job = [
+                ("package", package.as_str()),
+                ("project", project),
+                ("arch", arch),
+            ];
+            (labels(job), seconds(*since))
+        })
+    });
+    writer.gauge(&pools::OBS_WATCHED_JOB_SCHEDULED_TIMESTAMP_SECONDS, series)
 }
 
 /// A pool's jobs, with a 0 for each configured project that it is for and that has none.
@@ -139,69 +164,4 @@ fn by_state<'a>(which: Labels<'a>, counts: &InstanceCounts) -> Vec<(Labels<'a>, 
     states
         .map(|s| (and(which.clone(), [("state", s.as_str())]), counts.get(s)))
         .collect()
-}
-
-fn workers(
-    writer: &mut Writer<'_>,
-    configured: &Configured,
-    state: &FleetState,
-    known: &Known<'_>,
-) -> fmt::Result {
-    let fleet = state
-        .snapshot
-        .fleet
-        .fresh(state.now, configured.max_age)
-        .ok();
-    let hosts = || {
-        known
-            .iter()
-            .flat_map(|(pool, facts)| facts.hosts.iter().map(move |host| (*pool, host)))
-    };
-    if let Some(fleet) = fleet {
-        let infos = hosts().map(|(pool, host)| info(pool, host, fleet.value()));
-        writer.info(&of_workers::OBS_WORKER_INFO, infos)?;
-    }
-    let instances = hosts().flat_map(|(pool, host)| {
-        by_state(
-            labels([("worker", host.as_str())]),
-            &instances_of(host, pool, state),
-        )
-    });
-    writer.gauge(&of_workers::OBS_WORKER_INSTANCES, instances)
-}
-
-fn info<'a>(pool: &'a Pool, host: &'a HostName, fleet: &'a Fleet) -> Labels<'a> {
-    let server = fleet.by_name(host);
-    let yes = |is: bool| if is { "true" } else { "false" };
-    let mut labels = and(
-        of_pool(pool),
-        [
-            ("worker", host.as_str()),
-            ("flavor", server.map_or("", |s| s.flavor.as_str())),
-            ("managed", yes(server.is_some())),
-            ("protected", yes(server.is_some_and(|s| s.tags.protected))),
-        ],
-    );
-    let ip = server.and_then(|s| s.ip).map(|ip| ip.to_string());
-    labels.push(("ip", ip.unwrap_or_default().into()));
-    labels
-}
-
-/// A worker may serve several backends: each of its instances is counted once, in the state that
-/// comes first in the order of precedence.
-fn instances_of(host: &HostName, pool: &Pool, state: &FleetState) -> InstanceCounts {
-    let mut best: BTreeMap<&InstanceId, InstanceState> = BTreeMap::new();
-    let views = pool
-        .backends
-        .iter()
-        .filter_map(|name| state.snapshot.backends.get(name));
-    for reading in views.filter_map(|view| view.workers.last()) {
-        for instance in reading.value.of_host(host) {
-            let seen = best.entry(&instance.id).or_insert(instance.state);
-            *seen = (*seen).min(instance.state);
-        }
-    }
-    let mut counts = InstanceCounts::default();
-    best.into_values().for_each(|s| counts.add(s));
-    counts
 }

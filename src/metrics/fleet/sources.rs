@@ -38,9 +38,12 @@ fn last_success(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
         add("workers", read_at(&view.workers));
         add("results", read_at(&view.results));
         add("history", read_at(&view.history));
+        add("constraints", read_at(&view.requirements));
+        add("ghosts", read_at(&view.ghosts));
     }
     let ecs = read_at(&state.snapshot.fleet).map(|at| (labels([("collector", "ecs")]), at));
-    series.extend(ecs);
+    let hosts = read_at(&state.snapshot.hosts).map(|at| (labels([("collector", "hosts")]), at));
+    series.extend(ecs.into_iter().chain(hosts));
     writer.gauge(&sources::OBS_SCALER_LAST_SUCCESS_TIMESTAMP_SECONDS, series)
 }
 
@@ -58,13 +61,13 @@ fn packages(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState
             .packages
             .iter()
             .map(move |((project, repository, arch, code), count)| {
-                let labels = labels([
+                let labels = [
                     ("backend", name.as_str()),
-                    ("project", project),
-                    ("repository", repository),
-                    ("arch", arch),
-                    ("code", code),
-                ]);
+                    ("project", project.as_str()),
+                    ("repository", repository.as_str()),
+                    ("arch", arch.as_str()),
+                    ("code", code.as_str()),
+                ];
                 (labels, *count)
             })
     });

@@ -56,7 +56,6 @@ impl Writer<'_> {
     }
 
     /// A family of counters that are kept elsewhere; left out where there is no series.
-    #[allow(dead_code, reason = "for the counters of the workers' own systems")]
     pub(super) fn counter<L: EncodeLabelSet, V: EncodeCounterValue>(
         &mut self,
         family: &Declared,
