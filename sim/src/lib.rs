@@ -1,4 +1,9 @@
 //! Stand-ins for the outside world of obs-scaler, for its tests, its demo and load runs. Nothing
 //! of this is in the product.
 
+mod clock;
 pub mod ecs;
+mod encoding;
+pub mod machine;
+pub mod obs;
+mod rng;

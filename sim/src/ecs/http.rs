@@ -16,13 +16,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::clock;
 use super::control;
 use super::error::ApiError;
 use super::faults::{Faults, Hang, take_one};
 use super::routes::{self, Route};
 use super::shared::Shared;
 use super::sign::{self, Wire};
+use crate::clock;
 
 /// The signing guide's limit of a body: 12 MB.
 const BODY_LIMIT: usize = 12 * 1024 * 1024;

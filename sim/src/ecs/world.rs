@@ -14,9 +14,9 @@ use super::job::{Cause, Job, Kind, SubRef};
 use super::ledger::CreateCall;
 use super::order::Tag;
 use super::power::Power;
-use super::rng::Rng;
 use super::server::{Phase, Server};
 use super::tokens::Tokens;
+use crate::rng::Rng;
 
 /// What does not change while the simulator runs.
 pub(super) struct Rules {

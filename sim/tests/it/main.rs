@@ -1,4 +1,4 @@
-//! The simulated ECS over HTTP: each test is named after what it promises.
+//! The simulators over HTTP: each test is named after what it promises.
 
 #[cfg(test)]
 mod buying;
@@ -14,3 +14,11 @@ mod faults;
 mod listing;
 #[cfg(test)]
 mod machines;
+#[cfg(test)]
+mod obs;
+#[cfg(test)]
+mod obs_faults;
+#[cfg(test)]
+mod obs_life;
+#[cfg(test)]
+mod obs_shapes;

@@ -7,6 +7,6 @@ use jiff::Timestamp;
     clippy::disallowed_methods,
     reason = "this is the simulator's clock; obs-scaler's own is not reachable from here"
 )]
-pub(super) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }

@@ -2,14 +2,14 @@
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): eight lines, good enough for durations and ids.
 #[derive(Debug, Clone)]
-pub(super) struct Rng(u64);
+pub(crate) struct Rng(u64);
 
 impl Rng {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,13 +18,13 @@ impl Rng {
     }
 
     /// A number in `low..high`.
-    pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
+    pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
         let unit = f64::from((self.next() >> 32) as u32) / (f64::from(u32::MAX) + 1.0);
         low + unit * (high - low)
     }
 
     /// A random UUID (version 4) in lower case.
-    pub(super) fn uuid(&mut self) -> String {
+    pub(crate) fn uuid(&mut self) -> String {
         let a = self.next();
         let b = self.next();
         format!(
@@ -38,12 +38,12 @@ impl Rng {
     }
 
     /// A job's id: 32 hex digits that begin with `ff8080` (huawei-ecs reference §3).
-    pub(super) fn job_id(&mut self) -> String {
+    pub(crate) fn job_id(&mut self) -> String {
         format!("ff808082{:016x}{:08x}", self.next(), self.next() >> 32)
     }
 
     /// 32 hex digits, as in `X-Request-Id`.
-    pub(super) fn request_id(&mut self) -> String {
+    pub(crate) fn request_id(&mut self) -> String {
         format!("{:016x}{:016x}", self.next(), self.next())
     }
 }
