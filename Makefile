@@ -27,6 +27,8 @@ long:
 	$(INSTALL)
 	tests/rig/spike-drain.sh
 	PROPTEST_CASES=20000 $(CARGO) test --release --lib policy
+	$(CARGO) bench --bench metrics
+	benches/side-by-side.sh
 
 lint:
 	$(CARGO) fmt --all --check

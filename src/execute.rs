@@ -3,7 +3,8 @@
 use crate::clock::Clock;
 use crate::config::{Config, Pool};
 use crate::ecs::{CreateRequest, Created, EcsClient, EcsError, JobStatus};
-use crate::model::{Member, Order, OrderId, PoolName, ServerId};
+use crate::model::{BackendName, Build, Member, Order, OrderId, PoolName, ServerId};
+use crate::obs::{Freed, ObsClient};
 use crate::policy::{CheckOutcome, CheckReport, DrainOutcome, DrainReport};
 use crate::ssh::{self, Access, HostKeys, InvalidKey, PinnedHost, WorkerSettings};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -19,6 +20,8 @@ pub enum Subject {
     Order(OrderId),
     /// A server.
     Server(ServerId),
+    /// A build that is none.
+    Ghost(BackendName, Build),
 }
 
 /// Something to be done outside.
@@ -49,6 +52,13 @@ pub enum Deed {
     },
     /// Delete a server.
     Delete(ServerId),
+    /// Free a ghost, after one more look.
+    Free {
+        /// Whose build it is.
+        backend: BackendName,
+        /// The build.
+        build: Build,
+    },
 }
 
 impl Deed {
@@ -62,6 +72,7 @@ impl Deed {
                 Subject::Server(member.server.clone())
             }
             Self::Delete(server) => Subject::Server(server.clone()),
+            Self::Free { backend, build } => Subject::Ghost(backend.clone(), build.clone()),
         }
     }
 }
@@ -79,6 +90,8 @@ pub enum Done {
     Drained(DrainReport),
     /// A delete call.
     Deleted(Result<Vec<String>, EcsError>),
+    /// A ghost.
+    Freed(Freed),
 }
 
 /// Why a request or a session can not be prepared. Nothing outside has been touched.
@@ -189,7 +202,18 @@ impl Hands {
             Deed::Poll { job, .. } => Done::Polled(self.ecs.job(&job).await),
             Deed::Check { member, ip } => Done::Checked(self.check(&member, ip).await),
             Deed::Drain { member, ip } => Done::Drained(self.drain(&member, ip).await),
+            Deed::Free { backend, build } => Done::Freed(self.free(&backend, &build).await),
             Deed::Delete(server) => Done::Deleted(self.ecs.delete_after_a_look(&server).await),
+        }
+    }
+
+    async fn free(&self, backend: &BackendName, build: &Build) -> Freed {
+        let Some(backend) = self.config.backends.get(backend) else {
+            return Freed::NoGhost("its backend is not configured");
+        };
+        match ObsClient::new(backend, self.config.poll.timeout) {
+            Ok(client) => client.free(build).await,
+            Err(error) => Freed::Failed(error.to_string()),
         }
     }
 

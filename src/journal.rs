@@ -2,13 +2,12 @@
 //! leaves nothing that nobody remembers. One redb file in the state directory; every write is
 //! synced to disk before it returns.
 
-use crate::model::{Ledger, Member, Order, PackageKey, PoolName, ServerId, Supply};
-use crate::obs::{Built, HistoryStore, StoreError};
-use jiff::Timestamp;
+mod history;
+
+use crate::model::{Ledger, Member, Order, PoolName, ServerId, Supply};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 type Table = TableDefinition<'static, &'static str, &'static [u8]>;
@@ -16,7 +15,10 @@ type Table = TableDefinition<'static, &'static str, &'static [u8]>;
 const ORDERS: Table = TableDefinition::new("orders");
 const MEMBERS: Table = TableDefinition::new("members");
 const SUPPLY: Table = TableDefinition::new("supply");
-const BUILDS: Table = TableDefinition::new("builds");
+
+/// How much of the file is held in memory, in bytes. All of it that is read often is small; left to
+/// itself the store takes up to 1 GiB.
+const CACHE: usize = 16 << 20;
 
 /// What went wrong with the journal. None is retried: without a journal nothing may be done.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +89,9 @@ impl Journal {
             source,
         })?;
         let path = state_dir.join("journal.redb");
-        let db = Database::create(&path).map_err(|error| match error {
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE);
+        let db = builder.create(&path).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => JournalError::InUse(path.clone()),
             source => JournalError::Open {
                 path: path.clone(),
@@ -101,7 +105,7 @@ impl Journal {
 
     fn make_tables(&self) -> Result<(), JournalError> {
         let write = self.db.begin_write().map_err(store)?;
-        for table in [ORDERS, MEMBERS, SUPPLY, BUILDS] {
+        for table in [ORDERS, MEMBERS, SUPPLY, history::BUILDS, history::MARKS] {
             write.open_table(table).map_err(store)?;
         }
         write.commit().map_err(store)
@@ -162,67 +166,6 @@ impl Journal {
     }
 }
 
-/// The builds of one package that are kept, at most: far more than a mean is taken of.
-const KEPT_BUILDS: usize = 32;
-
-/// The last builds of one package: when each ended, and when it began.
-type Builds = (PackageKey, BTreeSet<(Timestamp, Timestamp)>);
-
-impl HistoryStore for Journal {
-    fn load(&self) -> Result<Vec<Built>, StoreError> {
-        let all: Vec<Builds> = self.all(BUILDS, "builds").map_err(store_error)?;
-        let builds = all.into_iter().flat_map(|(key, builds)| {
-            let built = move |(end, start)| Built {
-                key: key.clone(),
-                start,
-                end,
-            };
-            builds.into_iter().map(built)
-        });
-        Ok(builds.collect())
-    }
-
-    fn append(&self, built: &[Built]) -> Result<(), StoreError> {
-        self.append_builds(built).map_err(store_error)
-    }
-}
-
-impl Journal {
-    fn append_builds(&self, built: &[Built]) -> Result<(), JournalError> {
-        let mut new = BTreeMap::<&PackageKey, BTreeSet<_>>::new();
-        for build in built {
-            new.entry(&build.key)
-                .or_default()
-                .insert((build.end, build.start));
-        }
-        let write = self.db.begin_write().map_err(store)?;
-        {
-            let mut table = write.open_table(BUILDS).map_err(store)?;
-            for (package, builds) in new {
-                let key = build_key(package);
-                let mut kept = stored_builds(&table, &key)?;
-                kept.extend(builds);
-                while kept.len() > KEPT_BUILDS {
-                    kept.pop_first();
-                }
-                put(&mut table, &key, &(package, kept))?;
-            }
-        }
-        write.commit().map_err(store)
-    }
-}
-
-fn stored_builds(
-    table: &redb::Table<'_, &'static str, &'static [u8]>,
-    key: &str,
-) -> Result<BTreeSet<(Timestamp, Timestamp)>, JournalError> {
-    let Some(stored) = table.get(key).map_err(store)? else {
-        return Ok(BTreeSet::new());
-    };
-    let (_, builds): Builds = decode("builds", key, stored.value())?;
-    Ok(builds)
-}
-
 fn decode<T: DeserializeOwned>(
     table: &'static str,
     key: &str,
@@ -233,17 +176,6 @@ fn decode<T: DeserializeOwned>(
         key: key.to_owned(),
         source,
     })
-}
-
-fn store_error(error: JournalError) -> StoreError {
-    StoreError(error.to_string())
-}
-
-/// A slash stands in no part of the key: OBS allows it in none of these names.
-fn build_key(key: &PackageKey) -> String {
-    [&key.project, &key.repository, &key.arch, &key.package]
-        .map(String::as_str)
-        .join("/")
 }
 
 fn store<E: Into<redb::Error>>(error: E) -> JournalError {
@@ -345,26 +277,6 @@ mod tests {
             Journal::open(dir.path()),
             Err(JournalError::InUse(_))
         ));
-    }
-
-    #[test]
-    fn the_newest_builds_of_each_package_outlive_the_process() {
-        let dir = tempfile::tempdir().unwrap();
-        let built = |second: i64| Built {
-            key: PackageKey {
-                project: "openEuler:Mainline".to_owned(),
-                repository: "standard_x86_64".to_owned(),
-                arch: "x86_64".to_owned(),
-                package: "gcc".to_owned(),
-            },
-            start: Timestamp::from_second(second).unwrap(),
-            end: Timestamp::from_second(second + 60).unwrap(),
-        };
-        let all: Vec<_> = (0..40).map(built).collect();
-        Journal::open(dir.path()).unwrap().append(&all).unwrap();
-        let journal = Journal::open(dir.path()).unwrap();
-        journal.append(&all[39..]).unwrap();
-        assert_eq!(HistoryStore::load(&journal).unwrap(), all[8..]);
     }
 
     #[test]

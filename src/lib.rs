@@ -8,6 +8,7 @@ pub mod config; // YAML to a Config that is valid by construction
 pub mod ecs; // the cloud: signed calls, jobs, classes of errors
 pub mod execute; // steps to calls, idempotent
 pub mod gather; // pollers to one snapshot
+pub mod hosts; // the workers' resource use, and where it is to be scraped
 pub mod journal; // intents before deeds, durable
 pub mod metrics; // what is shown to Prometheus
 pub mod model; // nouns with their invariants

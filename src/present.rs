@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::config::{Config, Policy};
 use crate::metrics::{FleetState, Source};
-use crate::model::{Action, Alarms, HostName, Ledger, PoolName, Snapshot, elapsed};
+use crate::model::{Action, Alarms, HostName, Ledger, PoolName, Snapshot, Unknown, elapsed};
 use crate::policy::{self, Kept, Outcome, Plan, Step, Verdict, View};
 use crate::reconcile::{InHand, Word};
 use crate::web::Answers;
@@ -47,7 +47,7 @@ impl Present {
 impl Source for Present {
     fn state(&self) -> FleetState {
         let snapshot = Arc::new(self.snapshot.borrow().clone());
-        let ledger = Arc::clone(&self.in_hand.borrow().ledger);
+        let InHand { ledger, checks } = self.in_hand.borrow().clone();
         let alarms = self.alarms.borrow().clone();
         let now = self.clock.now();
         let view = View {
@@ -58,11 +58,14 @@ impl Source for Present {
             now,
         };
         let pools = crate::metrics::facts(&view);
+        let costs = policy::costs(&view, &self.config.prices);
         FleetState {
             now,
             snapshot,
             ledger,
             alarms,
+            checks,
+            costs,
             pools,
         }
     }
@@ -71,6 +74,19 @@ impl Source for Present {
 impl Answers for Present {
     fn accept(&self, pool: &PoolName) -> bool {
         self.speak.try_send(Word::Accept(pool.clone())).is_ok()
+    }
+
+    fn discover(&self) -> Result<Value, Unknown> {
+        let snapshot = self.snapshot.borrow().clone();
+        let ledger = Arc::clone(&self.in_hand.borrow().ledger);
+        let view = View {
+            snapshot: &snapshot,
+            ledger: &ledger,
+            alarms: &Alarms::default(),
+            policy: &self.config.policy,
+            now: self.clock.now(),
+        };
+        crate::hosts::discover(&view, self.config.hosts.node_exporter_port)
     }
 
     fn plan_apply(&self) -> Value {

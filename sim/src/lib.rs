@@ -3,7 +3,5 @@
 
 mod clock;
 pub mod ecs;
-mod encoding;
-pub mod machine;
 pub mod obs;
 mod rng;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use obs_sim::ecs::{AddressRange, Options, Simulator};
-use obs_sim::{machine, obs};
+use obs_sim::obs;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Stand-ins for the outside world of obs-scaler
@@ -96,110 +96,76 @@ struct EcsArgs {
     lock_key: bool,
 }
 
-impl EcsArgs {
-    fn stand_ins(&self) -> std::io::Result<Option<machine::Options>> {
-        let (Some(obs), Some(key)) = (self.stand_ins, &self.authorized_key) else {
-            return Ok(None);
-        };
-        Ok(Some(machine::Options {
-            obs,
-            ssh_port: self.ssh_port,
-            authorized_key: std::fs::read_to_string(key)?,
-        }))
-    }
-
-    fn options(self) -> std::io::Result<Options> {
-        Ok(Options {
-            stand_ins: self.stand_ins()?,
-            listen: self.listen,
-            project_id: self.project_id,
-            access_key: self.access_key,
-            secret_key: self.secret_key,
-            speed: self.speed,
-            seed: self.seed,
-            machines: self.machines,
-            addresses: self.addresses,
-            quota_instances: self.quota_instances,
-            quota_cores: self.quota_cores,
-            ledger: self.ledger,
-            lock_key: self.lock_key,
-        })
-    }
-}
-
-const OBS_EXAMPLE: &str = "Examples:
-  obs-sim obs --listen 127.0.0.1:15352 --workers 1430 --packages 100000 --jobs 20000 --speed 10
-  curl -s http://127.0.0.1:15352/workerstatus
-  curl -s http://127.0.0.1:15352/build/openEuler:Mainline/_result?view=summary
-
-Control routes (JSON; loopback only, no credentials):
-  GET    /_sim/world                 packages by code, instances by list, ghosts, builds ended
-  POST   /_sim/jobs                  {\"arch\", \"count\", \"seconds\", \"prefix\"?, \"outcome\"?: succeeded|failed|unchanged,
-                                      \"processors\"?, \"project\"?}
-  POST   /_sim/hosts                 {\"name\", \"arch\", \"instances\", \"ip\"?, \"processors\"?, \"jobs\"?, \"memory_mb\"?}
-  DELETE /_sim/hosts/NAME            it ends at once: what it builds is a ghost; ?drain=true: when it builds nothing
-  POST   /_sim/hosts/NAME/cordon     its instances finish their jobs and take no other
-  POST   /_sim/hosts/NAME/kill       {\"instance\"?: 1, \"shows\"?: down|dead|idle}: kill -9; a ghost, if it built
-  PUT    /_sim/daemons               {\"dispatcher\": \"dead\", \"scheduler/x86_64\": \"running\"}; also srcserver,
-                                      repserver, publisher, warden
-  GET    /_sim/faults                the faults in force
-  PUT    /_sim/faults                {ROUTE: FAULT, ...} replaces them; {} ends them all
-Routes of faults: workerstatus worker result jobhistory package builddepinfo jobs source projects command
-Faults: hang (read, never answered)    cutoff (half, then the connection ends)   truncated (half, as if whole)
-        status500                      garbage (200, no XML)                     empty (whole, lists nothing)
-        frozen (the first answer since, for ever)                                slow (50 pieces, one each 200 ms)";
+const OBS_EXAMPLE: &str =
+    "Example: a farm of 60 workers with 1000 jobs, whose builds take a tenth of the time
+  obs-sim obs --listen 127.0.0.1:18081 --workers 60 --jobs 1000 --packages 5000 --speed 10
+  curl -s http://127.0.0.1:18081/workerstatus
+  curl -s http://127.0.0.1:18081/_sim/help    # workers, jobs and faults by hand";
 
 #[derive(Args)]
 #[command(after_help = OBS_EXAMPLE)]
 struct ObsArgs {
-    /// Where to listen; port 0 picks a free one, the first line of output says which
+    /// Where to listen; port 0 picks a free one, the first line of output says which. It answers for the
+    /// source server, the repository server and the frontend
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Build hosts in the beginning, in turn of each architecture
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    workers: u32,
-    /// Instances of each
+    /// Workers at first, one in two of them aarch64
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    workers: usize,
+    /// Build instances of each worker
     #[arg(long, value_name = "N", default_value_t = 7)]
-    instances: u32,
-    /// Jobs that wait in the beginning, as far as there are packages
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    jobs: u32,
-    /// Packages, counted once for each architecture [default: 2 x --jobs]
+    instances: usize,
+    /// Jobs at first: waiting, building and blocked
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    jobs: usize,
+    /// Packages, over both architectures [default: five times the jobs, at least 1000]
     #[arg(long, value_name = "N")]
-    packages: Option<u32>,
-    /// Architectures to schedule for
-    #[arg(long, value_name = "ARCH,...", value_delimiter = ',', default_values = ["x86_64", "aarch64"])]
-    arches: Vec<String>,
-    /// The project's name
-    #[arg(long, value_name = "NAME", default_value = "openEuler:Mainline")]
-    project: String,
-    /// Seed of everything that is random
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// Divide durations by this (at 1 most builds take minutes, some an hour)
-    #[arg(long, value_name = "N", default_value_t = 1.0)]
-    speed: f64,
-    /// Let a job come for each that ends; without, the queue runs empty
-    #[arg(long)]
-    replenish: bool,
-    /// The share of instances that are away for some minutes after a job
-    #[arg(long, value_name = "0-1", default_value_t = 0.0)]
-    away: f64,
-    /// The share of instances that are down for some minutes after a job
-    #[arg(long, value_name = "0-1", default_value_t = 0.0)]
-    down: f64,
-    /// Serve as the frontend does: Basic authentication, worker status up to 3 minutes old
+    packages: Option<usize>,
+    /// New jobs an hour
+    #[arg(long, value_name = "N", default_value_t = 600.0)]
+    rate: f64,
+    /// Projects that the packages are spread over
     #[arg(
         long,
-        value_name = "USER:PASSWORD",
-        env = "OBS_SIM_FRONTEND",
-        hide_env_values = true
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "openEuler:Mainline"
     )]
+    projects: Vec<String>,
+    /// Seed of everything that chance decides
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Divide build times by this
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    speed: f64,
+    /// Want this user and password (Basic authentication), and cache the worker status for 3 minutes, as
+    /// the frontend does
+    #[arg(long, value_name = "USER:PASSWORD")]
     frontend: Option<String>,
 }
 
 impl From<ObsArgs> for obs::Options {
     fn from(args: ObsArgs) -> Self {
+        let packages = args.packages.unwrap_or((args.jobs * 5).max(1000));
+        Self {
+            listen: args.listen,
+            size: obs::Size {
+                workers: args.workers,
+                instances: args.instances,
+                packages,
+                jobs: args.jobs,
+                jobs_per_hour: args.rate,
+                projects: args.projects,
+                seed: args.seed,
+                speed: args.speed,
+            },
+            frontend: args.frontend,
+        }
+    }
+}
+
+impl From<EcsArgs> for Options {
+    fn from(args: EcsArgs) -> Self {
         Self {
             listen: args.listen,
             workers: args.workers,
@@ -226,11 +192,11 @@ async fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    let done = match Cli::parse().command {
-        Command::Ecs(args) => ecs(args).await,
-        Command::Obs(args) => obs(args.into()).await,
+    let ended = match Cli::parse().command {
+        Command::Ecs(args) => ecs(args.into()).await,
+        Command::Obs(args) => farm(args.into()).await,
     };
-    match done {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "obs-sim");
@@ -239,25 +205,31 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn ecs(args: EcsArgs) -> std::io::Result<()> {
-    let end = end()?;
-    let cloud = Simulator::start(args.options()?).await?;
-    announce(cloud.addr)?;
-    end.await;
+async fn ecs(options: Options) -> std::io::Result<()> {
+    let stopped = told_to_stop()?;
+    let cloud = Simulator::start(options).await?;
+    listening(cloud.addr)?;
+    stopped.await;
     cloud.stop().await
 }
 
-async fn obs(options: obs::Options) -> std::io::Result<()> {
-    let end = end()?;
+async fn farm(options: obs::Options) -> std::io::Result<()> {
+    let stopped = told_to_stop()?;
     let farm = obs::Simulator::start(options).await?;
-    announce(farm.addr)?;
-    end.await;
+    listening(farm.address())?;
+    stopped.await;
     farm.stop().await;
     Ok(())
 }
 
-/// SIGTERM or SIGINT; asked for before anything is begun.
-fn end() -> std::io::Result<impl Future<Output = ()>> {
+fn listening(address: SocketAddr) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "listening on {address}")?;
+    out.flush()
+}
+
+/// Ends with SIGTERM or SIGINT, which are heard from now on.
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     let (mut term, mut int) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
@@ -268,10 +240,4 @@ fn end() -> std::io::Result<impl Future<Output = ()>> {
             _ = int.recv() => {}
         }
     })
-}
-
-fn announce(addr: SocketAddr) -> std::io::Result<()> {
-    let mut out = std::io::stdout();
-    writeln!(out, "listening on {addr}")?;
-    out.flush()
 }

@@ -6,14 +6,15 @@ use crate::config::Config;
 use crate::ecs::{BrakedList, Call, EcsClient};
 use crate::execute::Hands;
 use crate::gather::{Collector, Gather};
+use crate::hosts::Reader;
 use crate::journal::Journal;
-use crate::metrics::{Configured, FleetCollector, Own, Poller, Source};
+use crate::metrics::{Configured, FleetCollector, Metrics, Own, Poller, Source, WorkerBuilds};
 use crate::model::Alarms;
-use crate::obs::ObsClient;
+use crate::obs::{ObsClient, Terms};
 use crate::present::Present;
 use crate::reconcile::{Parts, Reconciler};
 use crate::supervise::Supervisor;
-use crate::web::{self, Answers, App, Doorbell, Tokens};
+use crate::web::{self, Answers, App, Doorbell, Scrapes, Tokens};
 use anyhow::Context;
 use prometheus_client::registry::Registry;
 use std::convert::Infallible;
@@ -64,6 +65,9 @@ fn log(args: &Args) {
 }
 
 async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
+    for warning in &config.warnings.all {
+        tracing::warn!("configuration: {warning}");
+    }
     let clock = Clock;
     let mut supervisor = Supervisor::default();
     let journal = Arc::new(Journal::open(&config.state_dir)?);
@@ -72,11 +76,12 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
 
     let mut registry = Registry::default();
     let own = Own::register(&mut registry, &config.policy.pools, &[]);
+    let builds = WorkerBuilds::register(&mut registry);
     let ecs = Arc::new(ecs(&config, clock, &own)?);
     let pollers = TaskTracker::new();
     let stop = supervisor.stopping();
     let listing = BrakedList::new(Arc::clone(&ecs));
-    let (snapshot, look) = gather(&config, clock, &own, &journal)?.spawn(
+    let (snapshot, look) = gather(&config, clock, (&own, builds), &journal)?.spawn(
         move || {
             let listing = listing.clone();
             async move { listing.list().await }
@@ -145,7 +150,7 @@ fn ecs(config: &Config, clock: Clock, own: &Own) -> anyhow::Result<EcsClient> {
 fn gather(
     config: &Config,
     clock: Clock,
-    own: &Own,
+    (own, builds): (&Own, WorkerBuilds),
     journal: &Arc<Journal>,
 ) -> anyhow::Result<Gather> {
     let timeout = config.poll.timeout;
@@ -157,12 +162,18 @@ fn gather(
     Ok(Gather {
         clients: clients.collect::<Result<_, _>>()?,
         poll: config.poll.clone(),
+        hosts: Reader::new(config).context("hosts")?,
+        max_age: config.policy.max_age,
         store: Arc::clone(journal) as _,
-        last_successes: config.policy.levels.last_successes,
+        history: Terms {
+            levels: config.policy.levels.clone(),
+            retention: config.history.retention,
+        },
         clock,
         on_reading: Arc::new(move |collector, took, _whole| {
             counts.collected(poller(collector), took);
         }),
+        on_ended: Arc::new(move |worker, outcome, end| builds.ended(worker, outcome, end)),
     })
 }
 
@@ -171,13 +182,16 @@ const fn poller(collector: Collector) -> Poller {
         Collector::Workers => Poller::Workers,
         Collector::Results => Poller::Results,
         Collector::History => Poller::History,
+        Collector::Constraints => Poller::Constraints,
+        Collector::Ghosts => Poller::Ghosts,
         Collector::Ecs => Poller::Ecs,
+        Collector::Hosts => Poller::Hosts,
     }
 }
 
 fn app(
     config: &Config,
-    mut registry: Registry,
+    registry: Registry,
     own: Own,
     present: Arc<Present>,
     (alarms, wake): (watch::Sender<Alarms>, Arc<Notify>),
@@ -186,7 +200,6 @@ fn app(
     let source: Arc<dyn Source> = Arc::clone(&present) as _;
     let answers: Arc<dyn Answers> = present;
     let fleet = FleetCollector::new(Configured::from(config), Arc::clone(&source));
-    registry.register_collector(Box::new(fleet));
     let doorbell = Doorbell {
         tokens: Tokens::new([&config.web.token]),
         max_body_bytes: config.web.max_body_bytes,
@@ -199,7 +212,7 @@ fn app(
     };
     App {
         doorbell,
-        registry,
+        scrapes: Scrapes::new(Metrics::new(registry, fleet)),
         source,
         answers,
     }

@@ -1,14 +1,21 @@
 //! The document, section by section. The defaults stand here (and in `pools.rs`) and nowhere else;
 //! `config.yaml` repeats them for people, and a test compares the two.
 
-use super::pools::{ARCHS, LEVELS, Written, read_backends, read_flavors, read_pools};
+use super::archs::read_archs;
+use super::hosts::read_hosts;
+use super::jobs::{read_ghosts, read_watched};
+use super::pools::{
+    ARCHS, LEVELS, Written, named_flavors, read_backends, read_flavors, read_pools,
+};
+use super::prices::prices;
 use super::reader::{Node, Section};
 use super::secret::{PRIVATE_KEY, SEED, SecretSource, WORD};
 use super::units::{
-    base_url, duration, identifier, local_path, number, path, ratio, text, whole_name, word,
+    base_url, duration, identifier, local_path, margin, number, path, ratio, retention, text,
+    whole_name, word,
 };
 use super::yaml::Tree;
-use super::{Checked, Config, Ecs, Levels, Mode, Policy, Poll, Ssh, Web};
+use super::{Checked, Config, Ecs, Faults, History, Levels, Mode, Policy, Poll, Ssh, Web};
 use crate::model::{Arch, Level, Vcpus};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,20 +42,28 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let flavors = flavors.and_then(|node| read_flavors(&node));
         let pools = doc.need("pools", "the pools");
         let pools = pools.and_then(|node| read_pools(&node, backends.as_ref(), flavors.as_ref()));
+        let history = doc.part("history").section(read_history);
+        let named = flavors.as_ref().zip(pools.as_deref());
+        let prices = named.map(|(flavors, pools)| prices(&named_flavors(flavors, pools)));
         let poll = doc.part("poll").section(read_poll);
         let ecs = doc.need("ecs", "the cloud");
         let ecs = ecs.and_then(|node| node.section(|ecs| read_ecs(ecs, pools.as_deref(), secrets)));
         let ssh = doc.need("ssh", "how workers are reached");
         let ssh = ssh.and_then(|node| node.section(|ssh| read_ssh(ssh, secrets)));
+        let hosts = doc.part("hosts").section(read_hosts);
         let policy = read_policy(doc, pools, poll.as_ref());
         Some(Config {
             state_dir: state_dir?,
             web: web?,
             backends: backends?,
             policy: policy?,
+            history: history?,
+            prices: prices?,
             poll: poll?,
             ecs: ecs?,
             ssh: ssh?,
+            hosts: hosts?,
+            warnings: Faults::default(),
             _checked: Checked,
         })
     })
@@ -88,7 +103,9 @@ fn read_levels(levels: &Section<'_>) -> Option<Levels> {
             .child("below")
             .wrong(found, "more than l1.below");
     }
-    let last_successes = levels.or("last_successes", 4, number(1..=100_u8));
+    let hysteresis = levels.or("hysteresis", 0.1, margin);
+    // the journal keeps no more of a package
+    let last_successes = levels.or("last_successes", 4, number(1..=32_u8));
     let never_built = levels.or("never_built", Level::L3, word(LEVELS));
     let packages = match levels.get("packages") {
         Some(node) => node.any_list(|node| node.section(read_package)),
@@ -97,6 +114,7 @@ fn read_levels(levels: &Section<'_>) -> Option<Levels> {
     Some(Levels {
         l1_below: l1_below?,
         l2_below: l2_below?,
+        hysteresis: hysteresis?,
         last_successes: last_successes?.into(),
         never_built: never_built?,
         packages: packages?,
@@ -109,17 +127,26 @@ fn read_package(package: &Section<'_>) -> Option<(regex::Regex, Level)> {
     Some((pattern?, level?))
 }
 
+fn read_history(history: &Section<'_>) -> Option<History> {
+    let retention = history.or("retention", Duration::from_hours(180 * 24), retention);
+    Some(History {
+        retention: retention?,
+    })
+}
+
 fn read_poll(poll: &Section<'_>) -> Option<Poll> {
     let workers = poll.or("workers", seconds(10), duration);
     let results = poll.or("results", seconds(30), duration);
     let history = poll.or("history", seconds(60), duration);
     let ecs = poll.or("ecs", seconds(30), duration);
+    let hosts = poll.or("hosts", seconds(30), duration);
     let timeout = poll.or("timeout", seconds(30), duration);
     Some(Poll {
         workers: workers?,
         results: results?,
         history: history?,
         ecs: ecs?,
+        hosts: hosts?,
         timeout: timeout?,
     })
 }
@@ -130,7 +157,10 @@ fn read_policy(
     poll: Option<&Poll>,
 ) -> Option<Policy> {
     let owner = doc.required("owner", owner);
+    let archs = read_archs(doc);
     let levels = doc.part("levels").section(read_levels);
+    let watched = read_watched(doc);
+    let ghosts = doc.part("ghosts").section(read_ghosts);
     doc.part("scaling").section(|scaling| {
         let ceiling = scaling
             .or("ceiling_vcpus", 1792, number(0..=1_000_000))
@@ -156,7 +186,10 @@ fn read_policy(
             pools: (pools?.into_iter())
                 .map(|written| (written.pool.name.clone(), written.pool))
                 .collect(),
+            archs: archs?,
             levels: levels?,
+            watched: watched?,
+            ghosts: ghosts?,
             ceiling: ceiling?,
             max_order: max_order?,
             create_deadline: create_deadline?,
@@ -194,6 +227,7 @@ fn readings_outlive_two_polls(scaling: &Node<'_>, max_age: Duration, poll: &Poll
         ("results", poll.results),
         ("history", poll.history),
         ("ecs", poll.ecs),
+        ("hosts", poll.hosts),
     ];
     for (source, interval) in sources {
         if max_age < 2 * interval {

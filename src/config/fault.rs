@@ -127,6 +127,7 @@ struct Entry {
 pub(super) struct Log {
     document: RefCell<Vec<Entry>>,
     secrets: RefCell<Vec<Entry>>,
+    warnings: RefCell<Vec<Entry>>,
 }
 
 impl Log {
@@ -158,11 +159,22 @@ impl Log {
         });
     }
 
-    /// The faults of the document, and those of the secrets, with their positions in `text`.
-    pub(super) fn into_faults(self, text: &str) -> (Faults, Faults) {
+    /// Something is valid, and less than what the program can do.
+    pub(super) fn warn(&self, place: Place, found: impl Into<String>, expected: impl Into<String>) {
+        self.warnings.borrow_mut().push(Entry {
+            place,
+            found: found.into(),
+            expected: expected.into(),
+        });
+    }
+
+    /// The faults of the document, those of the secrets, and the warnings, with their positions in
+    /// `text`.
+    pub(super) fn into_faults(self, text: &str) -> (Faults, Faults, Faults) {
         (
             located(self.document.into_inner(), text),
             located(self.secrets.into_inner(), text),
+            located(self.warnings.into_inner(), text),
         )
     }
 }

@@ -61,25 +61,40 @@ impl Config {
     /// # Errors
     /// Every fault of the document, and every secret that cannot be had.
     pub fn parse(text: &str, secrets: &dyn SecretSource) -> Result<Self, Faults> {
-        let (config, document, unread) = examine(text, secrets);
+        let (config, document, notices) = examine(text, secrets);
+        let Notices { unread, warnings } = notices;
         match config {
-            Some(config) if document.all.is_empty() && unread.all.is_empty() => Ok(config),
+            Some(config) if document.all.is_empty() && unread.all.is_empty() => {
+                Ok(Self { warnings, ..config })
+            }
             _ => Err(document.and(unread)),
         }
     }
 }
 
+/// What is no fault of a document, and worth telling.
+#[derive(Debug, Default)]
+pub struct Notices {
+    /// Secrets that cannot be had here, which `serve` would be refused for.
+    pub unread: Faults,
+    /// What is valid, and less than what the program can do.
+    pub warnings: Faults,
+}
+
 /// Looks for faults in a file without needing its secrets: a document can be checked where they are
-/// not, on a desk or in CI. Gives the secrets that `serve` would be refused for here, if any.
+/// not, on a desk or in CI.
 ///
 /// # Errors
 /// Every fault of the document, and then also every secret that cannot be had.
-pub fn check(path: &Path) -> Result<Faults, ConfigError> {
-    let (_, document, unread) = examine(&read_file(path)?, &Outside);
+pub fn check(path: &Path) -> Result<Notices, ConfigError> {
+    let (_, document, notices) = examine(&read_file(path)?, &Outside);
     if document.all.is_empty() {
-        Ok(unread.in_file(path))
+        Ok(Notices {
+            unread: notices.unread.in_file(path),
+            warnings: notices.warnings.in_file(path),
+        })
     } else {
-        Err(document.and(unread).in_file(path).into())
+        Err(document.and(notices.unread).in_file(path).into())
     }
 }
 
@@ -90,8 +105,8 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
     })
 }
 
-/// The configuration, where there is one; the document's faults; the secrets that cannot be had.
-fn examine(text: &str, secrets: &dyn SecretSource) -> (Option<Config>, Faults, Faults) {
+/// The configuration, where there is one; the document's faults; and the rest.
+fn examine(text: &str, secrets: &dyn SecretSource) -> (Option<Config>, Faults, Notices) {
     let tree = match yaml::parse(text) {
         Ok(tree) => tree,
         Err((at, words)) => {
@@ -101,11 +116,11 @@ fn examine(text: &str, secrets: &dyn SecretSource) -> (Option<Config>, Faults, F
                 file: None,
                 all: vec![fault],
             };
-            return (None, syntax, Faults::default());
+            return (None, syntax, Notices::default());
         }
     };
     let log = Log::default();
     let config = read_config(&Node::root(&tree, &log), secrets);
-    let (document, unread) = log.into_faults(text);
-    (config, document, unread)
+    let (document, unread, warnings) = log.into_faults(text);
+    (config, document, Notices { unread, warnings })
 }

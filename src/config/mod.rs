@@ -4,10 +4,15 @@
 //! be read, and a `Config` put together by hand would be one that nobody checked. [`check`] looks at a
 //! document where its secrets are not: it gives no `Config`, so none exists without its secrets.
 
+mod archs;
 mod document;
 mod fault;
+mod hosts;
+mod jobs;
 mod load;
 mod pools;
+mod prices;
+mod projects;
 mod reader;
 mod secret;
 #[cfg(test)]
@@ -16,7 +21,10 @@ mod units;
 mod yaml;
 
 pub use fault::{Fault, Faults};
-pub use load::{ConfigError, check};
+pub use jobs::Ghosts;
+pub use load::{ConfigError, Notices, check};
+pub use prices::Price;
+pub use projects::{Projects, pool_of_project, rest_of};
 pub use secret::{Outside, SecretPlace, SecretSource};
 
 use crate::model::{Arch, BackendName, FlavorName, Level, PoolName, Vcpus};
@@ -38,12 +46,20 @@ pub struct Config {
     pub backends: BTreeMap<BackendName, Backend>,
     /// What decisions rest on.
     pub policy: Policy,
+    /// What is remembered of the job histories.
+    pub history: History,
+    /// What servers cost, where it is known.
+    pub prices: BTreeMap<FlavorName, Price>,
     /// How often, and how patiently, the outside world is read.
     pub poll: Poll,
     /// The cloud.
     pub ecs: Ecs,
     /// How workers are reached.
     pub ssh: Ssh,
+    /// How the resource use of workers is read.
+    pub hosts: Hosts,
+    /// What is valid, and less than what the program can do.
+    pub warnings: Faults,
     /// Nothing outside of this room can write this field, and so make a `Config` that nobody checked.
     _checked: Checked,
 }
@@ -117,6 +133,8 @@ pub struct Pool {
     pub level: Level,
     /// The backends that its workers serve; never empty.
     pub backends: Vec<BackendName>,
+    /// The projects that it is for.
+    pub projects: Projects,
     /// What may be done for it.
     pub mode: Mode,
     /// The number of its workers that are never released.
@@ -138,7 +156,9 @@ pub struct Levels {
     pub l1_below: Duration,
     /// Expected build times below this, and not l1, are l2; the rest is l3.
     pub l2_below: Duration,
-    /// Of how many last successful builds the mean is taken.
+    /// By which share of a boundary the mean of a package has to pass it before its level changes.
+    pub hysteresis: f64,
+    /// Of how many last successful builds the mean is taken, at most 32.
     pub last_successes: usize,
     /// The level of a package that was never built.
     pub never_built: Level,
@@ -154,8 +174,15 @@ pub struct Policy {
     pub owner: String,
     /// The pools.
     pub pools: BTreeMap<PoolName, Pool>,
+    /// Which hosts build for a repository architecture that is not its own host's.
+    pub archs: BTreeMap<String, Arch>,
     /// How a job gets its level.
     pub levels: Levels,
+    /// Packages whose waiting is shown one by one; a pattern matches the whole name, without a
+    /// multibuild flavor.
+    pub watched: Vec<Regex>,
+    /// What is done about ghosts.
+    pub ghosts: Ghosts,
     /// The vCPU that may be bought, in flight included.
     pub ceiling: Vcpus,
     /// The largest number of servers in one order.
@@ -182,6 +209,24 @@ pub struct Policy {
     pub tick: Duration,
 }
 
+impl Policy {
+    /// The architecture of the hosts that build for this one of OBS' repositories; `None` where this
+    /// farm has none.
+    #[must_use]
+    pub fn host_arch(&self, repository_arch: &str) -> Option<Arch> {
+        let mut hosts = Arch::ALL.into_iter();
+        let own = hosts.find(|arch| arch.as_str() == repository_arch);
+        own.or_else(|| self.archs.get(repository_arch).copied())
+    }
+}
+
+/// What is remembered of the job histories.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// Builds that ended longer ago are forgotten: a package with no other counts as never built.
+    pub retention: Duration,
+}
+
 /// How often, and how patiently, the outside world is read.
 #[derive(Debug, Clone)]
 pub struct Poll {
@@ -193,6 +238,8 @@ pub struct Poll {
     pub history: Duration,
     /// Between two readings of the cloud's list.
     pub ecs: Duration,
+    /// Between two readings of the workers' resource use.
+    pub hosts: Duration,
     /// For one request, from connect to the last byte.
     pub timeout: Duration,
 }
@@ -249,4 +296,48 @@ pub struct Ssh {
     pub command_timeout: Duration,
     /// The worker's configuration file.
     pub sysconfig: String,
+}
+
+/// Where the resource use of the workers is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceUse {
+    /// Nowhere.
+    None,
+    /// From node_exporter on each worker.
+    NodeExporter,
+    /// Over ssh, from `/proc` of each worker.
+    Ssh,
+    /// From a Prometheus that scrapes the workers' node_exporter.
+    Prometheus,
+}
+
+impl ResourceUse {
+    /// Every way.
+    pub const ALL: [Self; 4] = [Self::None, Self::NodeExporter, Self::Ssh, Self::Prometheus];
+
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::NodeExporter => "node_exporter",
+            Self::Ssh => "ssh",
+            Self::Prometheus => "prometheus",
+        }
+    }
+}
+
+/// How the resource use of the workers is read.
+#[derive(Debug, Clone)]
+pub struct Hosts {
+    /// Where from.
+    pub resource_use: ResourceUse,
+    /// Where node_exporter listens on each worker.
+    pub node_exporter_port: u16,
+    /// Base URL of Prometheus, such as `http://127.0.0.1:9090`, without a final slash.
+    pub prometheus: String,
+    /// The label of its series that names the worker, by address or by name.
+    pub prometheus_label: String,
+    /// For one worker, or one query, from connect to the last byte.
+    pub timeout: Duration,
 }

@@ -1,9 +1,11 @@
 //! Backends, flavors and pools, and the rules that bind them together.
 
+use super::prices::{Named, Price, price};
+use super::projects::read_projects;
 use super::reader::{Node, Section};
 use super::units::{base_url, host_port, identifier, number, text, word};
 use super::yaml::Tree;
-use super::{Backend, Mode, Pool};
+use super::{Backend, Mode, Pool, Projects};
 use crate::model::{Arch, BackendName, FlavorName, Level, PoolName, Vcpus};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +16,13 @@ pub(super) const LEVELS: &str = "l1, l2 or l3";
 const MOST: u32 = 1024;
 
 /// What is bought for an arch and a level. `jobs` is `None` for as many as there are vCPU.
-struct Flavor {
+struct Flavor<'a> {
+    node: Node<'a>,
     name: FlavorName,
     vcpus: Vcpus,
     instances: u32,
     jobs: Option<u32>,
+    price: Option<Price>,
 }
 
 /// A pool as it is written: what it does not say comes from the flavor of its arch and level.
@@ -27,6 +31,8 @@ pub(super) struct Written<'a> {
     pub(super) pool: Pool,
     /// The nodes of [`Pool::backends`], in the same order.
     backends: Vec<Node<'a>>,
+    /// A flavor of its own, with the price there.
+    own_flavor: Option<Named<'a>>,
 }
 
 pub(super) fn read_backends(list: &Node<'_>) -> Option<BTreeMap<BackendName, Backend>> {
@@ -99,9 +105,9 @@ fn pool_name(tree: &Tree) -> Result<PoolName, String> {
 }
 
 /// The flavors by arch and level.
-pub(super) struct Flavors(BTreeMap<Arch, BTreeMap<Level, Flavor>>);
+pub(super) struct Flavors<'a>(BTreeMap<Arch, BTreeMap<Level, Flavor<'a>>>);
 
-pub(super) fn read_flavors(table: &Node<'_>) -> Option<Flavors> {
+pub(super) fn read_flavors<'a>(table: &Node<'a>) -> Option<Flavors<'a>> {
     table
         .table(ARCHS, |levels| {
             levels.table(LEVELS, |node| node.section(flavor))
@@ -109,16 +115,29 @@ pub(super) fn read_flavors(table: &Node<'_>) -> Option<Flavors> {
         .map(Flavors)
 }
 
-fn flavor(s: &Section<'_>) -> Option<Flavor> {
+/// Every flavor that is named, with its price there.
+pub(super) fn named_flavors<'a>(flavors: &Flavors<'a>, pools: &[Written<'a>]) -> Vec<Named<'a>> {
+    let common = flavors.0.values().flat_map(BTreeMap::values);
+    let common = common.map(|f| (f.node.clone(), f.name.clone(), f.price));
+    let own = pools
+        .iter()
+        .filter_map(|written| written.own_flavor.clone());
+    common.chain(own).collect()
+}
+
+fn flavor<'a>(s: &Section<'a>) -> Option<Flavor<'a>> {
     let name = s.required("name", identifier);
     let vcpus = s.required("vcpus", number(1..=MOST));
     let instances = s.required("instances", number(1..=MOST));
     let jobs = s.or("jobs", None, jobs);
+    let price = s.or("price", None, price);
     Some(Flavor {
+        node: s.node.clone(),
         name: FlavorName::new(name?),
         vcpus: Vcpus(vcpus?),
         instances: instances?,
         jobs: jobs?,
+        price: price?,
     })
 }
 
@@ -135,7 +154,7 @@ fn jobs(tree: &Tree) -> Result<Option<u32>, String> {
 pub(super) fn read_pools<'a>(
     list: &Node<'a>,
     backends: Option<&BTreeMap<BackendName, Backend>>,
-    flavors: Option<&Flavors>,
+    flavors: Option<&Flavors<'_>>,
 ) -> Option<Vec<Written<'a>>> {
     let pools = list.list(|node| node.section(|s| pool(node, s, flavors)))?;
     refuse_repeated_names(&pools);
@@ -145,12 +164,17 @@ pub(super) fn read_pools<'a>(
     Some(pools)
 }
 
-fn pool<'a>(node: &Node<'a>, s: &Section<'a>, flavors: Option<&Flavors>) -> Option<Written<'a>> {
+fn pool<'a>(
+    node: &Node<'a>,
+    s: &Section<'a>,
+    flavors: Option<&Flavors<'_>>,
+) -> Option<Written<'a>> {
     let name = s.required("name", pool_name);
     let arch = s.required("arch", word(ARCHS));
     let level = s.required("level", word(LEVELS));
     let served = s.need("backends", "the backends that its workers serve");
     let served = served.and_then(|list| list.list(|n| Some((n.clone(), n.read(pool_name)?))));
+    let projects = s.get("projects").map(|list| read_projects(&list));
     let mode = s.or("mode", Mode::Observe, mode);
     let reserve = s.or("reserve", 0, number(0..=10_000));
     let own = s.get("flavor").map(|node| node.section(own_flavor));
@@ -158,6 +182,9 @@ fn pool<'a>(node: &Node<'a>, s: &Section<'a>, flavors: Option<&Flavors>) -> Opti
     let own_jobs = s.get("jobs").map(|node| node.read(jobs));
     let (arch, level) = (arch?, level?);
     let common = flavors?.0.get(&arch).and_then(|levels| levels.get(&level));
+    let own_flavor = own.clone().flatten();
+    let own_flavor = own_flavor.map(|(name, _, price)| (node.child("flavor"), name, price));
+    let own = own.map(|own| own.map(|(name, vcpus, _)| (name, vcpus)));
     let own = own.or_else(|| common.map(|f| Some((f.name.clone(), f.vcpus))));
     let instances = own_instances.or_else(|| common.map(|f| Some(f.instances)));
     let (Some(own), Some(instances)) = (own, instances) else {
@@ -171,11 +198,13 @@ fn pool<'a>(node: &Node<'a>, s: &Section<'a>, flavors: Option<&Flavors>) -> Opti
     Some(Written {
         node: node.clone(),
         backends: nodes,
+        own_flavor,
         pool: Pool {
             name: name?,
             arch,
             level,
             backends: names.iter().map(|n| BackendName::new(n.as_str())).collect(),
+            projects: projects.unwrap_or_else(|| Some(Projects::default()))?,
             mode: mode?,
             reserve: reserve?,
             flavor,
@@ -186,10 +215,11 @@ fn pool<'a>(node: &Node<'a>, s: &Section<'a>, flavors: Option<&Flavors>) -> Opti
     })
 }
 
-fn own_flavor(s: &Section<'_>) -> Option<(FlavorName, Vcpus)> {
+fn own_flavor(s: &Section<'_>) -> Option<(FlavorName, Vcpus, Option<Price>)> {
     let name = s.required("name", identifier);
     let vcpus = s.required("vcpus", number(1..=MOST));
-    Some((FlavorName::new(name?), Vcpus(vcpus?)))
+    let price = s.or("price", None, price);
+    Some((FlavorName::new(name?), Vcpus(vcpus?), price?))
 }
 
 fn mode(tree: &Tree) -> Result<Mode, String> {
@@ -210,41 +240,79 @@ fn refuse_repeated_names(pools: &[Written<'_>]) {
     }
 }
 
-/// A backend's jobs of one arch and level that no pool has would wait for ever, and those that two
-/// have would be bought for twice.
+/// The pools of a backend, arch and level.
+type Places<'a> = BTreeMap<(&'a BackendName, Arch, Level), Vec<&'a Written<'a>>>;
+
+/// A job that no pool has would wait for ever, and one that two have would be bought for twice.
 fn each_job_has_one_pool(
     list: &Node<'_>,
     pools: &[Written<'_>],
     backends: &BTreeMap<BackendName, Backend>,
 ) {
-    let mut owners: BTreeMap<(&BackendName, Arch, Level), &PoolName> = BTreeMap::new();
-    for Written {
-        pool,
-        backends: nodes,
-        ..
-    } in pools
-    {
-        for (backend, node) in pool.backends.iter().zip(nodes) {
-            let (arch, level) = (pool.arch, pool.level);
-            if !backends.contains_key(backend) {
-                let known: Vec<_> = backends.keys().map(BackendName::as_str).collect();
-                node.wrong(
-                    format!("\"{backend}\""),
-                    format!("one of {}", known.join(", ")),
-                );
-            } else if let Some(owner) = owners.insert((backend, arch, level), &pool.name) {
-                let found = format!("{backend} for {arch} {level}, which pool {owner} has as well");
-                node.wrong(found, "each backend, arch and level in one pool");
+    let every = |backend| Arch::ALL.map(|arch| Level::ALL.map(|level| (backend, arch, level)));
+    let every = backends.keys().flat_map(every).flatten();
+    let mut places: Places<'_> = every.map(|place| (place, Vec::new())).collect();
+    for written in pools {
+        let pool = &written.pool;
+        for (backend, node) in pool.backends.iter().zip(&written.backends) {
+            match places.get_mut(&(backend, pool.arch, pool.level)) {
+                None => refuse_unknown(backend, node, backends),
+                Some(place) => {
+                    refuse_shared(written, node, place, backends.get(backend));
+                    place.push(written);
+                }
             }
         }
     }
-    let every = |backend| Arch::ALL.map(|arch| Level::ALL.map(|level| (backend, arch, level)));
-    let missing: Vec<_> = (backends.keys().flat_map(every).flatten())
-        .filter(|key| !owners.contains_key(key))
-        .map(|(backend, arch, level)| format!("{backend} for {arch} {level}"))
+    let none_for_the_rest = |of: &Vec<&Written<'_>>| !of.iter().any(|w| w.pool.projects.is_rest());
+    let missing: Vec<_> = (places.iter())
+        .filter(|(_, of)| none_for_the_rest(of))
+        .map(|((backend, arch, level), _)| format!("{backend} for {arch} {level}"))
         .collect();
     if !missing.is_empty() {
         let found = format!("no pool with {}", missing.join(", "));
-        list.wrong(found, "each backend, arch and level in one pool");
+        list.wrong(found, ONE_POOL);
+    }
+}
+
+const ONE_POOL: &str = "each backend, arch and level in one pool without projects of its own";
+
+fn refuse_unknown(
+    backend: &BackendName,
+    node: &Node<'_>,
+    backends: &BTreeMap<BackendName, Backend>,
+) {
+    let known: Vec<_> = backends.keys().map(BackendName::as_str).collect();
+    let expected = format!("one of {}", known.join(", "));
+    node.wrong(format!("\"{backend}\""), expected);
+}
+
+/// Refuses a pool that is for the same jobs of a backend as one of those before it.
+fn refuse_shared(
+    written: &Written<'_>,
+    node: &Node<'_>,
+    others: &[&Written<'_>],
+    backend: Option<&Backend>,
+) {
+    let (pool, Some(backend)) = (&written.pool, backend) else {
+        return;
+    };
+    let place = format!("{} for {} {}", backend.name, pool.arch, pool.level);
+    for other in others.iter().map(|other| &other.pool) {
+        match (pool.projects.is_rest(), other.projects.is_rest()) {
+            (true, true) => {
+                let found = format!("{place}, which pool {} has as well", other.name);
+                node.wrong(found, ONE_POOL);
+            }
+            (false, false) => {
+                let both = |p: &&String| pool.projects.name(p) && other.projects.name(p);
+                if let Some(project) = backend.projects.iter().find(both) {
+                    let (name, at) = (&other.name, written.node.child("projects"));
+                    let found = format!("{project} of {place}, which pool {name} has as well");
+                    at.wrong(found, "patterns of which one pool's name a project");
+                }
+            }
+            (true, false) | (false, true) => {}
+        }
     }
 }

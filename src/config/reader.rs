@@ -42,6 +42,11 @@ impl<'a> Node<'a> {
         self.log.unread(self.place.clone(), found, expected);
     }
 
+    /// Takes down that this value is valid, and less than it could be.
+    pub(super) fn warn(&self, found: impl Into<String>, expected: impl Into<String>) {
+        self.log.warn(self.place.clone(), found, expected);
+    }
+
     /// Takes down that this map lacks something.
     pub(super) fn lacks(&self, key: &str, expected: impl Into<String>) {
         self.log.wrong(self.place.missing(key), "nothing", expected);

@@ -68,7 +68,8 @@ fn every_default_that_the_shipped_file_names_is_the_real_one() {
 fn every_key_there_is_stands_in_the_shipped_file() {
     let unknown_everywhere = "{zz: 1, web: {zz: 1}, backends: [{zz: 1}], flavors: {aarch64: {l1: {zz: 1}}}, \
         levels: {zz: 1, l1: {zz: 1}, packages: [{zz: 1}]}, pools: [{zz: 1, flavor: {zz: 1}}], \
-        scaling: {zz: 1, release: {zz: 1}}, poll: {zz: 1}, ecs: {zz: 1}, ssh: {zz: 1}}";
+        scaling: {zz: 1, release: {zz: 1}}, history: {zz: 1}, poll: {zz: 1}, ecs: {zz: 1}, ssh: {zz: 1}, \
+        hosts: {zz: 1}}";
     let faults = Config::parse(unknown_everywhere, &given).unwrap_err().all;
     let unknown = faults
         .iter()
@@ -105,6 +106,11 @@ fn what_cannot_be_is_refused() {
         "scaling.max_age: found 100s, with 60s as poll.history, expected at least 120s, two polls",
     );
     one_fault(
+        "hysteresis: 0.1 #",
+        "hysteresis: 10 #",
+        "levels.hysteresis: found 10, expected a number from 0 to 0.5",
+    );
+    one_fault(
         "below: 5m",
         "below: 15m",
         "levels.l2.below: found 600s, where l1 has 900s, expected more than l1.below",
@@ -112,13 +118,14 @@ fn what_cannot_be_is_refused() {
     one_fault(
         "  - { name: x86-64-l3, arch: x86_64, level: l3, backends: [main] }\n",
         "",
-        "pools: found no pool with main for x86_64 l3, expected each backend, arch and level in one pool",
+        "pools: found no pool with main for x86_64 l3, \
+         expected each backend, arch and level in one pool without projects of its own",
     );
     one_fault(
         "  - { name: x86-64-l3",
         "  - { name: twice, arch: x86, level: l2, backends: [main] }\n  - { name: x86-64-l3",
         "pools[5].backends[0]: found main for x86_64 l2, which pool x86-64-l2 has as well, \
-         expected each backend, arch and level in one pool",
+         expected each backend, arch and level in one pool without projects of its own",
     );
     one_fault(
         "    x86_64: 00000000-0000-0000-0000-000000000000\n",
@@ -127,10 +134,63 @@ fn what_cannot_be_is_refused() {
          expected an image for each arch that a pool has",
     );
     one_fault(
-        "    l3: { name: c7.32xlarge.4, vcpus: 128, instances: 12, jobs: all }\n",
+        "    l3: { name: c7.32xlarge.4, vcpus: 128, instances: 12, jobs: all, price: 22.4 }\n",
         "",
         "pools[5]: found no flavor for x86_64 l3, \
          expected flavors.x86_64.l3, or flavor and instances of its own",
+    );
+}
+
+#[test]
+fn a_project_has_one_pool_and_each_place_one_for_the_rest() {
+    let line = "  - { name: x86-64-l3, arch: x86_64, level: l3, backends: [main] }\n";
+    let more = |name: &str, projects: &str| {
+        let at = "arch: x86_64, level: l3, backends: [main]";
+        format!("{line}  - {{ name: {name}, {at}, projects: [{projects}] }}\n")
+    };
+    let home = more("home", "'home:.*'");
+    assert!(parse(&with(line, &home)).is_ok());
+    one_fault(
+        line,
+        &home.replace(line, ""),
+        "pools: found no pool with main for x86_64 l3, \
+         expected each backend, arch and level in one pool without projects of its own",
+    );
+    let twice = |pattern: &str| {
+        let other = more("open", pattern);
+        format!(
+            "{}{}",
+            more("own", "'openEuler:M.*'"),
+            other.replace(line, "")
+        )
+    };
+    assert!(parse(&with(line, &twice("openEuler:N.*"))).is_ok());
+    one_fault(
+        line,
+        &twice("home:.*, 'openEuler:.*'"),
+        "pools[7].projects: found openEuler:Mainline of main for x86_64 l3, which pool own has as well, \
+         expected patterns of which one pool's name a project",
+    );
+    one_fault(
+        line,
+        &more("own", ""),
+        "pools[6].projects: found an empty list, expected at least one item",
+    );
+}
+
+#[test]
+fn a_repository_architecture_gets_its_hosts_by_the_map_and_a_host_its_own() {
+    let text = with("  i686: x86_64 #", "  riscv64: x86 #");
+    let policy = Config::parse(&text, &given).unwrap().policy;
+    let hosts = ["aarch64", "armv7l", "riscv64", "i686", "x86", "ppc64le"];
+    let of = |word| policy.host_arch(word).map(Arch::as_str);
+    let (arm, x86) = (Some("aarch64"), Some("x86_64"));
+    assert_eq!(hosts.map(of), [arm, arm, x86, x86, None, None]);
+    one_fault(
+        "  i686: x86_64 #",
+        "  aarch64: x86_64 #",
+        "archs.aarch64: found an unknown key, \
+         expected a repository architecture such as i586, none of a host",
     );
 }
 
@@ -206,7 +266,8 @@ fn a_pool_overrides_its_flavor() {
 #[test]
 fn a_fresh_checkout_is_valid_and_serve_refuses_its_missing_secrets() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.yaml");
-    let unread = check(&path).unwrap();
+    let Notices { unread, warnings } = check(&path).unwrap();
+    assert_eq!(warnings.to_string(), "");
     let paths: Vec<_> = unread.all.iter().map(|fault| fault.path.as_str()).collect();
     let secrets = [
         "web.token_file",

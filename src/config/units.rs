@@ -27,6 +27,14 @@ where
     }
 }
 
+/// Yes or no.
+pub(super) fn flag(tree: &Tree) -> Parsed<bool> {
+    match tree {
+        Tree::Bool(value) => Ok(*value),
+        _ => Err("true or false".to_owned()),
+    }
+}
+
 /// A share: above 0, at most 1.
 pub(super) fn ratio(tree: &Tree) -> Parsed<f64> {
     if *tree == Tree::Int(1) {
@@ -52,12 +60,37 @@ pub(super) fn duration(tree: &Tree) -> Parsed<Duration> {
         .ok_or_else(|| "a time such as 5m, 1h30m or 500ms, from 1ms to 24h".to_owned())
 }
 
-/// Whole numbers with their units, each unit once, the larger before the smaller.
+/// How long something is remembered, such as `180d` or `36h`.
+pub(super) fn retention(tree: &Tree) -> Parsed<Duration> {
+    const DAY: Duration = Duration::from_hours(24);
+    tree.text()
+        .and_then(|text| whole_units(text, &[("d", 86_400_000), ("h", 3_600_000)]))
+        .filter(|length| (DAY..=3650 * DAY).contains(length))
+        .ok_or_else(|| "a time such as 180d or 36h, from 1d to 3650d".to_owned())
+}
+
+/// A share of which a boundary has to be passed: 0 to 0.5.
+pub(super) fn margin(tree: &Tree) -> Parsed<f64> {
+    let share = match tree {
+        Tree::Int(0) => Some(0.0),
+        Tree::Float(share) => Some(*share).filter(|share| (0.0..=0.5).contains(share)),
+        _ => None,
+    };
+    share.ok_or_else(|| "a number from 0 to 0.5".to_owned())
+}
+
 fn length(text: &str) -> Option<Duration> {
-    const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+    whole_units(
+        text,
+        &[("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)],
+    )
+}
+
+/// Whole numbers with their units (in milliseconds), each unit once, the larger before the smaller.
+fn whole_units(text: &str, units: &[(&str, u64)]) -> Option<Duration> {
     let mut rest = text;
     let mut total = 0_u64;
-    let mut units = UNITS.iter();
+    let mut units = units.iter();
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let (count, behind) = rest.split_at(digits);

@@ -47,6 +47,7 @@ pub(super) fn pool() -> config::Pool {
         level: Level::L1,
         backends: vec![],
         mode: config::Mode::Full,
+        projects: config::Projects::default(),
         reserve: 0,
         flavor: crate::model::FlavorName::new("ki1.8xlarge.4"),
         vcpus: Vcpus(32),

@@ -3,16 +3,27 @@
 //! One task per source, each at its own pace: a source that is slow, broken or silent delays no other.
 //! A task publishes whole readings and nothing else; a try that fails leaves the last reading to age.
 
+mod ghosts;
+mod history;
+mod hosts;
+mod needs;
 mod source;
 #[cfg(test)]
 mod tests;
 
 use crate::clock::Clock;
 use crate::config::Poll;
-use crate::model::{BackendName, BackendView, Fleet, Observed, Snapshot};
-use crate::obs::{BuildHistory, HistoryStore, ObsClient, StoreError};
+use crate::hosts::Reader;
+use crate::model::{BackendName, BackendView, BuildTimes, Fleet, Observed, Snapshot};
+use crate::obs::{HistoryStore, ObsClient, StoreError, Terms};
+use ghosts::GhostsSource;
+pub use history::OnEnded;
+use history::{HistorySource, Stored};
+use hosts::HostsSource;
 use jiff::Timestamp;
-use source::{FleetSource, HistorySource, ResultsSource, Source, WorkersSource};
+use needs::NeedsSource;
+use source::{FleetSource, ResultsSource, Source, WorkersSource};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,13 +42,27 @@ pub enum Collector {
     Results,
     /// A backend's job histories.
     History,
+    /// What a backend's jobs ask of workers, and what those have.
+    Constraints,
+    /// Which of a backend's builds are none.
+    Ghosts,
     /// The cloud's list of managed servers.
     Ecs,
+    /// The workers' resource use.
+    Hosts,
 }
 
 impl Collector {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Workers, Self::Results, Self::History, Self::Ecs];
+    pub const ALL: [Self; 7] = [
+        Self::Workers,
+        Self::Results,
+        Self::History,
+        Self::Constraints,
+        Self::Ghosts,
+        Self::Ecs,
+        Self::Hosts,
+    ];
 
     /// The word used in labels and logs.
     #[must_use]
@@ -46,15 +71,23 @@ impl Collector {
             Self::Workers => "workers",
             Self::Results => "results",
             Self::History => "history",
+            Self::Constraints => "constraints",
+            Self::Ghosts => "ghosts",
             Self::Ecs => "ecs",
+            Self::Hosts => "hosts",
         }
+    }
+
+    /// Whether decisions rest on it, so that it is read again before its time where one is due.
+    const fn decides(self) -> bool {
+        matches!(self, Self::Workers | Self::Results | Self::Ecs)
     }
 }
 
 /// Told of every reading: which kind, how long it took, and whether it was whole.
 pub type OnReading = Arc<dyn Fn(Collector, Duration, bool) + Send + Sync>;
 
-/// Asks every source but the histories to be read again now.
+/// Asks every source that decisions rest on at once to be read again now.
 #[derive(Debug, Clone)]
 pub struct LookAgain(watch::Sender<()>);
 
@@ -72,14 +105,20 @@ pub struct Gather {
     pub clients: Vec<ObsClient>,
     /// How often.
     pub poll: Poll,
+    /// Reads the workers' resource use; `None` where it is not to be read.
+    pub hosts: Option<Reader>,
+    /// A reading older than this is none.
+    pub max_age: Duration,
     /// Where build times are kept.
     pub store: Arc<dyn HistoryStore>,
-    /// Of how many last successful builds the mean is taken.
-    pub last_successes: usize,
+    /// What is kept of the job histories.
+    pub history: Terms,
     /// What tells the time of a reading.
     pub clock: Clock,
     /// Told of every reading.
     pub on_reading: OnReading,
+    /// Told of every build that ended.
+    pub on_ended: OnEnded,
 }
 
 impl Gather {
@@ -101,10 +140,10 @@ impl Gather {
         F: Future<Output = Result<Fleet, E>> + Send,
         E: Display,
     {
-        let mut history = BuildHistory::new(self.last_successes);
-        history.learn(self.store.load()?);
+        let started = self.clock.now();
+        let (stored, times) = Stored::load(self.store.as_ref(), &self.history, started)?;
         let shell = Shell {
-            snapshot: watch::Sender::new(self.first_snapshot(&history)),
+            snapshot: watch::Sender::new(self.first_snapshot(times)),
             look: LookAgain(watch::Sender::new(())),
             clock: self.clock,
             on_reading: self.on_reading,
@@ -115,6 +154,10 @@ impl Gather {
                 .clone()
                 .poll(FleetSource { list: fleet }, self.poll.ecs),
         );
+        if let Some(reader) = self.hosts {
+            let hosts = HostsSource::new(reader, shell.snapshot.clone(), self.max_age);
+            tasks.spawn(shell.clone().poll(hosts, self.poll.hosts));
+        }
         for client in self.clients {
             let workers = WorkersSource {
                 client: client.clone(),
@@ -122,24 +165,34 @@ impl Gather {
             tasks.spawn(shell.clone().poll(workers, self.poll.workers));
             let results = ResultsSource::new(client.clone());
             tasks.spawn(shell.clone().poll(results, self.poll.results));
+            let needs = NeedsSource::new(client.clone(), shell.snapshot.clone());
+            tasks.spawn(shell.clone().poll(needs, self.poll.workers));
+            let ghosts = GhostsSource::new(client.clone(), shell.snapshot.clone());
+            tasks.spawn(shell.clone().poll(ghosts, self.poll.workers));
             let history = HistorySource {
                 client,
-                history: history.clone(),
+                stored: stored.clone(),
+                known: BTreeMap::new(),
                 store: Arc::clone(&self.store),
+                terms: self.history.clone(),
                 snapshot: shell.snapshot.clone(),
+                on_ended: Arc::clone(&self.on_ended),
+                started,
+                forgot: started,
             };
             tasks.spawn(shell.clone().poll(history, self.poll.history));
         }
         Ok((shell.snapshot.subscribe(), shell.look))
     }
 
-    fn first_snapshot(&self, history: &BuildHistory) -> Snapshot {
+    fn first_snapshot(&self, times: BuildTimes) -> Snapshot {
         let names = self.clients.iter().map(|client| client.backend().clone());
         let unknown = |name: BackendName| (name, Arc::new(BackendView::default()));
         Snapshot {
             backends: names.map(unknown).collect(),
             fleet: Arc::default(),
-            build_times: Arc::new(history.means()),
+            hosts: Arc::default(),
+            build_times: Arc::new(times),
         }
     }
 }
@@ -169,7 +222,7 @@ impl Shell {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                _ = look.changed(), if S::COLLECTOR != Collector::History => ticks.reset(),
+                _ = look.changed(), if S::COLLECTOR.decides() => ticks.reset(),
             }
             // From here on, who asks for another look gets one.
             look.mark_unchanged();

@@ -4,13 +4,12 @@ use super::Collector;
 use crate::model::{
     BackendName, BackendView, Fleet, JobState, Observed, PackageKey, Results, Snapshot, Workers,
 };
-use crate::obs::{BuildHistory, Built, HistoryStore, ObsClient, Target};
+use crate::obs::ObsClient;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Something that is read again and again.
@@ -97,86 +96,6 @@ impl Source for ResultsSource {
     }
 }
 
-/// Reads what is new in the job history of each target that the results name.
-pub(super) struct HistorySource {
-    pub(super) client: ObsClient,
-    pub(super) history: BuildHistory,
-    pub(super) store: Arc<dyn HistoryStore>,
-    pub(super) snapshot: watch::Sender<Snapshot>,
-}
-
-impl HistorySource {
-    /// Waits for the first whole results.
-    async fn targets(&self) -> BTreeSet<Target> {
-        let targets = |snapshot: &Snapshot| {
-            let view = snapshot.backends.get(self.client.backend())?;
-            Some(Target::all_of(&view.results.last()?.value))
-        };
-        let mut snapshots = self.snapshot.subscribe();
-        // It cannot fail: the sender is ours.
-        let known = snapshots.wait_for(|s| targets(s).is_some()).await.ok();
-        known.and_then(|s| targets(&s)).unwrap_or_default()
-    }
-
-    /// Learns what is new, once it is kept: what is not kept would not be read again after a restart.
-    async fn learn(&mut self, built: Vec<Built>) -> Result<(), String> {
-        let mut learnt = self.history.clone();
-        let new = learnt.learn(built);
-        if new.is_empty() {
-            return Ok(());
-        }
-        let store = Arc::clone(&self.store);
-        let kept = tokio::task::spawn_blocking(move || store.append(&new)).await;
-        kept.map_err(|e| e.to_string())?
-            .map_err(|e| e.to_string())?;
-        self.history = learnt;
-        Ok(())
-    }
-
-    async fn read_target(&mut self, target: &Target) -> Result<(), String> {
-        let newest = self.history.newest(target);
-        let built = self.client.builds_since(newest, target).await;
-        self.learn(built.map_err(|e| e.to_string())?).await
-    }
-
-    /// The means of this backend's packages replace those in the snapshot; other backends have others.
-    fn publish_means(&self) {
-        let means = self.history.means().mean;
-        self.snapshot.send_if_modified(|snapshot| {
-            let known = &snapshot.build_times.mean;
-            let new = means.iter().any(|(key, mean)| known.get(key) != Some(mean));
-            if new {
-                Arc::make_mut(&mut snapshot.build_times).mean.extend(means);
-            }
-            new
-        });
-    }
-}
-
-impl Source for HistorySource {
-    type Value = ();
-    const COLLECTOR: Collector = Collector::History;
-
-    fn backend(&self) -> Option<&BackendName> {
-        Some(self.client.backend())
-    }
-
-    /// One target that fails does not keep the others from being read.
-    async fn read(&mut self, _at: Timestamp) -> Result<(), String> {
-        let mut whole = Ok(());
-        for target in self.targets().await {
-            let read = self.read_target(&target).await;
-            whole = whole.and(read);
-        }
-        self.publish_means();
-        whole
-    }
-
-    fn slot<'s>(&self, snapshot: &'s mut Snapshot) -> &'s mut Observed<()> {
-        &mut view(snapshot, &self.client).history
-    }
-}
-
 /// A list that takes longer than this is none: each of its pages has a deadline of its own besides.
 const WHOLE_LIST: Duration = Duration::from_secs(60);
 
@@ -209,7 +128,7 @@ where
 }
 
 /// The view of a client's backend, to be changed: whoever holds the snapshot keeps the old one.
-fn view<'s>(snapshot: &'s mut Snapshot, client: &ObsClient) -> &'s mut BackendView {
+pub(super) fn view<'s>(snapshot: &'s mut Snapshot, client: &ObsClient) -> &'s mut BackendView {
     let views = &mut snapshot.backends;
     Arc::make_mut(views.entry(client.backend().clone()).or_default())
 }

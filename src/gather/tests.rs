@@ -1,7 +1,8 @@
 use super::*;
-use crate::model::{JobState, Unknown};
+use crate::config::Levels;
+use crate::model::{HostName, JobState, Level, Unknown};
 use crate::obs::testing::{Answer, backend, hangs, serve};
-use crate::obs::{Built, Target};
+use crate::obs::{BuildOutcome, Learnt, Target, TargetHistory};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -18,15 +19,20 @@ const SHORT: Duration = Duration::from_millis(5);
 
 /// A store in memory.
 #[derive(Default)]
-struct Kept(Mutex<Vec<Built>>);
+struct Kept(Mutex<BTreeMap<Target, TargetHistory>>);
 
 impl HistoryStore for Kept {
-    fn load(&self) -> Result<Vec<Built>, StoreError> {
+    fn load(&self, _: usize) -> Result<BTreeMap<Target, TargetHistory>, StoreError> {
         Ok(self.0.lock().unwrap().clone())
     }
 
-    fn append(&self, built: &[Built]) -> Result<(), StoreError> {
-        self.0.lock().unwrap().extend_from_slice(built);
+    fn keep(&self, target: &Target, learnt: &Learnt) -> Result<(), StoreError> {
+        let mut kept = self.0.lock().unwrap();
+        kept.entry(target.clone()).or_default().take(learnt);
+        Ok(())
+    }
+
+    fn forget(&self, _: i64) -> Result<(), StoreError> {
         Ok(())
     }
 }
@@ -61,12 +67,27 @@ fn gather(backends: &[(&str, SocketAddr)], timeout: Duration, every: Duration) -
             results: every,
             history: every,
             ecs: every,
+            hosts: every,
             timeout,
         },
+        hosts: None,
+        max_age: LONG,
         store: Arc::new(Kept::default()),
-        last_successes: 4,
+        history: Terms {
+            levels: Levels {
+                l1_below: Duration::from_secs(300),
+                l2_below: Duration::from_secs(600),
+                hysteresis: 0.1,
+                last_successes: 4,
+                never_built: Level::L3,
+                packages: Vec::new(),
+            },
+            // the captures are as old as they are
+            retention: Duration::from_hours(100 * 365 * 24),
+        },
         clock: Clock,
         on_reading: Arc::new(|_, _, _| ()),
+        on_ended: Arc::new(|_, _, _| ()),
     }
 }
 
@@ -200,6 +221,24 @@ async fn a_job_waits_since_it_was_first_seen_to() {
     running.stop().await;
 }
 
+fn target(arch: &str) -> Target {
+    Target {
+        project: "openEuler:Mainline".to_owned(),
+        repository: format!("standard_{arch}"),
+        arch: arch.to_owned(),
+    }
+}
+
+fn history_at(snapshot: &Snapshot) -> Option<Timestamp> {
+    view(snapshot, "b").history.last().map(|r| r.at)
+}
+
+/// Two more readings of the job histories.
+async fn read_twice(running: &mut Running) -> Snapshot {
+    let once = running.until(|s| history_at(s).is_some()).await;
+    running.until(|s| history_at(s) > history_at(&once)).await
+}
+
 #[tokio::test]
 async fn build_times_are_learnt_kept_and_known_at_once_after_a_restart() {
     let at = serve(as_captured).await;
@@ -207,34 +246,82 @@ async fn build_times_are_learnt_kept_and_known_at_once_after_a_restart() {
     let store = Arc::new(Kept::default());
     first.store = Arc::clone(&store) as _;
     let mut running = run(first, no_servers);
-    let read = |s: &Snapshot| view(s, "b").history.last().map(|r| r.at);
-    let once = running.until(|s| read(s).is_some()).await;
-    let snapshot = running.until(|s| read(s) > read(&once)).await;
-    let target = |arch: &str| Target {
-        project: "openEuler:Mainline".to_owned(),
-        repository: format!("standard_{arch}"),
-        arch: arch.to_owned(),
-    };
+    let snapshot = read_twice(&mut running).await;
     let gcc = target("aarch64").package("gcc".to_owned());
-    let mean = snapshot.build_times.mean[&gcc];
-    assert_eq!(mean, Duration::from_secs(33));
+    let expected = *snapshot.build_times.of(&gcc).unwrap();
+    assert_eq!((expected.mean.as_secs(), expected.level), (33, Level::L1));
     running.stop().await;
     // 15 builds for each of two targets, each kept once however often it was read.
-    assert_eq!(store.0.lock().unwrap().len(), 30);
+    let kept = store.0.lock().unwrap().clone();
+    let packages = kept.values().flat_map(|target| target.packages.values());
+    assert_eq!(packages.map(|p| p.builds.len()).sum::<usize>(), 30);
 
     let silent = serve(hangs).await;
     let mut again = gather(&[("b", silent)], LONG, LONG);
     again.store = store;
     let running = run(again, no_servers);
-    let known = running
-        .snapshots
-        .borrow()
-        .build_times
-        .mean
-        .get(&gcc)
-        .copied();
-    assert_eq!(known, Some(mean));
+    let known = running.snapshots.borrow().build_times.of(&gcc).copied();
+    assert_eq!(known, Some(expected));
     running.stop().await;
+}
+
+/// A backend whose one target has 300 failed jobs, and then one more each time that `more` is raised.
+async fn failing(asked: Arc<Mutex<Vec<usize>>>, more: Arc<AtomicUsize>) -> SocketAddr {
+    let now = Clock.now().as_second();
+    serve(move |route| {
+        let lines = route.rsplit_once("_jobhistory?limit=").map(|(_, limit)| {
+            let limit: usize = limit.parse().unwrap();
+            asked.lock().unwrap().push(limit);
+            let last = 300 + more.load(Ordering::SeqCst);
+            let line = |n: usize| {
+                // what is added ends after the program has started
+                let end = if n > 300 { now + 600 } else { now - 600 };
+                format!(
+                    "<jobhist package='p{n}' code='failed' starttime='1' endtime='{end}' workerid='w:1'/>"
+                )
+            };
+            (last.saturating_sub(limit) + 1..=last).map(line).collect::<String>()
+        });
+        async move {
+            match lines {
+                Some(lines) => Answer::ok(format!("<jobhistlist>{lines}</jobhistlist>")),
+                None if route.contains("/_result") => Answer::ok(
+                    "<resultlist><result project='p' repository='r' arch='x86_64'>\
+                     <status package='a' code='failed'/></result></resultlist>",
+                ),
+                None => Answer::ok(WORKERS),
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_restart_reads_only_what_is_new_and_each_end_of_a_build_is_counted_once() {
+    let (asked, more) = (Arc::default(), Arc::new(AtomicUsize::new(0)));
+    let at = failing(Arc::clone(&asked), Arc::clone(&more)).await;
+    let store = Arc::new(Kept::default());
+    let ended = Arc::new(Mutex::new(Vec::new()));
+    for process in 0..3 {
+        let mut gather = gather(&[("b", at)], LONG, SHORT);
+        gather.store = Arc::clone(&store) as _;
+        let counts = Arc::clone(&ended);
+        gather.on_ended = Arc::new(move |host: &HostName, outcome, _| {
+            counts.lock().unwrap().push((host.clone(), outcome));
+        });
+        let mut running = run(gather, no_servers);
+        read_twice(&mut running).await;
+        more.fetch_add(1, Ordering::SeqCst);
+        let counted = || ended.lock().unwrap().len() > process;
+        running.until(|_| counted()).await;
+        read_twice(&mut running).await;
+        running.stop().await;
+    }
+    let one = (HostName::new("w"), BuildOutcome::Failed);
+    assert_eq!(*ended.lock().unwrap(), vec![one; 3]);
+    let asked: Vec<usize> = std::mem::take(&mut asked.lock().unwrap());
+    assert_eq!(asked[..3], [100, 1_000, 100], "the first reading is whole");
+    assert!(asked[3..].iter().all(|limit| *limit == 100), "{asked:?}");
 }
 
 #[tokio::test]

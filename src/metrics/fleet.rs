@@ -4,12 +4,14 @@
 //! A source older than its maximum age takes its families away, for the pools that it feeds and for
 //! no other: an absent series means "not known", and never zero.
 
+use super::catalogue::own as catalogue;
 use super::own::seconds;
 use crate::config::{Config, Pool};
 use crate::model::{
-    Action, Alarms, BackendName, HostName, InstanceCounts, JobState, Ledger, PoolName, Snapshot,
-    Stage, Vcpus,
+    Action, Alarms, BackendName, HostName, InstanceCounts, JobState, Ledger, PoolName, ServerId,
+    Snapshot, Stage, Vcpus,
 };
+use crate::policy::{CheckReport, Costs};
 use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -18,11 +20,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod hosts;
 mod pools;
 mod sources;
+mod workers;
 mod write;
 
-use write::{Writer, labels, of_pool};
+use write::{Writer, and, labels, of_pool};
 
 /// Where the collector finds the present state. Asked once per scrape; it must answer from memory.
 pub trait Source: fmt::Debug + Send + Sync + 'static {
@@ -41,6 +45,10 @@ pub struct FleetState {
     pub ledger: Arc<Ledger>,
     /// The alarms held.
     pub alarms: Alarms,
+    /// The last check of each server that was checked.
+    pub checks: Arc<BTreeMap<ServerId, CheckReport>>,
+    /// What the servers cost; `None` while the cloud's list is not known.
+    pub costs: Option<Costs>,
     /// The pools of which everything is known. A pool whose sources are missing or stale is not in
     /// here; one that is held for any other reason is.
     pub pools: BTreeMap<PoolName, PoolFacts>,
@@ -49,12 +57,21 @@ pub struct FleetState {
 /// What is known of one pool. What is not listed is zero.
 #[derive(Debug, Default, Clone)]
 pub struct PoolFacts {
-    /// Jobs by backend, project and state.
+    /// Jobs by backend, project and state. A ghost is none of these.
     pub jobs: BTreeMap<(BackendName, String, JobState), u64>,
-    /// Scheduled jobs beyond the pool's idle instances.
+    /// Jobs that OBS shows on an instance which does not build them.
+    pub ghosts: u64,
+    /// Scheduled jobs that no idle instance of the pool may take.
     pub no_idle_fit: u64,
-    /// Since when the oldest scheduled job waits; `None` where none does.
+    /// Scheduled jobs that no worker meets, nor would one that is bought: those of which it is known.
+    /// `None` before what jobs ask was first looked for.
+    pub no_compliant: Option<u64>,
+    /// Since when the oldest scheduled job waits that some worker may take; `None` where none does.
+    /// Its readiness by OBS (`_reason`), where that has been read, else when it was first seen waiting.
     pub oldest: Option<Timestamp>,
+    /// Since when each job of a watched package waits, of its repositories the longest: by package
+    /// (with its multibuild flavor), project and repository architecture.
+    pub watched: BTreeMap<(String, String, String), Timestamp>,
     /// The summed expected build time of the scheduled jobs.
     pub expected_work: Duration,
     /// Instances, each counted once over the backends.
@@ -115,7 +132,10 @@ impl Collector for FleetCollector {
         let mut writer = Writer(encoder);
         sources::write(&mut writer, &self.configured, &state)?;
         pools::write(&mut writer, &self.configured, &state)?;
+        hosts::write(&mut writer, &self.configured, &state)?;
+        workers::write(&mut writer, &self.configured, &state)?;
         vcpus(&mut writer, &self.configured, &state)?;
+        costs(&mut writer, &self.configured, &state)?;
         alarms(&mut writer, &self.configured, &state)
     }
 }
@@ -140,11 +160,16 @@ fn vcpus(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState) -
     let series = kinds
         .into_iter()
         .map(|(kind, vcpus)| (labels([("kind", kind)]), vcpus.0));
-    writer.gauge(
-        "obs_scaler_vcpus",
-        "Virtual CPUs bought (in flight included), and what may be",
-        series,
-    )
+    writer.gauge(&catalogue::OBS_SCALER_VCPUS, series)
+}
+
+fn costs(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState) -> fmt::Result {
+    let series = state.costs.iter().flatten().map(|((pool, flavor), cost)| {
+        let unknown = || labels([("pool", pool.as_str())]);
+        let labels = configured.pools.get(pool).map_or_else(unknown, of_pool);
+        (and(labels, [("flavor", flavor.as_str())]), cost.per_hour)
+    });
+    writer.gauge(&catalogue::OBS_SCALER_COST_PER_HOUR, series)
 }
 
 fn vcpus_bought(ledger: &Ledger, counts: impl Fn(&Stage) -> bool) -> Vcpus {
@@ -175,11 +200,10 @@ fn alarms(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState) 
                 (labels, held(action, pool))
             })
         });
-    writer.gauge("obs_scaler_alarms", "Alarms held now", series)?;
+    writer.gauge(&catalogue::OBS_SCALER_ALARMS, series)?;
     let heard = state.alarms.watchdog().map(|at| (labels([]), seconds(at)));
     writer.gauge(
-        "obs_scaler_last_watchdog_timestamp_seconds",
-        "When the dead man's switch was last heard",
+        &catalogue::OBS_SCALER_LAST_WATCHDOG_TIMESTAMP_SECONDS,
         heard,
     )
 }

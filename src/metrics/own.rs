@@ -1,8 +1,11 @@
 //! What this program did: counters, durations, and the times of its decisions.
 
-use super::words::{AlertKind, Direction, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome};
+use super::catalogue::{Declared, own as catalogue};
+use super::words::{
+    AlertKind, Direction, GhostEnd, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome,
+};
 use crate::config::Pool;
-use crate::model::PoolName;
+use crate::model::{BackendName, FlavorName, PoolName};
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -16,6 +19,7 @@ use std::time::Duration;
 
 type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter>;
+type Amounts = Family<Labels, Counter<f64, AtomicU64>>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// The metrics of what this program did. Cheap to clone: clones count together.
@@ -32,6 +36,9 @@ pub struct Own {
     ecs_requests: Counters,
     ecs_duration: Histograms,
     collects: Histograms,
+    costs: Amounts,
+    idle_costs: Amounts,
+    ghosts: Counters,
     pools: BTreeMap<PoolName, Labels>,
 }
 
@@ -56,6 +63,9 @@ impl Own {
             ecs_requests: Family::default(),
             ecs_duration: Family::new_with_constructor(calls),
             collects: Family::new_with_constructor(calls),
+            costs: Family::default(),
+            idle_costs: Family::default(),
+            ghosts: Family::default(),
             pools: pools
                 .values()
                 .map(|p| (p.name.clone(), labels_of(p)))
@@ -63,6 +73,11 @@ impl Own {
         };
         own.describe(registry);
         own.begin_at_zero(reasons);
+        for backend in pools.values().flat_map(|pool| &pool.backends) {
+            for end in GhostEnd::ALL {
+                begin(&own.ghosts, &ghost(backend, *end));
+            }
+        }
         own
     }
 
@@ -75,61 +90,41 @@ impl Own {
             ),
         ];
         let mut add = Described(registry);
-        add.metric("build", "What is running", Info::new(build));
+        add.metric(&catalogue::OBS_SCALER_BUILD_INFO, Info::new(build));
+        add.metric(&catalogue::OBS_SCALER_WEBHOOKS, self.webhooks.clone());
+        add.metric(&catalogue::OBS_SCALER_WEBHOOK_ALERTS, self.alerts.clone());
+        add.metric(&catalogue::OBS_SCALER_DECISIONS, self.decisions.clone());
         add.metric(
-            "webhooks",
-            "Notifications received, by what became of them",
-            self.webhooks.clone(),
-        );
-        add.metric(
-            "webhook_alerts",
-            "Alerts in accepted notifications, by what became of them",
-            self.alerts.clone(),
-        );
-        add.metric(
-            "decisions",
-            "What the planner decided, and why",
-            self.decisions.clone(),
-        );
-        add.metric(
-            "last_decision_timestamp_seconds",
-            "When the planner last decided so; 0 before the first time",
+            &catalogue::OBS_SCALER_LAST_DECISION_TIMESTAMP_SECONDS,
             self.last_decision.clone(),
         );
+        add.metric(&catalogue::OBS_SCALER_ORDERS, self.orders.clone());
+        add.metric(&catalogue::OBS_SCALER_RELEASES, self.releases.clone());
         add.metric(
-            "orders",
-            "Servers ordered, by how they ended",
-            self.orders.clone(),
-        );
-        add.metric(
-            "releases",
-            "Servers given back, by how they ended",
-            self.releases.clone(),
-        );
-        add.metric(
-            "stage_duration_seconds",
-            "Stages of a worker's life",
+            &catalogue::OBS_SCALER_STAGE_DURATION_SECONDS,
             self.spans.clone(),
         );
         add.metric(
-            "reaction_seconds",
-            "From a notification to the create call that it led to",
+            &catalogue::OBS_SCALER_REACTION_SECONDS,
             self.reaction.clone(),
         );
         add.metric(
-            "ecs_requests",
-            "Calls to the cloud, by the code of the answer",
+            &catalogue::OBS_SCALER_ECS_REQUESTS,
             self.ecs_requests.clone(),
         );
         add.metric(
-            "ecs_request_duration_seconds",
-            "Calls to the cloud",
+            &catalogue::OBS_SCALER_ECS_REQUEST_DURATION_SECONDS,
             self.ecs_duration.clone(),
         );
+        add.metric(&catalogue::OBS_SCALER_COST, self.costs.clone());
+        add.metric(&catalogue::OBS_SCALER_IDLE_COST, self.idle_costs.clone());
         add.metric(
-            "collect_duration_seconds",
-            "Polls, failed ones included",
+            &catalogue::OBS_SCALER_COLLECT_DURATION_SECONDS,
             self.collects.clone(),
+        );
+        add.metric(
+            &catalogue::OBS_SCALER_GHOSTS_FREED_TOTAL,
+            self.ghosts.clone(),
         );
     }
 
@@ -231,11 +226,27 @@ impl Own {
             .observe(took.as_secs_f64());
     }
 
+    /// A pool's servers of a flavor have cost this much, and of it so much while they were idle, in the
+    /// unit of the configured prices. The first call, for nothing, lets the series begin.
+    pub fn cost(&self, pool: &PoolName, flavor: &FlavorName, cost: f64, idle: f64) {
+        let labels = and(self.of(pool), "flavor", flavor.as_str());
+        self.costs.get_or_create(&labels).inc_by(cost);
+        self.idle_costs.get_or_create(&labels).inc_by(idle);
+    }
+
+    /// OBS was asked to free a ghost.
+    pub fn ghost(&self, backend: &BackendName, end: GhostEnd) {
+        self.ghosts.get_or_create(&ghost(backend, end)).inc();
+    }
+
     /// A server may outlive its pool's place in the configuration: then its arch and level are unknown.
-    fn ended(&self, pool: &PoolName, end: &str) -> Labels {
+    fn of(&self, pool: &PoolName) -> Labels {
         let unknown = || one("pool", pool.as_str());
-        let labels = self.pools.get(pool).cloned().unwrap_or_else(unknown);
-        and(labels, "outcome", end)
+        self.pools.get(pool).cloned().unwrap_or_else(unknown)
+    }
+
+    fn ended(&self, pool: &PoolName, end: &str) -> Labels {
+        and(self.of(pool), "outcome", end)
     }
 }
 
@@ -247,8 +258,8 @@ pub(super) fn seconds(at: Timestamp) -> f64 {
 struct Described<'a>(&'a mut Registry);
 
 impl Described<'_> {
-    fn metric(&mut self, name: &str, help: &str, metric: impl Metric) {
-        self.0.register(format!("obs_scaler_{name}"), help, metric);
+    fn metric(&mut self, family: &Declared, metric: impl Metric) {
+        self.0.register(family.stem(), family.help, metric);
     }
 }
 
@@ -268,6 +279,10 @@ fn and(mut labels: Labels, key: &'static str, value: &str) -> Labels {
 
 fn decision(direction: Direction, pool: &PoolName) -> Labels {
     and(one("direction", direction.as_str()), "pool", pool.as_str())
+}
+
+fn ghost(backend: &BackendName, end: GhostEnd) -> Labels {
+    and(one("backend", backend.as_str()), "outcome", end.as_str())
 }
 
 fn labels_of(pool: &Pool) -> Labels {

@@ -1,3 +1,5 @@
+mod hosts;
+
 use super::*;
 use crate::config::{Mode, Pool};
 use crate::model::{
@@ -6,6 +8,8 @@ use crate::model::{
     Observed, OrderId, PoolName, Results, Server, ServerId, ServerStatus, Snapshot, Stage, Tags,
     Vcpus, Workers,
 };
+use crate::obs::BuildOutcome;
+use crate::policy::{CheckOutcome, CheckReport, Cost};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +17,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
+
+mod docs;
+mod pages;
+mod workers;
 
 const NOW: i64 = 1_000_000;
 
@@ -31,6 +39,7 @@ fn pool(of: &str, backends: &[&str]) -> Pool {
         level: Level::L2,
         backends: backends.iter().copied().map(BackendName::new).collect(),
         mode: Mode::Apply,
+        projects: crate::config::Projects::default(),
         reserve: 1,
         flavor: FlavorName::new("ki1.16xlarge.4"),
         vcpus: Vcpus(64),
@@ -84,6 +93,7 @@ fn workers(states: &[(u32, InstanceState)]) -> Workers {
             daemon("aarch64", DaemonState::Running),
             daemon("x86_64", DaemonState::Dead),
         ],
+        ..Workers::default()
     }
 }
 
@@ -97,6 +107,7 @@ fn backend(read: i64, states: &[(u32, InstanceState)]) -> Arc<BackendView> {
         workers: Observed::known(at(read), workers(states)),
         results: Observed::known(at(read), results),
         history: Observed::known(at(read), ()),
+        ..BackendView::default()
     })
 }
 
@@ -123,7 +134,7 @@ fn fleet() -> Fleet {
 fn ledger() -> Ledger {
     let bought = |id: &str, stage| Member {
         server: ServerId::new(id),
-        name: None,
+        name: (id == "s1").then(|| HostName::new("w1")),
         pool: name("near"),
         order: Some(OrderId::new("o1")),
         vcpus: Vcpus(64),
@@ -155,13 +166,31 @@ fn facts() -> PoolFacts {
             (BackendName::new("a"), "P:A".to_owned(), JobState::Scheduled),
             40,
         )]),
+        ghosts: 2,
         no_idle_fit: 39,
+        no_compliant: Some(1),
+        watched: BTreeMap::from([(
+            ("kernel".to_owned(), "P:A".to_owned(), "aarch64".to_owned()),
+            at(NOW - 900),
+        )]),
         oldest: Some(at(NOW - 600)),
         expected_work: Duration::from_secs(90),
         instances,
         workers: BTreeMap::from([("serving", 2)]),
         releasable: 1,
         hosts: BTreeSet::from([HostName::new("w1")]),
+    }
+}
+
+/// A check of which this one failed.
+fn checked(failed: &str) -> CheckReport {
+    CheckReport {
+        at: at(NOW),
+        outcome: CheckOutcome::Failed {
+            check: failed.to_owned(),
+            found: String::new(),
+            expected: String::new(),
+        },
     }
 }
 
@@ -187,10 +216,19 @@ fn state() -> FleetState {
                 .map(|(n, b)| (BackendName::new(n), b))
                 .collect(),
             fleet: Arc::new(Observed::known(at(NOW), fleet())),
+            hosts: hosts::read(),
             build_times: Arc::default(),
         }),
         ledger: Arc::new(ledger()),
         alarms,
+        checks: Arc::new(BTreeMap::from([(ServerId::new("s1"), checked("config"))])),
+        costs: Some(BTreeMap::from([(
+            (name("near"), FlavorName::new("ki1.16xlarge.4")),
+            Cost {
+                per_hour: 8.4,
+                idle_per_hour: 0.0,
+            },
+        )])),
         pools: BTreeMap::from([(name("near"), facts()), (name("far"), PoolFacts::default())]),
     }
 }
@@ -208,10 +246,24 @@ fn page(state: FleetState) -> String {
     let mut registry = Registry::default();
     let reasons = [(Direction::Apply, "queue")];
     let own = Own::register(&mut registry, &configured().pools, &reasons);
+    let builds = WorkerBuilds::register(&mut registry);
+    builds.ended(&HostName::new("w1"), BuildOutcome::Succeeded, NOW);
     own.ecs_call("create", "200", Duration::from_millis(80));
+    own.cost(&name("near"), &FlavorName::new("ki1.16xlarge.4"), 8.4, 4.2);
     let fleet = FleetCollector::new(configured(), Arc::new(Fixed(state)));
-    registry.register_collector(Box::new(fleet));
-    render(&registry, Format::Prometheus).unwrap()
+    let metrics = Metrics::new(registry, fleet);
+    String::from_utf8(whole(&metrics, Format::Prometheus, Coding::Identity)).unwrap()
+}
+
+/// Every piece of a page.
+fn whole(metrics: &Metrics, format: Format, coding: Coding) -> Vec<u8> {
+    let mut whole = Vec::new();
+    let mut take = |piece: Vec<u8>| {
+        whole.extend(piece);
+        Ok(())
+    };
+    metrics.write(format, coding, &mut take).unwrap();
+    whole
 }
 
 fn has(page: &str, series: &str) -> bool {
@@ -231,6 +283,7 @@ fn every_series_of_a_pool_with_nothing_to_show_is_an_explicit_zero() {
     for zero in [
         format!("obs_jobs{{{far},backend=\"b\",project=\"P:B\",state=\"scheduled\"}} 0"),
         format!("obs_jobs_unplaceable{{{far},reason=\"no_idle_fit\"}} 0"),
+        format!("obs_jobs_ghost{{{far}}} 0"),
         format!("obs_job_oldest_scheduled_timestamp_seconds{{{far}}} 0.0"),
         format!("obs_jobs_expected_work_seconds{{{far}}} 0.0"),
         format!("obs_instances{{{far},state=\"away\"}} 0"),
@@ -252,6 +305,9 @@ fn what_is_known_is_shown() {
     for series in [
         format!("obs_jobs{{{near},backend=\"a\",project=\"P:A\",state=\"scheduled\"}} 40"),
         format!("obs_job_oldest_scheduled_timestamp_seconds{{{near}}} 999400.0"),
+        format!("obs_jobs_unplaceable{{{near},reason=\"no_compliant\"}} 1"),
+        format!("obs_jobs_ghost{{{near}}} 2"),
+        "obs_watched_job_scheduled_timestamp_seconds{package=\"kernel\",project=\"P:A\",arch=\"aarch64\"} 999100.0".to_owned(),
         format!(
             "obs_worker_info{{{near},worker=\"w1\",flavor=\"ki1.16xlarge.4\",managed=\"true\",protected=\"true\",ip=\"10.0.0.7\"}} 1"
         ),

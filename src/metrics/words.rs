@@ -103,6 +103,16 @@ words! {
 }
 
 words! {
+    /// How freeing a ghost ended, once OBS was asked to.
+    GhostEnd {
+        /// Its job waits again.
+        Freed = "freed",
+        /// OBS refused, or did not answer; or it could not be looked at once more.
+        Failed = "failed",
+    }
+}
+
+words! {
     /// A span of a worker's life.
     Span {
         /// From the order to `ACTIVE`.
@@ -129,7 +139,13 @@ words! {
         Results = "results",
         /// A backend's job histories.
         History = "history",
+        /// What a backend's jobs ask of workers.
+        Constraints = "constraints",
+        /// Which of a backend's builds are none.
+        Ghosts = "ghosts",
         /// The cloud's list.
         Ecs = "ecs",
+        /// The workers' resource use.
+        Hosts = "hosts",
     }
 }

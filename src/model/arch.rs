@@ -24,17 +24,6 @@ impl Arch {
             Self::X86_64 => "x86_64",
         }
     }
-
-    /// The host architecture that builds jobs of an OBS repository architecture: 32-bit ones are
-    /// built on their 64-bit hosts. `None` for an architecture that this farm has no hosts for.
-    #[must_use]
-    pub fn of_host_for(repository_arch: &str) -> Option<Self> {
-        match repository_arch {
-            "aarch64" | "armv7l" | "armv8l" => Some(Self::Aarch64),
-            "x86_64" | "i586" | "i686" => Some(Self::X86_64),
-            _ => None,
-        }
-    }
 }
 
 impl fmt::Display for Arch {
@@ -70,7 +59,10 @@ impl FromStr for Arch {
 }
 
 /// A job's class by its expected build time, and the class of worker bought for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Short builds.
     L1,

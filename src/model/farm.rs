@@ -2,7 +2,7 @@
 
 use super::{Arch, HostName};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// One build slot of a worker: `HOST:N` in OBS (`workerid`).
@@ -91,6 +91,19 @@ pub struct Instance {
     pub job: Option<PackageKey>,
 }
 
+/// One build, as OBS lists it: a job that is handed out again is another one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Build {
+    /// What is built.
+    pub job: PackageKey,
+    /// Where.
+    pub instance: InstanceId,
+    /// When it was handed out (`starttime`).
+    pub started: Option<jiff::Timestamp>,
+    /// Where the instance answers (`http://IP:PORT`); only the repository server tells.
+    pub uri: Option<String>,
+}
+
 /// How many instances are in each state.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct InstanceCounts {
@@ -156,6 +169,11 @@ pub struct Workers {
     pub instances: BTreeMap<InstanceId, Instance>,
     /// The backend's daemons.
     pub daemons: Vec<Daemon>,
+    /// Every build that is listed: an instance whose job outlived its build has more than one.
+    pub builds: Vec<Build>,
+    /// Of these, the builds that the same document contradicts: it lists the instance as idle, dead or
+    /// down too, or with a build that was handed out later.
+    pub doubted: BTreeSet<Build>,
 }
 
 impl Workers {
@@ -169,8 +187,13 @@ impl Workers {
     }
 
     /// The instances of one host.
-    pub fn of_host<'a>(&'a self, host: &'a HostName) -> impl Iterator<Item = &'a Instance> {
-        self.instances.values().filter(move |i| i.id.host == *host)
+    pub fn of_host(&self, host: &HostName) -> impl Iterator<Item = &Instance> + use<'_> {
+        let of = |number| InstanceId {
+            host: host.clone(),
+            number,
+        };
+        let own = self.instances.range(of(0)..=of(u32::MAX));
+        own.map(|(_, instance)| instance)
     }
 }
 
@@ -231,4 +254,12 @@ pub struct Results {
     pub jobs: Vec<Job>,
     /// How many packages stand at each status code: (project, repository, arch, code).
     pub packages: BTreeMap<(String, String, String, String), u64>,
+}
+
+/// Builds that OBS shows on instances which do not seem to build them, and since when each has looked
+/// so in every reading.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Ghosts {
+    /// By build: the first and the last reading that found it so.
+    pub seen: BTreeMap<Build, (jiff::Timestamp, jiff::Timestamp)>,
 }

@@ -2,23 +2,32 @@
 
 mod alarm;
 mod arch;
+mod build_times;
 mod farm;
 mod fleet;
+mod host;
 mod ledger;
 mod names;
+mod needs;
 mod reading;
 mod snapshot;
 
 pub use alarm::{Action, Alarm, Alarms};
 pub use arch::{Arch, Level, UnknownWord};
+pub use build_times::{BuildTimes, Expected};
 pub use farm::{
-    Daemon, DaemonState, Instance, InstanceCounts, InstanceId, InstanceState, Job, JobState,
-    PackageKey, Results, Workers,
+    Build, Daemon, DaemonState, Ghosts, Instance, InstanceCounts, InstanceId, InstanceState, Job,
+    JobState, PackageKey, Results, Workers,
 };
 pub use fleet::{Fleet, Server, ServerStatus, Tags};
+pub use host::{CpuTime, HostCounters, HostUse, InOut};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
 pub use names::{
     BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus,
 };
+pub use needs::{
+    Capabilities, Constraints, Hardware, Overwrite, PackageConstraints, Requirements, TargetKey,
+    Wanted, WantedHardware, WantedLinux,
+};
 pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
-pub use snapshot::{BackendView, BuildTimes, Snapshot};
+pub use snapshot::{BackendView, Snapshot};

@@ -1,9 +1,11 @@
 //! Everything that is known of the outside world at one moment.
 
-use super::{BackendName, Fleet, Observed, PackageKey, Results, Workers};
+use super::{
+    BackendName, BuildTimes, Fleet, Ghosts, HostName, HostUse, Observed, Requirements, Results,
+    Workers,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What is known of one backend. Each source has its own age.
 #[derive(Debug, Default, Clone)]
@@ -14,13 +16,10 @@ pub struct BackendView {
     pub results: Observed<Results>,
     /// Its job histories; what they say stands in [`Snapshot::build_times`].
     pub history: Observed<()>,
-}
-
-/// The mean build time of the last successful builds of each package.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct BuildTimes {
-    /// The means.
-    pub mean: BTreeMap<PackageKey, Duration>,
+    /// What its jobs ask of workers, and what its workers have.
+    pub requirements: Observed<Requirements>,
+    /// The builds that are none.
+    pub ghosts: Observed<Ghosts>,
 }
 
 /// One immutable picture of the farm. Missing and stale parts say so themselves.
@@ -30,6 +29,8 @@ pub struct Snapshot {
     pub backends: BTreeMap<BackendName, Arc<BackendView>>,
     /// The managed servers.
     pub fleet: Arc<Observed<Fleet>>,
+    /// The resource use of each worker that was read. Each has an age of its own.
+    pub hosts: Arc<Observed<BTreeMap<HostName, HostUse>>>,
     /// Expected build times.
     pub build_times: Arc<BuildTimes>,
 }

@@ -1,13 +1,11 @@
 //! Requests to one backend.
 
 use super::error::{Fault, Malformed, ObsError};
-use super::history::Built;
-use super::job_history::{self, JobHistory};
+use super::job_history::{self, Ended};
 use super::results::{self, Target};
 use super::{worker_status, xml};
 use crate::config::Backend;
 use crate::model::{BackendName, Results, Workers};
-use jiff::Timestamp;
 use reqwest::{StatusCode, Url};
 use std::error::Error;
 use std::time::Duration;
@@ -15,19 +13,15 @@ use std::time::Duration;
 /// The largest answer taken, in bytes: the results of 100 000 packages are about 10 MB.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// How many ended jobs are asked for, one try after the other, until what is known is reached. After
-/// the last the rest is left: only the last builds of a package count.
-const HISTORY_LIMITS: [usize; 3] = [100, 1_000, 10_000];
-
 /// Reads one backend. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ObsClient {
     name: BackendName,
     projects: Vec<String>,
-    source_server: Url,
+    pub(super) source_server: Url,
     repository_server: Url,
     timeout: Duration,
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
 }
 
 impl ObsClient {
@@ -87,11 +81,12 @@ impl ObsClient {
         Ok(all)
     }
 
-    /// The last `limit` successful jobs of a target, from `_jobhistory` of the source server.
+    /// The last `limit` jobs of a target that ended, oldest first, from `_jobhistory` of the source
+    /// server.
     ///
     /// # Errors
     /// Where it was not read whole.
-    pub async fn job_history(&self, of: &Target, limit: usize) -> Result<JobHistory, ObsError> {
+    pub async fn job_history(&self, of: &Target, limit: usize) -> Result<Vec<Ended>, ObsError> {
         let path = [
             "build",
             &of.project,
@@ -100,38 +95,11 @@ impl ObsClient {
             "_jobhistory",
         ];
         let limit = limit.to_string();
-        let query = [
-            ("code", "succeeded"),
-            ("code", "unchanged"),
-            ("limit", limit.as_str()),
-        ];
-        let url = route(&self.source_server, &path, &query);
-        self.get(url, |text| job_history::parse(text, of)).await
+        let url = route(&self.source_server, &path, &[("limit", limit.as_str())]);
+        self.get(url, job_history::parse).await
     }
 
-    /// The successful builds of a target that ended after `newest`, and some before; all of them, as
-    /// far back as is worth reading, where nothing is known yet.
-    ///
-    /// # Errors
-    /// Where a history was not read whole.
-    pub async fn builds_since(
-        &self,
-        newest: Option<Timestamp>,
-        of: &Target,
-    ) -> Result<Vec<Built>, ObsError> {
-        let mut built = Vec::new();
-        for limit in HISTORY_LIMITS {
-            let history = self.job_history(of, limit).await?;
-            built = history.built;
-            let reached = newest.is_some() && history.oldest <= newest;
-            if reached || history.listed < limit {
-                break;
-            }
-        }
-        Ok(built)
-    }
-
-    async fn get<T>(
+    pub(super) async fn get<T>(
         &self,
         url: Url,
         parse: impl FnOnce(&str) -> Result<T, Malformed>,
@@ -159,7 +127,7 @@ impl ObsClient {
         Ok((response.status(), text))
     }
 
-    fn fault(&self, error: reqwest::Error) -> Fault {
+    pub(super) fn fault(&self, error: reqwest::Error) -> Fault {
         if error.is_timeout() {
             Fault::TimedOut(self.timeout)
         } else {
@@ -219,7 +187,7 @@ fn base(what: &str, text: &str) -> Result<Url, ObsError> {
 }
 
 /// A base URL with more segments and a query, both escaped.
-fn route(base: &Url, segments: &[&str], query: &[(&str, &str)]) -> Url {
+pub(super) fn route(base: &Url, segments: &[&str], query: &[(&str, &str)]) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);
@@ -280,14 +248,14 @@ mod tests {
         let project = ["openEuler:Mainline".to_owned()];
         assert_eq!(client.results(&project).await.unwrap().jobs.len(), 21);
         let history = client.job_history(&target(), 17).await.unwrap();
-        assert_eq!(history.built.len(), 15);
+        assert_eq!(history.len(), 17);
         let asked = asked.lock().unwrap();
         assert_eq!(
             *asked,
             [
                 "/workerstatus",
                 "/build/openEuler:Mainline/_result?view=status&multibuild=1",
-                "/build/openEuler:20.03:LTS/a%20b/x86_64/_jobhistory?code=succeeded&code=unchanged&limit=17",
+                "/build/openEuler:20.03:LTS/a%20b/x86_64/_jobhistory?limit=17",
             ]
         );
     }
@@ -334,35 +302,6 @@ mod tests {
     async fn an_answer_without_end_is_given_up() {
         let at = serve(|_| async { Answer::ok(vec![b' '; MAX_ANSWER + 1]) }).await;
         assert_eq!(client(at).workers().await.unwrap_err().label(), "too_large");
-    }
-
-    #[tokio::test]
-    async fn a_history_is_read_back_only_as_far_as_it_is_not_known() {
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&asked);
-        // 5000 jobs, one a second.
-        let at = serve(move |route| {
-            let limit: usize = route.rsplit_once('=').unwrap().1.parse().unwrap();
-            noted.lock().unwrap().push(limit);
-            let line = |second: usize| {
-                format!(
-                    "<jobhist package='p' code='succeeded' starttime='{}' endtime='{second}' workerid='w:1'/>",
-                    second - 1
-                )
-            };
-            let lines: String = (5_001 - limit.min(5_000)..=5_000).map(line).collect();
-            async move { Answer::ok(format!("<jobhistlist>{lines}</jobhistlist>")) }
-        });
-        let client = client(at.await);
-        let mut steps = Vec::new();
-        for (newest, builds) in [(None, 5_000), (Some(4_990), 100), (Some(4_500), 1_000)] {
-            let newest = newest.map(|s| Timestamp::from_second(s).unwrap());
-            let built = client.builds_since(newest, &target()).await.unwrap();
-            assert_eq!(built.len(), builds);
-            steps.push(std::mem::take(&mut *asked.lock().unwrap()));
-        }
-        let expected = [vec![100, 1_000, 10_000], vec![100], vec![100, 1_000]];
-        assert_eq!(steps, expected);
     }
 
     #[test]

@@ -56,6 +56,12 @@ impl ObsError {
         &self.fault
     }
 
+    /// Whether OBS said that there is no such thing.
+    #[must_use]
+    pub const fn is_not_found(&self) -> bool {
+        matches!(self.fault, Fault::Refused { status: 404, .. })
+    }
+
     /// The metric label.
     #[must_use]
     pub const fn label(&self) -> &'static str {

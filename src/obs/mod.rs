@@ -1,9 +1,14 @@
 //! Open Build Service as this program reads it: one file per document, each read whole or not at all.
 
+mod capabilities;
 mod client;
+mod constraints;
 mod error;
+mod ghost;
 mod history;
 mod job_history;
+mod needs;
+mod project_config;
 mod results;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -12,6 +17,9 @@ mod xml;
 
 pub use client::{ObsClient, http_client};
 pub use error::{Fault, Malformed, ObsError};
-pub use history::{BuildHistory, Built, HistoryStore, StoreError};
-pub use job_history::JobHistory;
+pub use ghost::{Answered, Freed};
+pub use history::{
+    Bookmark, Build, HistoryStore, Learnt, PackageHistory, StoreError, TargetHistory, Terms,
+};
+pub use job_history::{BuildOutcome, Ended};
 pub use results::Target;

@@ -52,10 +52,10 @@ impl Target {
         }
     }
 
-    /// Whether this is where the package is built.
+    /// Project, repository and architecture.
     #[must_use]
-    pub fn holds(&self, key: &PackageKey) -> bool {
-        (&key.project, &key.repository, &key.arch) == (&self.project, &self.repository, &self.arch)
+    pub fn names(&self) -> [&str; 3] {
+        [&self.project, &self.repository, &self.arch].map(|name| &**name)
     }
 
     /// Every target that has a package.

@@ -2,19 +2,33 @@
 
 use super::error::Malformed;
 use super::xml::{Element, walk};
-use crate::model::{Daemon, DaemonState, Instance, InstanceId, InstanceState, PackageKey, Workers};
+use crate::model::{
+    Build, Daemon, DaemonState, Instance, InstanceId, InstanceState, PackageKey, Workers,
+};
+use jiff::Timestamp;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One line of the document. OBS lists an instance twice where a job file outlived its build.
 struct Listed {
     instance: Instance,
-    started: Option<i64>,
+    started: Option<Timestamp>,
 }
 
 impl Listed {
+    /// The build that the line tells of.
+    fn build(&self, element: &Element<'_>) -> Result<Option<Build>, Malformed> {
+        let uri = element.find("uri")?;
+        Ok(self.instance.job.clone().map(|job| Build {
+            job,
+            instance: self.instance.id.clone(),
+            started: self.started,
+            uri,
+        }))
+    }
+
     /// Of two lines for one instance the lower counts; of two builds, the one dispatched last.
-    const fn rank(&self) -> (InstanceState, Reverse<Option<i64>>) {
+    const fn rank(&self) -> (InstanceState, Reverse<Option<Timestamp>>) {
         (self.instance.state, Reverse(self.started))
     }
 }
@@ -22,22 +36,40 @@ impl Listed {
 pub(super) fn parse(document: &str) -> Result<Workers, Malformed> {
     let mut listed = BTreeMap::new();
     let mut daemons = Vec::new();
+    let mut builds = Vec::new();
+    let mut not_building = BTreeSet::new();
     walk(document, "workerstatus", |element| {
         match element.path() {
             "workerstatus/partition/daemon" => daemons.push(daemon(element)?),
             "workerstatus/partition/daemon/queue" => read_queue(element, daemons.last_mut())?,
             path => {
                 if let Some(state) = path.strip_prefix("workerstatus/").and_then(state_of) {
-                    list(&mut listed, instance(element, state)?);
+                    let line = instance(element, state)?;
+                    match line.build(element)? {
+                        Some(build) => builds.push(build),
+                        None if state != InstanceState::Away => {
+                            not_building.insert(line.instance.id.clone());
+                        }
+                        None => {}
+                    }
+                    list(&mut listed, line);
                 }
             }
         }
         Ok(())
     })?;
+    let doubted = |build: &&Build| {
+        let listed = listed.get(&build.instance);
+        let another = listed.is_some_and(|l| l.instance.job.as_ref() != Some(&build.job));
+        another || not_building.contains(&build.instance)
+    };
+    let doubted = builds.iter().filter(doubted).cloned().collect();
     let instances = listed.into_iter().map(|(id, l)| (id, l.instance));
     Ok(Workers {
         instances: instances.collect(),
         daemons,
+        builds,
+        doubted,
     })
 }
 
@@ -65,8 +97,17 @@ fn instance(element: &Element<'_>, state: InstanceState) -> Result<Listed, Malfo
     };
     Ok(Listed {
         instance,
-        started: element.find_number("starttime")?,
+        started: started(element)?,
     })
+}
+
+fn started(element: &Element<'_>) -> Result<Option<Timestamp>, Malformed> {
+    let Some(second) = element.find_number::<i64>("starttime")? else {
+        return Ok(None);
+    };
+    let at = Timestamp::from_second(second);
+    at.map(Some)
+        .map_err(|_| element.odd("starttime", &second.to_string()))
 }
 
 fn package(element: &Element<'_>) -> Result<PackageKey, Malformed> {
@@ -154,6 +195,27 @@ mod tests {
             assert_eq!(seen, in_any_order([second, first]));
             assert_eq!((seen.state.as_str(), seen.arch), (first, None));
         }
+    }
+
+    #[test]
+    fn a_build_that_its_own_document_contradicts_is_doubted_once() {
+        let doubted = |document| {
+            let workers = parse(document).unwrap();
+            let name = |b: &Build| (b.job.package.clone(), b.instance.to_string());
+            workers.doubted.iter().map(name).collect::<Vec<_>>()
+        };
+        let expect = |package: &str, id: &str| (package.to_owned(), id.to_owned());
+        assert_eq!(doubted(GHOSTS), [expect("biosdevname", "build-x86-01:4")]);
+        let kernel = expect("kernel", "worker-x86-64:1");
+        assert_eq!(doubted(BLOCKED), [kernel], "gcc was handed out later");
+
+        let ghosts = parse(GHOSTS).unwrap();
+        assert_eq!(ghosts.builds.len(), 2);
+        let build = ghosts.doubted.first().unwrap();
+        assert_eq!(build.started.unwrap().as_second(), 1_795_378_465);
+        assert_eq!(build.uri.as_deref(), Some("http://127.0.1.11:38707"));
+        let away = "<workerstatus><building workerid='w:1' hostarch='x86_64' project='p' repository='r' package='k' arch='a'/><away workerid='w:1' hostarch='x86_64'/></workerstatus>";
+        assert_eq!(doubted(away), []);
     }
 
     #[test]

@@ -60,15 +60,30 @@ pub(super) fn walk(
     root: &str,
     mut visit: impl FnMut(&Element<'_>) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
+    walk_text(document, root, |element, _| visit(element))
+}
+
+/// The same, each element with the text that stands before its first child, trimmed.
+pub(super) fn walk_text(
+    document: &str,
+    root: &str,
+    mut visit: impl FnMut(&Element<'_>, &str) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
     let mut reader = Reader::from_str(document);
     reader.config_mut().expand_empty_elements = true;
     let mut path = String::new();
     let mut begun = false;
+    let mut open: Option<(BytesStart<'_>, String)> = None;
     loop {
         let broken = |why| Malformed(format!("no whole <{root}>: {why}"));
         let event = reader
             .read_event()
             .map_err(|e| broken(format!("{e} before byte {}", reader.buffer_position())))?;
+        if matches!(event, Event::Start(_) | Event::End(_))
+            && let Some((tag, text)) = open.take()
+        {
+            visit(&Element { path: &path, tag }, text.trim())?;
+        }
         match event {
             Event::Start(tag) => {
                 enter(&mut path, tag.name().as_ref());
@@ -76,7 +91,7 @@ pub(super) fn walk(
                     return Err(broken(format!("found <{path}> as its root")));
                 }
                 begun = true;
-                visit(&Element { path: &path, tag })?;
+                open = Some((tag, String::new()));
             }
             Event::End(_) => leave(&mut path),
             Event::Eof if begun && path.is_empty() => return Ok(()),
@@ -85,15 +100,25 @@ pub(super) fn walk(
             Event::Text(text) if path.is_empty() && !text.trim().is_empty() => {
                 return Err(broken("text outside its root".to_owned()));
             }
+            Event::Text(text) => add(&mut open, &text),
+            Event::CData(text) => add(&mut open, &text),
+            Event::GeneralRef(name) => {
+                let text = format!("&{};", &*name);
+                let text = quick_xml::escape::unescape(&text);
+                add(&mut open, &text.map_err(|e| broken(e.to_string()))?);
+            }
             Event::Empty(_)
-            | Event::Text(_)
-            | Event::CData(_)
             | Event::Comment(_)
             | Event::Decl(_)
             | Event::PI(_)
-            | Event::DocType(_)
-            | Event::GeneralRef(_) => {}
+            | Event::DocType(_) => {}
         }
+    }
+}
+
+fn add(open: &mut Option<(BytesStart<'_>, String)>, more: &str) {
+    if let Some((_, text)) = open {
+        text.push_str(more);
     }
 }
 

@@ -4,7 +4,8 @@ use super::SETTLE;
 use super::View;
 use super::account::Account;
 use super::placement::{Hosts, Placement, Standing};
-use crate::config::{Policy, Pool};
+use super::waiting::{Placed, Waiting, Workforce};
+use crate::config::{Policy, Pool, rest_of};
 use crate::model::{
     Arch, BackendName, Fleet, Fresh, HostName, InstanceCounts, InstanceId, InstanceState, JobState,
     Level, Observed, PackageKey, PoolName, Results, Server, ServerId, ServerStatus, Stage, Unknown,
@@ -85,10 +86,12 @@ impl WorkerState {
             && none(InstanceState::Dead)
     }
 
-    /// How many of its configured instances OBS lists nowhere.
+    /// How many of its configured instances OBS lists nowhere, or as having said goodbye: one that takes
+    /// new code says so to every backend, and comes back.
     #[must_use]
     pub fn unlisted(&self, instances_per_worker: u32) -> u32 {
-        instances_per_worker.saturating_sub(self.instances.listed())
+        let there = self.instances.live() + self.instances.get(InstanceState::Dead);
+        instances_per_worker.saturating_sub(there)
     }
 
     /// Whether every configured instance is there to build. Only such a worker fills a place of the
@@ -104,10 +107,18 @@ impl WorkerState {
 pub struct PoolState {
     /// When the oldest of the worker statuses that this rests on was asked for.
     pub at: Timestamp,
-    /// Jobs in the queue.
+    /// Jobs in the queue that some worker may take, now or once it is bought.
     pub scheduled: u32,
-    /// Jobs on an instance.
+    /// Of these, those that no idle instance may take: too few are idle, or what is idle does not meet
+    /// what the jobs ask.
+    pub no_idle_fit: u32,
+    /// Jobs in the queue that no worker meets, nor would one that is bought: they ask for no worker.
+    pub no_compliant: u32,
+    /// Jobs on an instance that builds them.
     pub building: u32,
+    /// Jobs that OBS shows on an instance which does not build them: they wait for nothing that could
+    /// be bought, and are built nowhere until they are freed.
+    pub ghosts: u32,
     /// Jobs that wait for others.
     pub blocked: u32,
     /// Every instance, counted once over the backends, those of leaving workers included.
@@ -116,9 +127,9 @@ pub struct PoolState {
     pub supply: InstanceCounts,
     /// Idle instances of workers in service and of unmanaged hosts.
     pub idle: u32,
-    /// Instances of workers in service that OBS lists nowhere just now: for half a second between two
-    /// jobs, and for some seconds while a worker takes new code before its first one. They are about
-    /// to be idle, and count as such against the need; for [`SETTLE`], and no longer.
+    /// Instances of workers in service that OBS lists nowhere just now, or as `down`: for half a second
+    /// between two jobs, and for some seconds while a worker takes new code before its first one. They
+    /// are about to be idle, and count as such against the need; for [`SETTLE`], and no longer.
     pub returning: u32,
     /// Workers that are bought and on their way into service.
     pub in_flight: u32,
@@ -136,8 +147,8 @@ impl PoolState {
     /// How many workers the jobs that wait ask for beyond what is in flight.
     #[must_use]
     pub fn needed(&self) -> u32 {
-        let free = self.idle.saturating_add(self.returning);
-        workers_needed(self.scheduled, free, self.per_worker).saturating_sub(self.in_flight)
+        workers_needed(self.no_idle_fit, self.returning, self.per_worker)
+            .saturating_sub(self.in_flight)
     }
 
     /// Our workers that are there to build with every instance.
@@ -160,8 +171,8 @@ pub const fn workers_needed(scheduled: u32, idle: u32, instances_per_worker: u32
 }
 
 /// The formula on lists from outside (5.3.1), by arch and level. A key of the queue without a pool
-/// is left out; where several pools share one, the first by name says how many instances a worker
-/// has. What is in flight, and the ceiling, do not enter.
+/// is left out; where several pools share one, the first by name that is not for certain projects says
+/// how many instances a worker has. What is in flight, and the ceiling, do not enter.
 #[must_use]
 pub fn evaluate(
     queue: &BTreeMap<(Arch, Level), u32>,
@@ -170,7 +181,7 @@ pub fn evaluate(
 ) -> BTreeMap<(Arch, Level), u32> {
     let evaluated = queue.iter().filter_map(|(&(arch, level), &scheduled)| {
         let of_key = |pool: &&Pool| pool.arch == arch && pool.level == level;
-        let pool = policy.pools.values().find(of_key)?;
+        let pool = rest_of(policy.pools.values().filter(of_key))?;
         let idle = idle.get(&(arch, level)).copied().unwrap_or_default();
         let workers = workers_needed(scheduled, idle, pool.instances);
         Some(((arch, level), workers))
@@ -228,12 +239,21 @@ fn read_at(view: &View<'_>, backend: &BackendName) -> Result<Timestamp, Held> {
     Ok(workers.at())
 }
 
+/// Instances by host.
+type ByHost<'a> = BTreeMap<&'a HostName, InstanceCounts>;
+
+/// How many instances of each host are idle.
+type Idle<'a> = BTreeMap<&'a HostName, u32>;
+
 /// Everything counted, in one pass over the fresh readings.
 struct Seen<'a> {
     view: &'a View<'a>,
     fleet: &'a Fleet,
     account: Account,
     jobs: BTreeMap<(PoolName, JobState), u32>,
+    ghosts: BTreeMap<PoolName, u32>,
+    waiting: Waiting,
+    workforce: Workforce<'a>,
     instances: BTreeMap<PoolName, BTreeMap<&'a InstanceId, (InstanceState, Standing)>>,
 }
 
@@ -244,10 +264,14 @@ impl<'a> Seen<'a> {
             fleet,
             account: Account::of(fleet, view.ledger),
             jobs: BTreeMap::new(),
+            ghosts: BTreeMap::new(),
+            waiting: Waiting::default(),
+            workforce: Workforce::new(view, fleet),
             instances: BTreeMap::new(),
         };
         let placement = Placement::new(view.policy, &view.snapshot.build_times);
         let hosts = Hosts::new(fleet, view.ledger);
+        let hosts = hosts.and_unmanaged(view.snapshot, fleet, &placement);
         for (name, backend) in &view.snapshot.backends {
             let workers = fresh(&backend.workers, view).map(|workers| workers.value());
             if let Ok(results) = fresh(&backend.results, view) {
@@ -271,18 +295,29 @@ impl<'a> Seen<'a> {
         building: &BTreeSet<&PackageKey>,
         placement: &Placement<'_>,
     ) {
+        let known = self.view.snapshot.backends.get(backend);
+        let known = known.and_then(|b| b.requirements.last());
+        let known = known.map(|reading| &reading.value);
+        let ghosts = self.view.ghost_jobs(backend);
         for job in &results.jobs {
             let state = match job.state {
                 JobState::Scheduled if building.contains(&job.key) => JobState::Building,
                 state @ (JobState::Scheduled | JobState::Building | JobState::Blocked) => state,
             };
-            if let Some(pool) = placement.of_job(backend, job) {
+            let Some(pool) = placement.of_job(backend, job) else {
+                continue;
+            };
+            if ghosts.contains(&job.key) {
+                *self.ghosts.entry(pool.name.clone()).or_default() += 1;
+            } else if state == JobState::Scheduled {
+                self.waiting.add(pool, backend, &job.key, known);
+            } else {
                 *self.jobs.entry((pool.name.clone(), state)).or_default() += 1;
             }
         }
     }
 
-    /// A managed worker counts at the backends of its pool only; listed by several of them, it
+    /// An instance counts at the backends of its host's pool only; listed by several of them, it
     /// counts once, in the state that comes first.
     fn count_instances(
         &mut self,
@@ -295,10 +330,6 @@ impl<'a> Seen<'a> {
             let Some((pool, standing)) = placement.of_instance(backend, instance, hosts) else {
                 continue;
             };
-            let configured = self.view.policy.pools.get(&pool);
-            if !configured.is_some_and(|p| p.backends.contains(backend)) {
-                continue;
-            }
             let state = (instance.state, standing);
             let counted = self.instances.entry(pool).or_default();
             let counted = counted.entry(&instance.id).or_insert(state);
@@ -314,8 +345,11 @@ impl<'a> Seen<'a> {
         let account = self.account.pool(&pool.name);
         let mut state = PoolState {
             at,
-            scheduled: self.jobs(pool, JobState::Scheduled),
+            scheduled: 0,
+            no_idle_fit: 0,
+            no_compliant: 0,
             building: self.jobs(pool, JobState::Building),
+            ghosts: self.ghosts.get(&pool.name).copied().unwrap_or_default(),
             blocked: self.jobs(pool, JobState::Blocked),
             instances: InstanceCounts::default(),
             supply: InstanceCounts::default(),
@@ -327,7 +361,12 @@ impl<'a> Seen<'a> {
             per_worker: pool.instances,
             reserve: pool.reserve,
         };
-        let hosts = self.sum_instances(pool, &mut state);
+        let (hosts, idle) = self.sum_instances(pool, &mut state);
+        Placed {
+            scheduled: state.scheduled,
+            no_idle_fit: state.no_idle_fit,
+            no_compliant: state.no_compliant,
+        } = self.waiting.place(pool, &self.workforce, idle);
         state.workers = self.workers(pool, &hosts);
         state.returning = state.workers.iter().map(|w| self.returning(pool, w)).sum();
         Ok(state)
@@ -348,13 +387,11 @@ impl<'a> Seen<'a> {
         self.jobs.get(&key).copied().unwrap_or_default()
     }
 
-    /// Sums the pool's instances up, and returns them by host.
-    fn sum_instances(
-        &self,
-        pool: &Pool,
-        state: &mut PoolState,
-    ) -> BTreeMap<&'a HostName, InstanceCounts> {
-        let mut hosts = BTreeMap::<_, InstanceCounts>::new();
+    /// Sums the pool's instances up, and returns them by host; and besides how many each host has
+    /// that may take a job now.
+    fn sum_instances(&self, pool: &Pool, state: &mut PoolState) -> (ByHost<'a>, Idle<'a>) {
+        let mut hosts = ByHost::new();
+        let mut idle = Idle::new();
         let counted = self.instances.get(&pool.name).into_iter().flatten();
         for (id, &(doing, standing)) in counted {
             hosts.entry(&id.host).or_default().add(doing);
@@ -365,9 +402,10 @@ impl<'a> Seen<'a> {
             let in_service = matches!(standing, Standing::Serving | Standing::Unmanaged);
             if doing == InstanceState::Idle && in_service {
                 state.idle += 1;
+                *idle.entry(&id.host).or_default() += 1;
             }
         }
-        hosts
+        (hosts, idle)
     }
 
     fn workers(

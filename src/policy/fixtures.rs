@@ -1,16 +1,17 @@
 //! Small farms for tests.
 
-use super::View;
-use crate::config::{Levels, Mode, Policy, Pool};
+use super::{View, level_with_hysteresis};
+use crate::config::{Levels, Mode, Policy, Pool, Projects};
 use crate::model::{
-    Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, FlavorName, Fleet, HostName,
-    IdleStreak, Instance, InstanceId, InstanceState, Job, JobState, Ledger, Level, Member,
-    Observed, Order, OrderId, PackageKey, PoolName, Results, Server, ServerId, ServerStatus,
-    Snapshot, Stage, Tags, Vcpus, Workers,
+    Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, Capabilities, Constraints,
+    Expected, FlavorName, Fleet, Ghosts, HostName, IdleStreak, Instance, InstanceId, InstanceState,
+    Job, JobState, Ledger, Level, Member, Observed, Order, OrderId, PackageConstraints, PackageKey,
+    PoolName, Requirements, Results, Server, ServerId, ServerStatus, Snapshot, Stage, Tags, Vcpus,
+    Workers,
 };
 use jiff::Timestamp;
 use regex::Regex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,41 @@ pub(super) struct Backend {
     pub(super) workers_at: i64,
     pub(super) results: Results,
     pub(super) results_at: i64,
+    /// What packages ask; the others ask for nothing.
+    pub(super) asks: BTreeMap<String, Constraints>,
+    /// Packages of which it has not been read what they ask.
+    pub(super) unread: BTreeSet<String>,
+    pub(super) has: BTreeMap<HostName, Capabilities>,
+    pub(super) ghosts: Ghosts,
+}
+
+impl Backend {
+    fn requirements(&self) -> Requirements {
+        let jobs = &self.results.jobs;
+        let read = jobs
+            .iter()
+            .filter(|job| !self.unread.contains(&job.key.package));
+        let package = |job: &Job| {
+            let base = self.asks.get(&job.key.package).cloned().unwrap_or_default();
+            let asks = PackageConstraints {
+                base,
+                overwrites: Vec::new(),
+            };
+            (
+                (job.key.project.clone(), job.key.base_name().to_owned()),
+                asks,
+            )
+        };
+        Requirements {
+            packages: read.map(package).collect(),
+            targets: jobs
+                .iter()
+                .map(|job| (job.key.target(), Some(Constraints::default())))
+                .collect(),
+            workers: self.has.clone(),
+            ..Requirements::default()
+        }
+    }
 }
 
 /// A farm of two backends: `main` with the pools `x-l1`, `x-l2`, `x-l3` (32, 64, 128 vCPU) and `a-l1`;
@@ -57,6 +93,7 @@ fn configured(name: &str, backend: &str, arch: Arch, level: Level, size: u32) ->
         arch,
         level,
         backends: vec![BackendName::new(backend)],
+        projects: Projects::default(),
         mode: Mode::Full,
         reserve: 0,
         flavor: FlavorName::new(format!("{arch}.{size}")),
@@ -77,13 +114,17 @@ fn policy() -> Policy {
     Policy {
         owner: "test".to_owned(),
         pools: pools.into_iter().map(|p| (p.name.clone(), p)).collect(),
+        archs: [("i586".to_owned(), Arch::X86_64)].into(),
         levels: Levels {
             l1_below: minutes(5),
             l2_below: minutes(10),
+            hysteresis: 0.1,
             last_successes: 4,
             never_built: Level::L2,
             packages: vec![(Regex::new("^(?:gcc|kernel.*)$").unwrap(), Level::L3)],
         },
+        watched: vec![Regex::new("^kernel$").unwrap()],
+        ghosts: crate::config::Ghosts::default(),
         ceiling: Vcpus(1792),
         max_order: 100,
         create_deadline: minutes(10),
@@ -128,12 +169,15 @@ impl Farm {
                 workers: Observed::known(at(b.workers_at), b.workers.clone()),
                 results: Observed::known(at(b.results_at), b.results.clone()),
                 history: Observed::default(),
+                requirements: Observed::known(at(NOW), b.requirements()),
+                ghosts: Observed::known(at(NOW), b.ghosts.clone()),
             };
             (name.clone(), Arc::new(view))
         };
         let snapshot = Snapshot {
             backends: self.backends.iter().map(backend).collect(),
             fleet: Arc::new(Observed::known(at(self.fleet_at), self.fleet.clone())),
+            hosts: Arc::default(),
             build_times: Arc::new(self.times.clone()),
         };
         call(&View {
@@ -163,6 +207,14 @@ impl Farm {
         self.backend(backend).results.jobs.push(job);
     }
 
+    /// Makes a package's builds take this long.
+    pub(super) fn takes(&mut self, key: &PackageKey, mean: Duration) {
+        let level = level_with_hysteresis(None, mean, &self.policy.levels);
+        let target = [&key.project, &key.repository, &key.arch].map(|name| &**name);
+        let expected = Some(Expected { mean, level });
+        self.times.change(target, [(key.package.clone(), expected)]);
+    }
+
     /// Adds jobs of the pool's level, told by their build times.
     pub(super) fn schedule(&mut self, name: &str, count: u32) {
         let pool = self.pool(name).clone();
@@ -174,7 +226,7 @@ impl Farm {
         for _ in 0..count {
             let package = self.fresh("package");
             let arch = pool.arch.as_str();
-            self.times.mean.insert(key(arch, &package), mean);
+            self.takes(&key(arch, &package), mean);
             self.job(
                 pool.backends[0].as_str(),
                 arch,

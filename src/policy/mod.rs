@@ -4,6 +4,7 @@
 //!
 //! 1. [`placement`](Placement): which pool a job, and a host, belongs to.
 //! 2. [`demand`](assess): what each pool has and needs, from fresh readings only.
+//!    `fit` and `waiting` say which workers may take the jobs that wait.
 //! 3. [`account`](Account): what is bought, and how much room the ceiling leaves.
 //! 4. `share`: the room divided among the pools that want.
 //! 5. [`retire`](look): which workers have been idle long enough to be given back.
@@ -18,7 +19,11 @@
 
 mod account;
 mod audit;
+mod costs;
 mod demand;
+mod fit;
+mod ghosts;
+mod levels;
 mod lifecycle;
 pub mod orders;
 mod placement;
@@ -28,6 +33,7 @@ mod retire;
 mod share;
 mod sight;
 pub mod supply;
+mod waiting;
 
 #[cfg(test)]
 mod fixtures;
@@ -36,9 +42,12 @@ mod tests;
 
 pub use account::{Account, PoolAccount};
 pub use audit::{Law, Lawful, Refusal, audit};
+pub use costs::{Cost, Costs, costs};
 pub use demand::{Held, PoolState, Source, WorkerState, assess, evaluate, workers_needed};
+pub use ghosts::{GHOST_AFTER, ghost_jobs, ghosts, next_ghosts, to_be_freed};
+pub use levels::level_with_hysteresis;
 pub use lifecycle::{Act, Advance, SETTLE, Terms, advance};
-pub use placement::{Hosts, Placement, Standing};
+pub use placement::{Hosts, Placement, Standing, pool_of_server};
 pub use plan::{Outcome, Plan, Step, Verdict, plan};
 pub use reason::{Figures, Reason};
 pub use retire::{Kept, look, next_streak, unlisted};
@@ -46,10 +55,15 @@ pub use sight::{
     Absence, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, InstancesSeen, Sight,
     SubJob, instances_seen, next_absence,
 };
+pub use waiting::Prospects;
 
 use crate::config;
-use crate::model::{Action, Alarms, Fleet, Fresh, Ledger, PoolName, Snapshot, Unknown, elapsed};
+use crate::model::{
+    Action, Alarms, BackendName, Fleet, Fresh, Ledger, PackageKey, PoolName, Snapshot, Unknown,
+    elapsed,
+};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// After the cloud refused an order, no other is sent for the pool for this long: what it refuses now
@@ -88,6 +102,14 @@ impl<'a> View<'a> {
                 && alarm.pool == *pool
                 && elapsed(alarm.heard, self.now) < self.policy.alarm_expiry
         })
+    }
+
+    /// The jobs of a backend that are ghosts, each once; none where they are not known.
+    #[must_use]
+    pub fn ghost_jobs(&self, backend: &BackendName) -> BTreeSet<&'a PackageKey> {
+        let known = self.snapshot.backends.get(backend);
+        let known = known.and_then(|b| b.ghosts.fresh(self.now, self.policy.max_age).ok());
+        known.map_or_else(BTreeSet::new, |known| ghost_jobs(known.value()))
     }
 
     /// Whether the Watchdog was heard within `watchdog_expiry`.

@@ -1,63 +1,66 @@
 //! Which pool a job, and a host, belongs to.
 
-use crate::config::{Levels, Policy, Pool};
+use crate::config::{Policy, Pool, pool_of_project, rest_of};
 use crate::model::{
     Arch, BackendName, BuildTimes, Fleet, HostName, Instance, Job, Ledger, Level, PackageKey,
-    PoolName, Server, ServerStatus,
+    PoolName, Server, ServerStatus, Snapshot, Vcpus,
 };
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// Finds the pool of a job. Each backend × arch × level belongs to exactly one.
+/// Finds the pools of jobs and of hosts.
 #[derive(Debug)]
 pub struct Placement<'a> {
-    levels: &'a Levels,
+    policy: &'a Policy,
     times: &'a BuildTimes,
-    pools: BTreeMap<(&'a BackendName, Arch, Level), &'a Pool>,
+    /// In the order of their names. One is for the rest of the projects, the others for some.
+    pools: BTreeMap<(&'a BackendName, Arch, Level), Vec<&'a Pool>>,
 }
 
 impl<'a> Placement<'a> {
     /// Of these pools, with what is known of build times.
     #[must_use]
     pub fn new(policy: &'a Policy, times: &'a BuildTimes) -> Self {
-        let places = policy.pools.values().flat_map(|pool| {
-            let key = move |backend| ((backend, pool.arch, pool.level), pool);
-            pool.backends.iter().map(key)
-        });
+        let mut pools = BTreeMap::<_, Vec<_>>::new();
+        for pool in policy.pools.values() {
+            for backend in &pool.backends {
+                let place = pools.entry((backend, pool.arch, pool.level));
+                place.or_default().push(pool);
+            }
+        }
         Self {
-            levels: &policy.levels,
+            policy,
             times,
-            pools: places.collect(),
+            pools,
         }
     }
 
-    /// The level of a package: by its name where a pattern matches, else by the mean of its last
-    /// successful builds, else that of a package never built.
+    /// The level of a package: by its name where a pattern matches, else by its last successful
+    /// builds, else that of a package never built.
     #[must_use]
     pub fn level(&self, key: &PackageKey) -> Level {
         let name = base_name(&key.package);
-        let named = self.levels.packages.iter();
+        let levels = &self.policy.levels;
+        let named = levels.packages.iter();
         let named = named.filter(|(pattern, _)| pattern.is_match(name));
         if let Some((_, level)) = named.into_iter().next() {
             return *level;
         }
-        match self.times.mean.get(key) {
-            None => self.levels.never_built,
-            Some(mean) if *mean < self.levels.l1_below => Level::L1,
-            Some(mean) if *mean < self.levels.l2_below => Level::L2,
-            Some(_) => Level::L3,
-        }
+        let built = self.times.of(key);
+        built.map_or(levels.never_built, |expected| expected.level)
     }
 
-    /// The pool whose workers a job of this backend waits for; `None` where this farm has no hosts
-    /// of its architecture.
+    /// The pool whose workers a job of this backend waits for: that of its project, where one is for it,
+    /// else the one for the rest. `None` where this farm has no hosts of its architecture.
     #[must_use]
     pub fn of_job(&self, backend: &BackendName, job: &Job) -> Option<&'a Pool> {
-        let arch = Arch::of_host_for(&job.key.arch)?;
-        self.at(backend, arch, self.level(&job.key))
+        let arch = self.policy.host_arch(&job.key.arch)?;
+        let pools = self.pools.get(&(backend, arch, self.level(&job.key)))?;
+        pool_of_project(pools.iter().copied(), &job.key.project)
     }
 
-    /// The pool in which an instance that this backend lists is counted: its server's, and for an
-    /// unmanaged host the l1 pool of its architecture.
+    /// The pool in which an instance that this backend lists is counted: that of its host, at the
+    /// backends of that pool and nowhere else.
     #[must_use]
     pub fn of_instance(
         &self,
@@ -65,16 +68,46 @@ impl<'a> Placement<'a> {
         instance: &Instance,
         hosts: &Hosts<'a>,
     ) -> Option<(PoolName, Standing)> {
-        if let Some((pool, standing)) = hosts.of(&instance.id.host) {
-            return Some((pool.clone(), standing));
-        }
-        let pool = self.at(backend, instance.arch?, Level::L1)?;
-        Some((pool.name.clone(), Standing::Unmanaged))
+        let (pool, standing) = hosts.of(&instance.id.host)?;
+        let serves = self.policy.pools.get(pool)?.backends.contains(backend);
+        serves.then(|| (pool.clone(), standing))
     }
 
-    fn at(&self, backend: &BackendName, arch: Arch, level: Level) -> Option<&'a Pool> {
-        self.pools.get(&(backend, arch, level)).copied()
+    /// The pool of an unmanaged host at this backend, by its size where that is known. What private
+    /// projects have is bought for them: such a host is in a pool for the rest.
+    fn of_unmanaged(
+        &self,
+        backend: &BackendName,
+        arch: Arch,
+        size: Option<Vcpus>,
+    ) -> Option<&'a Pool> {
+        let at = |level| rest_of(self.pools.get(&(backend, arch, level))?.iter().copied());
+        let pools = || Level::ALL.into_iter().filter_map(at);
+        let level = level_of_size(pools().map(|pool| (pool.level, pool.vcpus)), size);
+        pools().find(|pool| pool.level == level)
     }
+}
+
+/// The level of a host that no order bought, among levels with the size of a worker: the one whose size
+/// is the nearest at or below its own, the lowest of several; the lowest of all where its size is not
+/// known or below every other.
+fn level_of_size(sizes: impl Iterator<Item = (Level, Vcpus)>, size: Option<Vcpus>) -> Level {
+    let fits = sizes.filter(|(_, of_level)| Some(*of_level) <= size);
+    let nearest = fits.max_by_key(|(level, of_level)| (*of_level, Reverse(*level)));
+    nearest.map_or(Level::L1, |(level, _)| level)
+}
+
+/// The pool that a server of ours serves: the one that its tag names; for one that carries our owner's tag
+/// alone, and that no order bought, the one pool of its flavor. `None` where none or several have it: that
+/// has to be said by the tag.
+#[must_use]
+pub fn pool_of_server<'a>(server: &'a Server, policy: &'a Policy) -> Option<&'a PoolName> {
+    if server.tags.pool.is_some() || server.tags.order.is_some() {
+        return server.tags.pool.as_ref();
+    }
+    let mut same = policy.pools.values().filter(|p| p.flavor == server.flavor);
+    let only = same.next().filter(|_| same.next().is_none())?;
+    Some(&only.name)
 }
 
 /// A package's name without the flavor of a multibuild one (`gcc:cross` → `gcc`).
@@ -96,14 +129,14 @@ pub enum Standing {
     Leaving,
 }
 
-/// Every managed host by name.
+/// The pool and the standing of every host, by name.
 #[derive(Debug)]
 pub struct Hosts<'a> {
     by_name: BTreeMap<&'a HostName, (&'a PoolName, Standing)>,
 }
 
 impl<'a> Hosts<'a> {
-    /// From what the cloud lists, and what we know of it. What we know wins, since it is what we
+    /// The managed hosts, from what the cloud lists and what we know of it. What we know wins, since it is what we
     /// act on; a server without a pool's tag and unknown to us stands in no pool.
     #[must_use]
     pub fn new(fleet: &'a Fleet, ledger: &'a Ledger) -> Self {
@@ -129,7 +162,40 @@ impl<'a> Hosts<'a> {
         }
     }
 
-    /// The pool and the standing of a managed host.
+    /// And every other that some backend lists. It is in one pool, whoever lists it: the first by name
+    /// of those that it could be in, one where it is live before others. A backend's last reading
+    /// counts however old it is: that a backend is stale must move no host to the pool of another.
+    #[must_use]
+    pub fn and_unmanaged(
+        mut self,
+        snapshot: &'a Snapshot,
+        fleet: &Fleet,
+        placement: &Placement<'a>,
+    ) -> Self {
+        let ours = fleet.servers.values();
+        let sizes: BTreeMap<_, _> = ours.map(|server| (&server.name, server.vcpus)).collect();
+        let mut unmanaged = BTreeMap::<&HostName, (bool, &PoolName)>::new();
+        for (backend, view) in &snapshot.backends {
+            let last = view.workers.last().into_iter();
+            for instance in last.flat_map(|reading| reading.value.instances.values()) {
+                let host = &instance.id.host;
+                let size = sizes.get(host).copied();
+                let pool = instance.arch.filter(|_| self.of(host).is_none());
+                let pool = pool.and_then(|arch| placement.of_unmanaged(backend, arch, size));
+                if let Some(pool) = pool {
+                    let new = (!instance.state.is_live(), &pool.name);
+                    let best = unmanaged.entry(host).or_insert(new);
+                    *best = new.min(*best);
+                }
+            }
+        }
+        let unmanaged = unmanaged.into_iter();
+        let unmanaged = unmanaged.map(|(host, (_, pool))| (host, (pool, Standing::Unmanaged)));
+        self.by_name.extend(unmanaged);
+        self
+    }
+
+    /// The pool and the standing of a host.
     #[must_use]
     pub fn of(&self, host: &HostName) -> Option<(&'a PoolName, Standing)> {
         self.by_name.get(host).copied()

@@ -42,6 +42,10 @@ pub enum Reason {
     MaxReleases,
     /// None of our workers stands in service there.
     NoWorker,
+    /// What some job asks of a worker has not been read: the pool's workers may be the last that meet it.
+    Unread,
+    /// It is the last worker that meets what some job asks: without it OBS fails the job.
+    LastFit,
     /// Only the reserve is left.
     Reserve,
     /// Pinned by a person.
@@ -76,6 +80,8 @@ impl Reason {
             Self::Waiting => "waiting",
             Self::MaxReleases => "max_releases",
             Self::NoWorker => "no_worker",
+            Self::Unread => "constraints_unread",
+            Self::LastFit => "last_fit",
             Self::Reserve => "reserve",
             Self::Protected => "protected",
             Self::Busy => "busy",
@@ -111,6 +117,8 @@ impl fmt::Display for Reason {
             Self::Waiting => "jobs wait that the idle instances left would not cover",
             Self::MaxReleases => "as many workers are on their way out as may be at once",
             Self::NoWorker => "none of our workers is in service",
+            Self::Unread => "what some job asks of a worker has not been read yet",
+            Self::LastFit => "no other worker meets the constraints of some job",
             Self::Reserve => "only the reserve is left",
             Self::Protected => "pinned by a person",
             Self::Busy => "some instance builds or is not known to be idle",

@@ -4,6 +4,7 @@ use super::View;
 use super::account::{Account, count};
 use super::demand::{Held, PoolState, WorkerState};
 use super::reason::Reason;
+use super::waiting::LastFits;
 use crate::config::{Mode, Pool};
 use crate::model::{Action, HostName, IdleStreak, InstanceState, PoolName, ServerId, elapsed};
 use jiff::Timestamp;
@@ -124,11 +125,16 @@ pub(super) fn retire(view: &View<'_>, states: &BTreeMap<PoolName, &PoolState>) -
     let mut retiring = Retiring::default();
     let mut spare = BTreeMap::new();
     let mut candidates = Vec::new();
+    // Without the cloud's list no pool is known: there are no states.
+    let Ok(fleet) = view.fleet() else {
+        return retiring;
+    };
+    let last_fits = LastFits::new(view, fleet.value());
     for (name, state) in states {
         let Some(pool) = view.policy.pools.get(name) else {
             continue;
         };
-        let gate = gate(view, pool, state);
+        let gate = gate(view, pool, state).and_then(|()| last_fits.are_known(pool));
         for worker in &state.workers {
             let candidate = gate
                 .clone()
@@ -144,7 +150,7 @@ pub(super) fn retire(view: &View<'_>, states: &BTreeMap<PoolName, &PoolState>) -
         spare.insert(name.clone(), Spare::of(state));
     }
     candidates.sort();
-    retiring.choose(view, candidates, spare);
+    retiring.choose(view, candidates, spare, last_fits);
     retiring.explain(states);
     retiring
 }
@@ -164,7 +170,7 @@ fn gate(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<(), Reason> {
         (!view.rings(Action::Release, &pool.name), Reason::NoAlarm),
         (!view.watched(), Reason::NoWatchdog),
         (state.in_flight > 0, Reason::InFlight),
-        (state.scheduled > state.idle, Reason::Waiting),
+        (state.no_idle_fit > 0, Reason::Waiting),
     ];
     let closed = gates.into_iter().find(|(closed, _)| *closed);
     closed.map_or(Ok(()), |(_, reason)| Err(reason))
@@ -207,12 +213,14 @@ impl Spare {
     }
 
     /// Takes one worker out, or says what forbids it.
-    fn take(&mut self, candidate: &Candidate) -> Result<(), Reason> {
+    fn take(&mut self, candidate: &Candidate, last_fits: &mut LastFits<'_>) -> Result<(), Reason> {
         if self.workers == 0 {
             return Err(Reason::Reserve);
         }
         let idle = self.idle.checked_sub(candidate.idle);
-        self.idle = idle.ok_or(Reason::Waiting)?;
+        let idle = idle.ok_or(Reason::Waiting)?;
+        last_fits.take(&candidate.host)?;
+        self.idle = idle;
         self.workers -= 1;
         Ok(())
     }
@@ -233,6 +241,7 @@ impl Retiring {
         view: &View<'_>,
         candidates: Vec<Candidate>,
         mut spare: BTreeMap<PoolName, Spare>,
+        mut last_fits: LastFits<'_>,
     ) {
         let mut room = view
             .policy
@@ -244,7 +253,7 @@ impl Retiring {
             };
             let taken = match room {
                 0 => Err(Reason::MaxReleases),
-                _ => spare.take(&candidate),
+                _ => spare.take(&candidate, &mut last_fits),
             };
             match taken {
                 Ok(()) => {
@@ -281,7 +290,7 @@ const fn nearness(reason: &Reason) -> u32 {
     match reason {
         Reason::MaxReleases => 5,
         Reason::Waiting => 4,
-        Reason::Reserve => 3,
+        Reason::LastFit | Reason::Reserve => 3,
         Reason::NotLongEnough { .. } => 2,
         Reason::Busy => 1,
         Reason::Needed
@@ -297,6 +306,7 @@ const fn nearness(reason: &Reason) -> u32 {
         | Reason::MaxOrder
         | Reason::NoWatchdog
         | Reason::InFlight
+        | Reason::Unread
         | Reason::NoWorker
         | Reason::Protected => 0,
     }

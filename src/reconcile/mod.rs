@@ -5,7 +5,9 @@
 //! It is always the same pass.
 
 mod books;
+mod costs;
 mod deeds;
+mod ghosts;
 mod orders;
 mod servers;
 
@@ -21,6 +23,7 @@ use crate::policy::{
     self, Absence, CheckReport, DrainReport, Lawful, Outcome, Plan, Step, SubJob, View,
 };
 use books::Books;
+use costs::Meter;
 use deeds::Deeds;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,6 +88,8 @@ pub struct Parts {
 pub struct InHand {
     /// The ledger.
     pub ledger: Arc<Ledger>,
+    /// The last check of each server that was checked since the start.
+    pub checks: Arc<BTreeMap<ServerId, CheckReport>>,
 }
 
 /// What was seen of servers and jobs besides the snapshot. Lost with the process, and looked at anew.
@@ -130,6 +135,7 @@ pub struct Reconciler {
     books: Books,
     deeds: Deeds,
     seen: Seen,
+    meter: Meter,
     began: Timestamp,
     shown: watch::Sender<InHand>,
 }
@@ -143,6 +149,7 @@ impl Reconciler {
         let books = Books::open(journal)?;
         let (shown, _) = watch::channel(InHand {
             ledger: Arc::new(books.ledger().clone()),
+            checks: Arc::default(),
         });
         let (orders, servers) = (books.ledger().orders.len(), books.ledger().members.len());
         tracing::info!(orders, servers, "taken up from the journal");
@@ -150,6 +157,7 @@ impl Reconciler {
             deeds: Deeds::new(Arc::clone(&parts.hands)),
             began: parts.clock.now(),
             seen: Seen::default(),
+            meter: Meter::default(),
             parts,
             books,
             shown,
@@ -227,11 +235,14 @@ impl Reconciler {
         self.seen.keep(self.books.ledger());
         self.take_up(&look)?;
         self.count(&look)?;
+        self.add_costs(&look);
         self.move_servers_on(&look)?;
         self.move_orders_on(&look)?;
         self.decide(&look)?;
+        self.free_ghosts(&look);
         self.shown.send_replace(InHand {
             ledger: Arc::new(self.books.ledger().clone()),
+            checks: Arc::new(self.seen.checks.clone()),
         });
         Ok(())
     }
@@ -305,6 +316,7 @@ impl Reconciler {
         let config = &self.parts.config;
         let pause = match done {
             Done::Polled(_) => config.ecs.job_poll,
+            Done::Freed(_) => ghosts::PAUSE,
             _ => config.policy.tick,
         };
         self.deeds.rest(subject.clone(), now, pause);
@@ -324,6 +336,10 @@ impl Reconciler {
             }
             (Subject::Server(server), Done::Deleted(result)) => {
                 self.deleted(&server, result);
+                Ok(())
+            }
+            (Subject::Ghost(backend, build), Done::Freed(freed)) => {
+                self.freed(&backend, &build, &freed);
                 Ok(())
             }
             (subject, done) => {

@@ -1,6 +1,7 @@
 //! Servers: taken up from the cloud's list, moved on, and let go.
 
 use super::{Look, Reconciler};
+use crate::config::Policy;
 use crate::ecs::EcsError;
 use crate::execute::Deed;
 use crate::journal::JournalError;
@@ -8,7 +9,7 @@ use crate::metrics::{OrderEnd, ReleaseEnd, Span};
 use crate::model::{Fleet, Member, PoolName, Server, ServerId, ServerStatus, Stage, Why, elapsed};
 use crate::policy::{
     Act, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, Sight, SubJob, Terms, View,
-    advance, instances_seen, next_absence, supply,
+    advance, instances_seen, next_absence, pool_of_server, supply,
 };
 use jiff::Timestamp;
 use std::net::IpAddr;
@@ -23,18 +24,18 @@ impl Reconciler {
             if self.books.ledger().members.contains_key(&server.id) {
                 self.books.name(&server.id, &server.name)?;
             } else if server.status != ServerStatus::Deleting {
-                self.take_up_one(server)?;
+                self.take_up_one(server, look.policy)?;
             }
         }
         self.note_absences(fleet.value(), fleet.at());
         Ok(())
     }
 
-    fn take_up_one(&mut self, server: &Server) -> Result<(), JournalError> {
-        let Some(pool) = server.tags.pool.clone() else {
+    fn take_up_one(&mut self, server: &Server, policy: &Policy) -> Result<(), JournalError> {
+        let Some(pool) = pool_of_server(server, policy).cloned() else {
             self.seen.odd(format!(
-                "server {} ({}) has no pool's tag: left alone",
-                server.id, server.name
+                "server {} ({}) has no pool's tag, and {} is not the flavor of one pool: left alone",
+                server.id, server.name, server.flavor
             ));
             return Ok(());
         };

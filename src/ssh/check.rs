@@ -24,6 +24,9 @@ pub enum Check {
 }
 
 impl Check {
+    /// The checks on a machine, in the order in which they are run.
+    pub const ORDER: [Self; 3] = [Self::Machine, Self::Config, Self::Service];
+
     /// The word in labels and output.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

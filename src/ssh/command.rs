@@ -48,11 +48,20 @@ mv -f -- "$new" "$file"
 /// A missing file reads as empty: it sets nothing. Argument: the file.
 const READ: &str = r#"[ ! -e "$1" ] || cat -- "$1""#;
 
+/// Four files of `/proc`, each behind a line that names it. All or nothing.
+const RESOURCE_USE: &str = r#"
+for file in stat meminfo diskstats net/dev; do
+  printf '== %s\n' "$file" && cat "/proc/$file" || exit
+done
+"#;
+
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command<'a> {
     /// What `uname -m` says.
     Arch,
+    /// What the kernel counts of CPUs, memory, disks and network interfaces.
+    ResourceUse,
     /// Whether the service is active, and the worker processes that run.
     Service,
     /// Starts the service, if no worker process runs; ends well when they run 3 s later.
@@ -81,6 +90,7 @@ impl Command<'_> {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Arch => "uname",
+            Self::ResourceUse => "resource use",
             Self::Service => "service state",
             Self::StartService => "start of the service",
             Self::ReadSettings { .. } => "reading the settings",
@@ -94,6 +104,7 @@ impl Command<'_> {
     pub(super) fn line(&self) -> String {
         match self {
             Self::Arch => "exec uname -m".to_owned(),
+            Self::ResourceUse => script(RESOURCE_USE, &[]),
             Self::Service => script(SERVICE, &[]),
             Self::StartService => script(START, &[]),
             Self::ReadSettings { path } => script(READ, &[path]),
@@ -110,7 +121,11 @@ impl Command<'_> {
         match self {
             Self::WriteSettings { content, .. } => content,
             Self::Cordon | Self::StopDrainedService => CORDON,
-            Self::Arch | Self::Service | Self::StartService | Self::ReadSettings { .. } => "",
+            Self::Arch
+            | Self::ResourceUse
+            | Self::Service
+            | Self::StartService
+            | Self::ReadSettings { .. } => "",
         }
     }
 

@@ -24,6 +24,7 @@ fn pool() -> Pool {
         level: Level::L1,
         backends: vec![BackendName::new("one"), BackendName::new("two")],
         mode: Mode::Full,
+        projects: crate::config::Projects::default(),
         reserve: 0,
         flavor: FlavorName::new("ki1.8xlarge.4"),
         vcpus: Vcpus(32),

@@ -2,11 +2,14 @@
 
 mod alerts;
 mod routes;
+mod scrape;
 mod server;
+mod stall;
 mod token;
 
 pub use alerts::{AT_ONCE, Doorbell, Refused, Taken};
 pub use routes::{Answers, App};
+pub use scrape::{Scrape, ScrapeError, Scrapes};
 pub use server::serve;
 pub use token::Tokens;
 

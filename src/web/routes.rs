@@ -1,27 +1,34 @@
 //! The routes: one `match`.
 
-use super::{Doorbell, Refused};
+use super::{Doorbell, Refused, Scrape, ScrapeError, Scrapes};
 use crate::clock::Clock;
-use crate::metrics::{Format, Source, render};
-use crate::model::{Observed, PoolName, Snapshot};
-use http_body_util::Full;
+use crate::metrics::{Coding, Format, Source};
+use crate::model::{Observed, PoolName, Snapshot, Unknown};
+use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes};
-use hyper::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName,
+    HeaderValue, VARY, WWW_AUTHENTICATE,
+};
 use hyper::{Method, Request, Response, StatusCode};
-use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What `GET /api/v1/plan/…` answers, from values in memory.
+/// What `GET /api/v1/…` answers, from values in memory.
 pub trait Answers: Send + Sync {
     /// What would be bought now, and why.
     fn plan_apply(&self) -> Value;
     /// A person says that a pool is as it should be, after its instances fell away. `false` where
     /// nobody listens just now.
     fn accept(&self, pool: &PoolName) -> bool;
+    /// The workers' node_exporters, in the format of Prometheus' HTTP service discovery.
+    ///
+    /// # Errors
+    /// Where the workers are not known just now: Prometheus keeps the targets that it has.
+    fn discover(&self) -> Result<Value, Unknown>;
     /// What would be released now, and why not the others; with another number of looks, and another
     /// time between them, than the configured ones where they are given.
     fn plan_release(&self, checks: Option<u32>, interval: Option<Duration>) -> Value;
@@ -31,8 +38,8 @@ pub trait Answers: Send + Sync {
 pub struct App {
     /// Alertmanager's webhook.
     pub doorbell: Doorbell,
-    /// Every metric; what is registered is complete.
-    pub registry: Registry,
+    /// Every metric.
+    pub scrapes: Scrapes,
     /// The present state, for readiness.
     pub source: Arc<dyn Source>,
     /// The JSON answers.
@@ -45,7 +52,7 @@ impl fmt::Debug for App {
     }
 }
 
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Either<Full<Bytes>, Scrape>>;
 
 impl App {
     /// Answers a request.
@@ -63,6 +70,7 @@ impl App {
             | "/metrics"
             | "/-/healthy"
             | "/-/ready"
+            | "/api/v1/sd"
             | "/api/v1/plan/apply"
             | "/api/v1/plan/release"
                 if !gets =>
@@ -70,9 +78,10 @@ impl App {
                 not_allowed("GET, HEAD")
             }
             "/" => with(StatusCode::OK, "text/html; charset=utf-8", LANDING),
-            "/metrics" => self.metrics(&request),
+            "/metrics" => self.metrics(&request).await,
             "/-/healthy" => text(StatusCode::OK, "alive\n"),
             "/-/ready" => self.ready(),
+            "/api/v1/sd" => self.discover(),
             "/api/v1/plan/apply" => ok(&self.answers.plan_apply()),
             "/api/v1/plan/release" => self.plan_release(request.uri().query().unwrap_or_default()),
             _ => text(StatusCode::NOT_FOUND, "no such page; see /\n"),
@@ -117,14 +126,26 @@ impl App {
         }
     }
 
-    fn metrics<B>(&self, request: &Request<B>) -> Answer {
-        let accept = request.headers().get_all(ACCEPT).iter();
-        let asked: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
-        let format = Format::for_accept(&asked.join(","));
-        match render(&self.registry, format) {
-            Ok(page) => with(StatusCode::OK, format.content_type(), page),
-            Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "a collector failed\n"),
+    async fn metrics<B>(&self, request: &Request<B>) -> Answer {
+        let format = Format::for_accept(&all(request, ACCEPT));
+        let coding = Coding::for_accept_encoding(&all(request, ACCEPT_ENCODING));
+        let mut answer = if request.method() == Method::HEAD {
+            Response::new(Either::Left(Full::default()))
+        } else {
+            match self.scrapes.begin(format, coding).await {
+                Ok(scrape) => Response::new(Either::Right(scrape)),
+                Err(error) => return not_scraped(&error),
+            }
+        };
+        let headers = answer.headers_mut();
+        let kind = HeaderValue::from_static(format.content_type());
+        headers.insert(CONTENT_TYPE, kind);
+        let vary = HeaderValue::from_static("accept, accept-encoding");
+        headers.insert(VARY, vary);
+        if coding == Coding::Gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
+        answer
     }
 
     fn ready(&self) -> Answer {
@@ -135,12 +156,40 @@ impl App {
         text(StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n")
     }
 
+    fn discover(&self) -> Answer {
+        match self.answers.discover() {
+            Ok(targets) => ok(&targets),
+            Err(why) => failed(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &format!("the cloud's list of the workers: {why}"),
+            ),
+        }
+    }
+
     fn plan_release(&self, query: &str) -> Answer {
         match looks(query) {
             Ok((checks, interval)) => ok(&self.answers.plan_release(checks, interval)),
             Err(why) => failed(StatusCode::BAD_REQUEST, &why),
         }
     }
+}
+
+/// Every header of this name, as one list.
+fn all<B>(request: &Request<B>, name: HeaderName) -> String {
+    let values = request.headers().get_all(name).iter();
+    let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+    values.join(",")
+}
+
+fn not_scraped(error: &ScrapeError) -> Answer {
+    tracing::warn!(%error, class = error.label(), "no scrape");
+    let status = match error {
+        ScrapeError::TooMany => StatusCode::SERVICE_UNAVAILABLE,
+        ScrapeError::TooSlow(_) | ScrapeError::Page(_) | ScrapeError::Broke => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    text(status, format!("{error}\n"))
 }
 
 /// The pool in `/api/v1/pools/POOL/accept`.
@@ -212,12 +261,13 @@ const LANDING: &str = concat!(
     "</h1><p>Buys build workers when Open Build Service's queue needs them, and gives them back.<ul>",
     "<li><a href=\"/metrics\">metrics</a><li><a href=\"/-/ready\">ready</a>",
     "<li><a href=\"/-/healthy\">healthy</a>",
+    "<li><a href=\"/api/v1/sd\">where the workers' node_exporters are</a>",
     "<li><a href=\"/api/v1/plan/apply\">what would be bought now</a>",
     "<li><a href=\"/api/v1/plan/release\">what would be released now</a></ul></html>\n",
 );
 
 fn with(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(Either::Left(Full::new(body.into())));
     *answer.status_mut() = status;
     let kind = HeaderValue::from_static(kind);
     answer.headers_mut().insert(CONTENT_TYPE, kind);

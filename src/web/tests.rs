@@ -1,12 +1,16 @@
-use super::server::serve_within;
+mod answers;
+mod connections;
 mod people;
+mod scrapes;
 
+use super::routes::Answer;
 use super::*;
-use crate::metrics::{FleetState, Own, Source};
-use crate::model::{Action, Alarms, BackendName, BackendView, Observed, PoolName, Snapshot};
+use crate::metrics::{Configured, FleetCollector, FleetState, Metrics, Own, Source};
+use crate::model::{Action, Alarms, BackendName, BackendView, Observed, PoolName, Snapshot, Vcpus};
+use answers::Echo;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use secrecy::SecretString;
@@ -14,10 +18,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const TOKEN: &str = "s3cret-token";
@@ -47,29 +48,28 @@ impl Source for Seen {
             snapshot: Arc::new(self.0.clone()),
             ledger: Arc::default(),
             alarms: Alarms::default(),
+            checks: Arc::default(),
+            costs: None,
             pools: BTreeMap::new(),
         }
     }
 }
 
-struct Echo;
-
-impl Answers for Echo {
-    fn plan_apply(&self) -> Value {
-        json!("apply")
-    }
-
-    fn accept(&self, pool: &PoolName) -> bool {
-        *pool == name()
-    }
-
-    fn plan_release(&self, checks: Option<u32>, interval: Option<Duration>) -> Value {
-        json!({ "checks": checks, "interval": interval.map(|d| d.as_secs()) })
-    }
+fn app(snapshot: Snapshot) -> App {
+    app_within(snapshot, super::scrape::SCRAPE_TIMEOUT)
 }
 
-fn app(snapshot: Snapshot) -> App {
+fn app_within(snapshot: Snapshot, scrape: Duration) -> App {
     let mut registry = Registry::default();
+    let own = Own::register(&mut registry, &BTreeMap::new(), &[]);
+    let source = Arc::new(Seen(snapshot));
+    let configured = Configured {
+        pools: BTreeMap::new(),
+        projects: BTreeMap::new(),
+        ceiling: Vcpus(0),
+        max_age: Duration::from_secs(120),
+    };
+    let farm = FleetCollector::new(configured, Arc::clone(&source) as _);
     App {
         doorbell: Doorbell {
             tokens: Tokens::new(&[SecretString::from(TOKEN)]),
@@ -77,13 +77,13 @@ fn app(snapshot: Snapshot) -> App {
             pools: [name()].into(),
             alarms: watch::Sender::default(),
             wake: Arc::new(Notify::new()),
-            own: Own::register(&mut registry, &BTreeMap::new(), &[]),
+            own,
             places: Semaphore::new(AT_ONCE),
             stopping: CancellationToken::new(),
         },
-        registry,
-        source: Arc::new(Seen(snapshot)),
-        answers: Arc::new(Echo),
+        scrapes: Scrapes::within(Metrics::new(registry, farm), scrape),
+        source,
+        answers: Arc::new(Echo { stale: false }),
     }
 }
 
@@ -135,7 +135,7 @@ async fn send(
     (status, text(answer).await)
 }
 
-async fn text(answer: Response<Full<Bytes>>) -> String {
+async fn text(answer: Answer) -> String {
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(body.to_vec()).unwrap()
 }
@@ -320,10 +320,12 @@ async fn ready_waits_for_every_source_and_names_the_missing_ones() {
         workers: Observed::known(now(), Default::default()),
         results: failing,
         history: Observed::known(now(), ()),
+        ..BackendView::default()
     };
     let snapshot = |view: &BackendView| Snapshot {
         backends: BTreeMap::from([(BackendName::new("a"), Arc::new(view.clone()))]),
         fleet: Arc::new(Observed::known(now(), Default::default())),
+        hosts: Arc::default(),
         build_times: Arc::default(),
     };
     let (status, said) = get(&app(snapshot(&view)), "/-/ready").await;
@@ -345,6 +347,7 @@ async fn each_route_answers_its_method_and_no_other() {
         "/",
         "/metrics",
         "/-/healthy",
+        "/api/v1/sd",
         "/api/v1/plan/apply",
         "/api/v1/plan/release",
     ] {
@@ -369,22 +372,6 @@ async fn post_to(app: &App, path: &str) -> (StatusCode, String) {
 }
 
 #[tokio::test]
-async fn metrics_come_in_the_format_that_is_asked_for() {
-    let app = app(Snapshot::default());
-    let accept = [(
-        "accept",
-        "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;q=0.5",
-    )];
-    let (_, page) = send(&app, "GET", "/metrics", &accept, "").await;
-    assert!(page.ends_with("# EOF\n"), "{page}");
-    let (_, page) = get(&app, "/metrics").await;
-    assert!(
-        page.contains("# TYPE obs_scaler_build_info gauge") && !page.contains("EOF"),
-        "{page}"
-    );
-}
-
-#[tokio::test]
 async fn the_release_plan_takes_checks_and_interval_and_refuses_what_it_does_not_know() {
     let app = app(Snapshot::default());
     let (_, said) = get(&app, "/api/v1/plan/release?checks=3&interval=1m30s").await;
@@ -401,47 +388,4 @@ async fn the_release_plan_takes_checks_and_interval_and_refuses_what_it_does_not
         let (status, said) = get(&app, &format!("/api/v1/plan/release?{query}")).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{query}: {said}");
     }
-}
-
-/// A connection to a server, what stops the server, and what waits for its end.
-async fn serving(head_timeout: Duration) -> (TcpStream, CancellationToken, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap())
-        .await
-        .unwrap();
-    let cancel = CancellationToken::new();
-    let app = Arc::new(app(Snapshot::default()));
-    let server = tokio::spawn(serve_within(head_timeout, listener, app, cancel.clone()));
-    (client, cancel, server)
-}
-
-#[tokio::test]
-async fn a_request_in_hand_is_answered_before_the_server_ends() {
-    let (mut client, cancel, server) = serving(Duration::from_secs(60)).await;
-    let head = format!(
-        "POST /api/v1/alerts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\
-         Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
-    );
-    client.write_all(head.as_bytes()).await.unwrap();
-    let mut go_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
-    client.read_exact(&mut go_on).await.unwrap();
-    cancel.cancel();
-    client.write_all(b"{}").await.unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    server.await.unwrap();
-}
-
-#[tokio::test]
-async fn a_client_that_does_not_finish_its_request_is_let_go() {
-    let (mut client, _cancel, _server) = serving(Duration::from_millis(50)).await;
-    client
-        .write_all(b"GET /metrics HTTP/1.1\r\n")
-        .await
-        .unwrap();
-    let mut answer = Vec::new();
-    let read = client.read_to_end(&mut answer);
-    let ended = tokio::time::timeout(Duration::from_secs(30), read).await;
-    assert!(ended.is_ok(), "the connection is still open");
 }

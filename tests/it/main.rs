@@ -3,6 +3,8 @@
 #[cfg(test)] // so that clippy takes the helpers for tests too
 mod command_line;
 #[cfg(test)]
+mod hosts;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod ssh;
@@ -12,3 +14,5 @@ mod sshd;
 mod the_loop;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod two_backends;

@@ -3,7 +3,7 @@
 
 use crate::sshd::{ARCH, Machine, generate_key};
 use jiff::Timestamp;
-use obs_scaler::config::{Backend, Mode, Pool};
+use obs_scaler::config::{Backend, Mode, Pool, Projects};
 use obs_scaler::model::{Arch, BackendName, FlavorName, Level, PoolName, Vcpus};
 use obs_scaler::ssh::{
     Check, CheckOutcome, Command, DrainOutcome, InvalidKey, PinnedHost, RemoteShell, SshError,
@@ -30,6 +30,7 @@ fn settings() -> WorkerSettings {
         level: Level::L1,
         backends: vec![name.clone()],
         mode: Mode::Full,
+        projects: Projects::default(),
         reserve: 0,
         flavor: FlavorName::new("small"),
         vcpus: Vcpus(2),

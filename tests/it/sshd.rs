@@ -58,8 +58,14 @@ impl Drop for Machine {
 impl Machine {
     /// A machine whose service is off, and whose settings file is empty.
     pub(crate) fn boot() -> Self {
+        Self::boot_with(|host| generate_key(host, &["-t", "ed25519"]))
+    }
+
+    /// A machine like that, whose host key is written to a path by `host_key`.
+    pub(crate) fn boot_with(host_key: impl FnOnce(&Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["host", "client", "other"] {
+        host_key(&dir.path().join("host"));
+        for name in ["client", "other"] {
             generate_key(&dir.path().join(name), &["-t", "ed25519"]);
         }
         for file in ["obs-server", "processes", "cordoned", "log"] {
@@ -112,7 +118,8 @@ impl Machine {
         Access::new(&self.config(name)).unwrap()
     }
 
-    fn config(&self, name: &str) -> config::Ssh {
+    /// How it is reached with the private key of this name.
+    pub(crate) fn config(&self, name: &str) -> config::Ssh {
         let whoami = Command::new("/usr/bin/id").arg("-un").output().unwrap();
         config::Ssh {
             user: String::from_utf8(whoami.stdout).unwrap().trim().to_owned(),

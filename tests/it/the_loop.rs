@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 static ONE_FARM: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let binaries = Path::new(env!("CARGO_BIN_EXE_obs-scaler"))
         .parent()
@@ -20,7 +20,7 @@ fn options() -> Options {
 }
 
 /// Runs a story on a farm of its own, and takes the farm down whatever came of it.
-async fn on_a_farm<F>(options: Options, story: F)
+pub(crate) async fn on_a_farm<F>(options: Options, story: F)
 where
     F: AsyncFn(&mut Farm) -> anyhow::Result<()>,
 {

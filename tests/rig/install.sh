@@ -24,6 +24,7 @@ psmisc                   killall, which the init script calls
 procps                   pgrep and uptime for the worker
 prometheus               prometheus and promtool
 prometheus-alertmanager  alertmanager and amtool
+prometheus-node-exporter what a worker's resource use is read from
 "
 
 die() { echo "install: ERROR: $*" >&2; exit 1; }

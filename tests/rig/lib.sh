@@ -4,9 +4,20 @@
 # Everything that the rig makes lives under RIG_ROOT.
 RIG_ROOT=${RIG_ROOT:-/var/tmp/obs-scaler-rig}
 RIG_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# bs_repserver and bs_srcserver listen on OBS' own ports: one rig a machine.
-REP=http://127.0.0.1:5252
-SRC=http://127.0.0.1:5352
+# Backend 1 listens on OBS' own ports, and 2 on those beside: one rig a machine. Nothing of one is known to the other.
+BACKENDS='1 2'
+use_backend() { # use_backend 1|2: where it listens, what its processes, folders and project are called
+  case $1 in
+    1) MARK='' PROJECT=openEuler:Mainline;;
+    2) MARK=-2 PROJECT=openEuler:24.03:LTS;;
+    *) die "--backend $1: one of $BACKENDS";;
+  esac
+  REP=http://127.0.0.1:$((5251 + $1))
+  SRC=http://127.0.0.1:$((5351 + $1))
+  CODE=$RIG_ROOT/server$MARK
+  OBS=$RIG_ROOT/obs$MARK
+  export RIG_OBS=$OBS RIG_REP=$REP RIG_SRC=$SRC
+}
 LOCK=/run/lock/obs-scaler-rig.lock
 PIDS=$RIG_ROOT/pid
 LOGS=$RIG_ROOT/log
@@ -14,6 +25,7 @@ export RIG_ROOT LC_ALL=C PATH=/usr/sbin:/sbin:/usr/bin:/bin
 
 say() { echo "rig: $*"; }
 die() { echo "rig: ERROR: $*" >&2; exit 1; }
+use_backend 1
 
 need_host() {
   [ -e /etc/debian_version ] || die "this is not Debian: the rig runs Debian's obs-server and obs-worker and has no stand-in for them"

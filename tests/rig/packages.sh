@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 
 BASE=rig:Base
-PROJECT=openEuler:Mainline
 PREFER='Type: spec
 Repotype: none
 Preinstall: rig-base'
@@ -111,7 +110,7 @@ wait_queued() { # wait_queued ARCH PREFIX COUNT
     [ "$(queued "$1" "$2")" -lt "$3" ] || return 0
     sleep 1
   done
-  die "after 2 min OBS has scheduled only $(queued "$1" "$2") of $3 on $1, see $LOGS/sched-$1.log"
+  die "after 2 min OBS has scheduled only $(queued "$1" "$2") of $3 on $1, see $LOGS/sched-$1$MARK.log"
 }
 
 cmd_queue() {
@@ -121,13 +120,13 @@ cmd_queue() {
   need_up
   # one count per prefix and arch: `queued` must know how many there are
   prefix=$prefix-$arch
-  had=$(cat "$RIG_ROOT/.count-$prefix" 2>/dev/null || echo 0)
+  had=$(cat "$RIG_ROOT/.count$MARK-$prefix" 2>/dev/null || echo 0)
   mapfile -t names < <(seq -f "$prefix-%04g" $((had + 1)) $((had + count)))
   # the scheduler would look at the project after every upload; suspended, it looks once
   post "$SRC/build/$PROJECT?cmd=suspendproject&comment=queue"
   upload_packages "$arch" "$seconds" "${names[@]}"
   post "$SRC/build/$PROJECT?cmd=resumeproject&comment=queue"
-  echo $((had + count)) >"$RIG_ROOT/.count-$prefix"
+  echo $((had + count)) >"$RIG_ROOT/.count$MARK-$prefix"
   for a in $(if [ "$arch" = both ]; then echo x86_64 aarch64; else echo "$arch"; fi); do wait_queued "$a" "$prefix" $((had + count)); done
   say "queued ${names[0]} to ${names[-1]} on $arch, $seconds s each"
 }

@@ -15,6 +15,9 @@
 #   rig.sh down                   stop all that the rig started; what OBS knows stays on disk
 #   rig.sh wipe                   down, and delete everything
 #
+# --backend 2 before the verb speaks of a second backend beside the first, with a project of its own; it is started after
+# the first one, and both go down together.
+#
 # RIG_ROOT (default /var/tmp/obs-scaler-rig) holds all of it.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -22,8 +25,6 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=packages.sh
 . "$RIG_HERE/packages.sh"
 
-CODE=$RIG_ROOT/server
-OBS=$RIG_ROOT/obs
 DAEMONS='srcserver repserver sched-x86_64 sched-aarch64 dispatch publish warden'
 
 #--- what must hold before anything is started
@@ -45,8 +46,8 @@ take_lock() { # held by a process of its own until `down`; the file says by whom
 
 need_free_ports() {
   local busy
-  busy=$(ss -Hltn '( sport = :5252 or sport = :5352 )')
-  [ -z "$busy" ] || die "port 5252 or 5352 is taken, OBS cannot listen: $busy"
+  busy=$(ss -Hltn "( sport = :${REP##*:} or sport = :${SRC##*:} )")
+  [ -z "$busy" ] || die "port ${REP##*:} or ${SRC##*:} is taken, OBS cannot listen: $busy"
 }
 
 #--- a copy of the packaged server, so that neither the package's files nor /srv/obs are touched
@@ -58,18 +59,22 @@ install_server() {
   rm -rf "$CODE/build/configs" "$CODE/build/qemu-reg"
   install -m 755 "$RIG_HERE/build-stand-in.sh" "$CODE/build/build"
   sed -i "s#@RIG_ROOT@#$RIG_ROOT#" "$CODE/build/build"
-  cat >>"$CODE/BSConfig.pm" <<CONFIG
+  # BSConfig.pm is part of the code that a worker takes from each backend: were it another text at each of two,
+  # a worker of both would take new code, and leave the lists for seconds, at every change between them.
+  cat >>"$CODE/BSConfig.pm" <<'CONFIG'
 package BSConfig;
-our \$bsdir = '$OBS';
-our \$rundir = '$OBS/run';
-our \$logdir = '$OBS/log';
-our \$srcserver = '$SRC';
-our \$reposerver = '$REP';
-our \$serviceserver;
-undef \$serviceserver;
-our \$ipaccess = { '127\\\\..*' => 'rw,worker' };
-our \$obsname = 'rig';
-our \$sign_project = 0;
+if ($ENV{RIG_OBS}) {
+  our $bsdir = $ENV{RIG_OBS};
+  our $rundir = "$ENV{RIG_OBS}/run";
+  our $logdir = "$ENV{RIG_OBS}/log";
+  our $srcserver = $ENV{RIG_SRC};
+  our $reposerver = $ENV{RIG_REP};
+}
+our $serviceserver;
+undef $serviceserver;
+our $ipaccess = { '127\..*' => 'rw,worker' };
+our $obsname = 'rig';
+our $sign_project = 0;
 1;
 CONFIG
 }
@@ -90,10 +95,10 @@ command_of() { # command_of DAEMON
 
 start_daemon() {
   # shellcheck disable=SC2046 # a command and its argument
-  spawn "$1" $(command_of "$1")
+  spawn "$1$MARK" $(command_of "$1")
   case $1 in
-    srcserver) wait_http "$SRC/" 20 || die "no answer from $SRC, see $LOGS/srcserver.log";;
-    repserver) wait_http "$REP/" 20 || die "no answer from $REP, see $LOGS/repserver.log";;
+    srcserver) wait_http "$SRC/" 20 || die "no answer from $SRC, see $LOGS/srcserver$MARK.log";;
+    repserver) wait_http "$REP/" 20 || die "no answer from $REP, see $LOGS/repserver$MARK.log";;
   esac
 }
 
@@ -110,21 +115,24 @@ cmd_up() {
   need_no_other_obs
   make_root_dir
   take_lock
-  alive srcserver || { need_free_ports; install_server; make_obs_dir; }
+  alive "srcserver$MARK" || { need_free_ports; install_server; make_obs_dir; }
   for d in $DAEMONS; do start_daemon "$d"; done
   say "up at $RIG_ROOT: source server $SRC, repository server $REP"
 }
 
 cmd_down() {
-  local m
+  local m b
   one_at_a_time
   [ -d "$PIDS" ] || { say "down"; return 0; }
   for m in "$RIG_ROOT"/machines/*/; do
     [ ! -d "$m" ] || "$RIG_HERE/machine.sh" destroy --id "$(basename "$m")"
   done
   "$RIG_HERE/monitoring.sh" down >/dev/null
-  # shellcheck disable=SC2086 # a list of names
-  reap $DAEMONS
+  for b in $BACKENDS; do
+    use_backend "$b"
+    # shellcheck disable=SC2086 # a list of names
+    reap $(printf "%s$MARK " $DAEMONS)
+  done
   reap keeper
   say "down"
 }
@@ -141,7 +149,7 @@ cmd_daemon() {
   case " $DAEMONS " in *" $name "*) ;; *) die "no daemon $name: one of $DAEMONS";; esac
   need_up
   case $verb in
-    stop) reap "$name";;
+    stop) reap "$name$MARK";;
     start) start_daemon "$name";;
     *) die "daemon stop|start NAME";;
   esac
@@ -151,7 +159,7 @@ cmd_status() {
   local d m
   alive keeper || { say "down"; return 0; }
   for d in $DAEMONS; do
-    if alive "$d"; then echo "daemon $d running, pid $(pid_of "$d")"; else echo "daemon $d NOT running"; fi
+    if alive "$d$MARK"; then echo "daemon $d$MARK running, pid $(pid_of "$d$MARK")"; else echo "daemon $d$MARK NOT running"; fi
   done
   for m in "$RIG_ROOT"/machines/*/; do [ ! -d "$m" ] || echo "machine $(basename "$m") $(cat "$m/summary")"; done
   curl -s -m 5 "$REP/workerstatus"
@@ -171,6 +179,10 @@ cmd_clear() {
   if [ $# -gt 0 ]; then rm -f "$RIG_ROOT/faults/$1"; else rm -f "$RIG_ROOT"/faults/*; fi
 }
 
+if [ "${1:-}" = --backend ]; then
+  use_backend "${2:?1 or 2}"
+  shift 2
+fi
 verb=${1:-help}
 [ $# -eq 0 ] || shift
 case $verb in

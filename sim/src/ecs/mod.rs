@@ -6,6 +6,7 @@
 
 mod addresses;
 mod birth;
+
 mod control;
 mod death;
 mod error;
@@ -20,6 +21,7 @@ mod list;
 mod machines;
 mod order;
 mod power;
+
 mod routes;
 mod server;
 mod shared;

@@ -1,203 +1,112 @@
-//! The control routes `/_sim/…`: for loopback only, without credentials.
-
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+//! `/_sim/…`: what tests and demos tell the simulated farm.
 
 use super::faults::Faults;
-use super::hosts::{NewHost, Shows};
-use super::model::{JobRef, Millis, Outcome, Package, SlotRef, State, Target};
-use super::routes::Refusal;
-use super::shared::Shared;
-use super::world::World;
+use super::routes::unescape;
+use super::server::Shared;
+use super::world::{ARCHES, Doing};
+use hyper::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-/// Jobs to come, as `POST /_sim/jobs` describes them: packages `PREFIX-1`, `PREFIX-2`, …
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NewJobs {
-    /// The scheduler's architecture.
-    pub arch: String,
-    /// How many.
-    pub count: u32,
-    /// How long each builds, in seconds (divided by the speed).
-    pub seconds: f64,
-    /// What their names begin with. A name that is there already is built again.
-    #[serde(default = "prefix")]
-    pub prefix: String,
-    /// How they end.
-    #[serde(default)]
-    pub outcome: Outcome,
-    /// The processors that they need (`_constraints`).
-    #[serde(default)]
-    pub processors: Option<u32>,
-    /// Their project; it comes to be where there is none. The first one by default.
-    #[serde(default)]
-    pub project: Option<String>,
+struct NewHost {
+    name: String,
+    ip: String,
+    arch: String,
+    instances: usize,
+    #[serde(default = "some_vcpus")]
+    vcpus: u32,
 }
 
-fn prefix() -> String {
-    "job".to_owned()
+const fn some_vcpus() -> u32 {
+    32
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kill {
-    #[serde(default = "first")]
-    instance: usize,
-    #[serde(default)]
-    shows: Shows,
+struct NewJobs {
+    arch: String,
+    count: usize,
+    seconds: f64,
+    prefix: String,
 }
 
-const fn first() -> usize {
-    1
+type Told = Result<Value, (StatusCode, String)>;
+
+fn bad(why: impl ToString) -> (StatusCode, String) {
+    (StatusCode::BAD_REQUEST, why.to_string())
 }
 
-pub(super) fn answer(
-    shared: &Shared,
-    method: &str,
-    path: &[&str],
-    query: &str,
-    body: &[u8],
-) -> Result<Value, Refusal> {
-    match (method, path) {
-        ("GET", ["faults"]) => Ok(json!(shared.faults())),
-        ("PUT", ["faults"]) => {
-            let faults: Faults = read(body)?;
-            shared.set_faults(faults.clone());
-            Ok(json!(faults))
-        }
-        ("GET", ["world"]) => Ok(shared.with_world(|world, _| counts(world))),
+/// Answers `/_sim/` and what follows it.
+pub(super) fn answer(shared: &Shared, method: &Method, path: &str, body: &[u8]) -> Told {
+    let now = shared.now();
+    let mut farm = shared.farm();
+    farm.world.advance(now);
+    let parts: Vec<String> = path.split('/').skip(2).map(unescape).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let unknown = |name: &str| (StatusCode::NOT_FOUND, format!("no host {name}"));
+    match (method.as_str(), parts.as_slice()) {
         ("POST", ["hosts"]) => {
-            let host: NewHost = read(body)?;
-            shared.with_world(|world, now| world.attach(&host, now));
-            Ok(json!({}))
+            let new: NewHost = serde_json::from_slice(body).map_err(bad)?;
+            if !ARCHES.contains(&new.arch.as_str()) {
+                return Err(bad(format!("arch {:?}: one of {ARCHES:?}", new.arch)));
+            }
+            farm.world
+                .attach(&new.name, &new.ip, &new.arch, new.instances, new.vcpus);
         }
-        ("POST", ["hosts", name, "cordon"]) => {
-            let lines = shared.with_world(|world, _| world.cordon(name));
-            Ok(json!({"instances": lines.ok_or_else(|| no_host(name))?}))
+        ("POST", ["hosts", name, verb]) => {
+            let done = match *verb {
+                "drain" => farm.world.drain(name),
+                "kill" => farm.world.kill(name),
+                "away" => farm.world.set(name, Doing::Away),
+                "dead" => farm.world.set(name, Doing::Dead),
+                "idle" => farm.world.set(name, Doing::Idle),
+                _ => return Err(bad(format!("{verb}: drain, kill, away, dead or idle"))),
+            };
+            done.then_some(()).ok_or_else(|| unknown(name))?;
         }
-        ("POST", ["hosts", name, "kill"]) => kill(shared, name, &read(body)?),
         ("DELETE", ["hosts", name]) => {
-            let drain = query == "drain=true";
-            let known = shared.with_world(|world, now| match drain {
-                true => world.drain(name),
-                false => world.cut_off(name, now),
-            });
-            known.then(|| json!({})).ok_or_else(|| no_host(name))
+            farm.world
+                .kill(name)
+                .then_some(())
+                .ok_or_else(|| unknown(name))?;
+        }
+        ("GET", ["hosts", name]) => {
+            let host = farm.world.hosts.get(*name).ok_or_else(|| unknown(name))?;
+            let instances = host.instances.iter();
+            let shown = instances.map(|i| json!({ "number": i.number, "state": word(i.doing) }));
+            return Ok(json!({ "instances": shown.collect::<Vec<_>>() }));
         }
         ("POST", ["jobs"]) => {
-            let jobs: NewJobs = read(body)?;
-            shared.with_world(|world, now| world.add_jobs(&jobs, now));
-            Ok(json!({}))
+            let new: NewJobs = serde_json::from_slice(body).map_err(bad)?;
+            let target = farm.world.targets.iter().position(|t| t.arch == new.arch);
+            let target = target.ok_or_else(|| bad(format!("arch {:?}", new.arch)))?;
+            farm.world
+                .queue(target, new.count, new.seconds, &new.prefix, now);
         }
-        ("PUT", ["daemons"]) => {
-            let states: BTreeMap<String, String> = read(body)?;
-            shared.with_world(|world, now| world.set_daemons(&states, now));
-            Ok(json!({}))
+        ("PUT", ["faults"]) => {
+            let faults: Faults = serde_json::from_slice(body).map_err(bad)?;
+            farm.set_faults(faults);
         }
-        _ => Err(Refusal::not_found("no such control route".to_owned())),
+        ("GET", ["state"]) => {}
+        _ => return Err((StatusCode::NOT_FOUND, HELP.to_owned())),
+    }
+    Ok(farm.state())
+}
+
+/// The word for what an instance does.
+pub(super) const fn word(doing: Doing) -> &'static str {
+    match doing {
+        Doing::Idle => "idle",
+        Doing::Building { .. } => "building",
+        Doing::Down => "down",
+        Doing::Dead => "dead",
+        Doing::Away => "away",
     }
 }
 
-fn read<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|why| Refusal::new(400, why.to_string()))
-}
-
-fn no_host(name: &str) -> Refusal {
-    Refusal::not_found(format!("no host {name}"))
-}
-
-fn kill(shared: &Shared, name: &str, kill: &Kill) -> Result<Value, Refusal> {
-    shared.with_world(|world, now| {
-        let worker = format!("{name}:{}", kill.instance);
-        let at = world.find_instance(&worker).ok_or_else(|| no_host(name))?;
-        world.instance(at).ok_or_else(|| no_host(&worker))?;
-        world.kill(at, kill.shows, now);
-        Ok(json!({}))
-    })
-}
-
-/// Packages by code, instances by list, ghosts, and builds that have ended.
-fn counts(world: &World) -> Value {
-    let mut packages: BTreeMap<&str, usize> = BTreeMap::new();
-    for package in world.targets.iter().flat_map(|target| &target.packages) {
-        *packages.entry(package.state.code()).or_default() += 1;
-    }
-    let mut instances: BTreeMap<&str, usize> = BTreeMap::new();
-    for instance in world.hosts.iter().flat_map(|host| &host.instances) {
-        let list = match instance.slot {
-            super::model::Slot::Building(..) => "building",
-            slot => slot.list().unwrap_or("reporting"),
-        };
-        *instances.entry(list).or_default() += 1;
-    }
-    let ended: usize = world.targets.iter().map(|t| t.history.len()).sum();
-    json!({"packages": packages, "instances": instances, "ghosts": world.ghosts(), "ended": ended})
-}
-
-impl World {
-    /// Jobs whose build nobody does any more.
-    pub(super) fn ghosts(&self) -> usize {
-        let is_ghost = |job: &&JobRef| {
-            let build = self.package(**job).and_then(|p| p.state.build());
-            build.is_some_and(|b| self.builder_of(**job, b.number).is_none())
-        };
-        self.building.iter().filter(is_ghost).count()
-    }
-
-    pub(super) fn add_jobs(&mut self, new: &NewJobs, now: Millis) {
-        let target = self.target_for(new);
-        for number in 1..=new.count {
-            let name = format!("{}-{number}", new.prefix);
-            let Some(of) = self.targets.get_mut(target) else {
-                return;
-            };
-            let known = of.index.get(name.as_str()).copied();
-            let fresh = || Package::new(&name, State::Succeeded, new.seconds);
-            let package = known.unwrap_or_else(|| of.add(fresh()));
-            let job = JobRef { target, package };
-            let Some(package) = self.package_mut(job) else {
-                return;
-            };
-            package.outcome = new.outcome;
-            package.seconds = new.seconds;
-            package.processors = new.processors;
-            if package.state.is_settled() {
-                self.schedule(job, now);
-            }
-        }
-    }
-
-    /// The target of these jobs; a new one where there is none.
-    fn target_for(&mut self, new: &NewJobs) -> usize {
-        let first = self.targets.first().map(|t| t.project.to_string());
-        let project = new.project.clone().or(first).unwrap_or_default();
-        let there = |target: &Target| *target.project == project && *target.arch == *new.arch;
-        self.targets.iter().position(there).unwrap_or_else(|| {
-            let repository = format!("standard_{}", new.arch);
-            self.targets
-                .push(Target::new(&project, &repository, &new.arch));
-            self.targets.len() - 1
-        })
-    }
-
-    /// `{"dispatcher": "dead", "scheduler/x86_64": "running"}`.
-    pub(super) fn set_daemons(&mut self, states: &BTreeMap<String, String>, now: Millis) {
-        for (name, state) in states {
-            if state == "running" {
-                self.dead_daemons.remove(name);
-            } else {
-                self.dead_daemons.insert(name.clone());
-            }
-        }
-        self.look_again(now);
-    }
-
-    /// An instance that builds, whichever comes first by name.
-    pub(super) fn any_builder(&self) -> Option<SlotRef> {
-        let number = |job: &JobRef| self.package(*job)?.state.build().map(|b| b.number);
-        let builder = |job: &JobRef| self.builder_of(*job, number(job)?);
-        self.building.iter().find_map(builder)
-    }
-}
+const HELP: &str = "GET /_sim/state · POST /_sim/jobs {arch, count, seconds, prefix} · POST /_sim/hosts \
+    {name, ip, arch, instances, vcpus} · GET, DELETE /_sim/hosts/NAME · POST /_sim/hosts/NAME/\
+    drain|kill|away|dead|idle · PUT /_sim/faults {routes: {workerstatus|result|jobhistory|worker|source|\
+    other|all: hang|cut|error|garbage|empty|frozen|slow}, daemons: {dispatcher: dead}}";

@@ -1,305 +1,271 @@
-//! Which document a request asks for (bs_srcserver and bs_repserver, their tables of routes).
+//! Which document is asked for.
 
-use std::borrow::Cow;
-
-use super::faults::Part;
-use super::model::{JobRef, Millis, Package, State, Target};
-use super::packages;
-use super::results;
-use super::worker_status::{self, Server, arches, capabilities};
+use super::documents as docs;
+use super::jobs::{Job, JobRef, Target};
+use super::results::{self, Wanted};
 use super::world::World;
-use super::xml::{Doc, directory};
-use crate::encoding;
+use std::collections::BTreeMap;
 
-/// An answer that is an error: OBS' status and words.
+/// An answer: its status and its document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct Answer {
     pub(super) status: u16,
-    pub(super) text: String,
+    pub(super) document: String,
 }
 
-impl Refusal {
-    pub(super) fn new(status: u16, text: String) -> Self {
-        Self { status, text }
+impl Answer {
+    pub(super) fn ok(document: String) -> Self {
+        Self {
+            status: 200,
+            document,
+        }
     }
 
-    pub(super) fn not_found(text: String) -> Self {
-        Self::new(404, text)
-    }
-
-    /// OBS' error document.
-    pub(super) fn document(&self) -> String {
-        let mut doc = Doc::default();
-        doc.open("status", &[("code", self.status.to_string().into())]);
-        doc.text("summary", &self.text);
-        doc.text("details", &format!("{} {}", self.status, self.text));
-        doc.finish()
+    pub(super) fn refused(status: u16, summary: &str) -> Self {
+        Self {
+            status,
+            document: docs::refusal(status, summary),
+        }
     }
 }
 
-/// The parameters of a request; each may stand there more than once.
+/// Pairs of a query, in order; a name may come again.
 #[derive(Debug, Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(super) fn parse(text: &str) -> Self {
-        let utf8 = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        let pairs = encoding::pairs(text).into_iter();
-        Self(pairs.map(|(key, value)| (utf8(key), utf8(value))).collect())
-    }
-
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let named = self.0.iter().filter(move |(key, _)| key == name);
-        named.map(|(_, value)| value.as_str())
-    }
-
-    pub(super) fn one<'a>(&'a self, name: &'a str) -> Option<&'a str> {
-        self.all(name).next()
-    }
-
-    pub(super) fn flag(&self, name: &str) -> bool {
-        self.one(name).is_some_and(|value| value != "0")
-    }
-
-    pub(super) fn number(&self, name: &str) -> Result<Option<usize>, Refusal> {
-        let Some(text) = self.one(name) else {
-            return Ok(None);
+        let pairs = text.split('&').filter(|pair| !pair.is_empty());
+        let pair = |pair: &str| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (unescape(name), unescape(value))
         };
-        let bad = |_| Refusal::new(400, format!("not a number: '{text}'"));
-        text.parse().map(Some).map_err(bad)
+        Self(pairs.map(pair).collect())
+    }
+
+    fn all(&self, name: &str) -> Vec<String> {
+        let named = self.0.iter().filter(|(key, _)| key == name);
+        named.map(|(_, value)| value.clone()).collect()
+    }
+
+    fn one(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.0.iter();
+        pairs
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
-/// The parts of a path, decoded.
-pub(super) fn parts(path: &str) -> Vec<String> {
-    let path = path.trim_matches('/').split('/');
-    path.map(|part| String::from_utf8_lossy(&encoding::decode(part)).into_owned())
-        .collect()
-}
-
-/// Which faults a path is subject to.
-pub(super) fn part_of(path: &[&str], is_command: bool) -> Option<Part> {
-    Some(match path {
-        _ if is_command => Part::Command,
-        ["workerstatus"] | ["build", "_workerstatus"] | ["worker", "_status" | "status"] => {
-            Part::WorkerStatus
-        }
-        ["worker", _] => Part::Worker,
-        ["build", _, "_result"] => Part::Result,
-        ["build", _, _, _, "_jobhistory"] => Part::JobHistory,
-        ["build", _, _, _, "_builddepinfo"] => Part::BuildDepInfo,
-        ["build", _, _, _, _, _] => Part::Package,
-        ["jobs", ..] => Part::Jobs,
-        ["source", ..] => Part::Source,
-        ["build", ..] => Part::Projects,
-        _ => return None,
-    })
-}
-
-/// The document of a GET.
-pub(super) fn answer(world: &World, path: &[&str], query: &Query) -> Result<String, Refusal> {
-    match *path {
-        ["workerstatus"] => Ok(worker_status::document(world, Server::Repository, false)),
-        ["build", "_workerstatus"] => Ok(worker_status::document(world, Server::Source, false)),
-        ["worker", id] => capabilities(world, id)
-            .ok_or_else(|| Refusal::not_found("remote error: unknown worker".to_owned())),
-        ["build"] => Ok(directory(world.projects().into_iter().map(Cow::Borrowed))),
-        ["build", project] => repositories(world, project),
-        ["build", project, "_result"] => results::document(world, project, query),
-        ["build", project, repository] => targets_of(world, project, repository),
-        ["build", project, repository, arch, "_jobhistory"] => {
-            packages::job_history(world.target(project, repository, arch)?, query)
-        }
-        ["build", project, repository, arch, "_builddepinfo"] => {
-            let target = world.target(project, repository, arch)?;
-            Ok(packages::dependencies(target, query))
-        }
-        ["build", project, repository, arch, package, what] => {
-            let target = world.target(project, repository, arch)?;
-            of_package(target, package, what, query)
-        }
-        ["jobs"] => Ok(directory(arches(world).into_iter().map(Cow::Borrowed))),
-        ["jobs", arch] => Ok(jobs(world, arch)),
-        ["jobs", arch, job] => queued(world, arch, job, query),
-        ["source", project, "_config"] => prjconf(world, project),
-        ["source", project, package, "_constraints"] => constraints(world, project, package),
-        _ => Err(unknown(path)),
-    }
-}
-
-pub(super) fn unknown(path: &[&str]) -> Refusal {
-    Refusal::new(400, format!("unknown request: /{}", path.join("/")))
-}
-
-/// The whole document that lists nothing, for [`super::Fault::Empty`].
-pub(super) fn nothing(world: &World, path: &[&str], part: Part) -> String {
-    let mut doc = Doc::default();
-    match part {
-        Part::WorkerStatus => {
-            let server = if path == ["workerstatus"] {
-                Server::Repository
-            } else {
-                Server::Source
-            };
-            return worker_status::document(world, server, true);
-        }
-        Part::Result => doc.empty("resultlist", &[("state", "0".repeat(32).into())]),
-        Part::JobHistory => doc.empty("jobhistlist", &[]),
-        Part::BuildDepInfo => doc.empty("builddepinfo", &[]),
-        Part::Package => doc.empty("buildhistory", &[]),
-        Part::Jobs | Part::Projects => doc.empty("directory", &[]),
-        Part::Worker => doc.empty("worker", &[]),
-        Part::Source => doc.empty("constraints", &[]),
-        Part::Command => doc.empty("status", &[("code", "ok".into())]),
-    }
-    doc.finish()
-}
-
-fn repositories(world: &World, project: &str) -> Result<String, Refusal> {
-    let targets = world.project(project)?;
-    let mut names: Vec<&str> = targets.iter().map(|t| &*t.repository).collect();
-    names.dedup();
-    Ok(directory(names.into_iter().map(Cow::Borrowed)))
-}
-
-fn targets_of(world: &World, project: &str, repository: &str) -> Result<String, Refusal> {
-    let targets = world.repository(project, repository)?;
-    Ok(directory(targets.iter().map(|t| Cow::Borrowed(&*t.arch))))
-}
-
-fn of_package(target: &Target, name: &str, what: &str, query: &Query) -> Result<String, Refusal> {
-    let unknown = || Refusal::not_found(format!("package '{name}' does not exist"));
-    let (at, package) = target.find(name).ok_or_else(unknown)?;
-    match what {
-        "_history" => packages::history(target, at, query),
-        "_status" => Ok(packages::status(target, package)),
-        "_jobstatus" => Ok(packages::job_status(package)),
-        "_reason" => Ok(packages::build_reason(package)),
-        "_statistics" => packages::statistics(package),
-        _ => Err(Refusal::not_found(format!(
-            "{what}: No such file or directory"
-        ))),
-    }
-}
-
-/// The packages of an architecture that have a job file.
-fn queue<'a>(world: &'a World, arch: &str) -> impl Iterator<Item = (&'a Target, &'a Package)> {
-    let targets = world.targets.iter().filter(move |t| &*t.arch == arch);
-    let all = targets.flat_map(|t| t.packages.iter().map(move |p| (t, p)));
-    all.filter(|(_, p)| matches!(p.state, State::Scheduled | State::Building(_)))
-}
-
-fn jobs(world: &World, arch: &str) -> String {
-    directory(queue(world, arch).map(|(t, p)| t.job_name(p).into()))
-}
-
-fn queued(world: &World, arch: &str, job: &str, query: &Query) -> Result<String, Refusal> {
-    let found = queue(world, arch).find(|(t, p)| t.job_name(p) == job);
-    let (target, package) = found.ok_or_else(|| Refusal::not_found("no such job".to_owned()))?;
-    match query.one("view") {
-        None => Ok(packages::queued(target, package)),
-        Some("status") => Ok(packages::queued_status(target, package)),
-        Some(view) => Err(Refusal::new(400, format!("unknown view '{view}'"))),
-    }
-}
-
-fn prjconf(world: &World, project: &str) -> Result<String, Refusal> {
-    world.project(project)?;
-    Ok("Prefer: gcc\nConstraint: hardware:processors 1\n".to_owned())
-}
-
-fn constraints(world: &World, project: &str, package: &str) -> Result<String, Refusal> {
-    let targets = world.project(project)?;
-    let mut found = targets.iter().filter_map(|t| t.find(package)).peekable();
-    if found.peek().is_none() {
-        let text = format!("package '{package}' does not exist in project '{project}'");
-        return Err(Refusal::not_found(text));
-    }
-    let none = || Refusal::not_found("_constraints: no such file".to_owned());
-    found
-        .find_map(|(_, p)| packages::constraints(p))
-        .ok_or_else(none)
-}
-
-impl World {
-    /// The names of the projects, sorted.
-    pub(super) fn projects(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.targets.iter().map(|t| &*t.project).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
-    }
-
-    /// The targets of a project, in the project's order.
-    pub(super) fn project(&self, name: &str) -> Result<Vec<&Target>, Refusal> {
-        let targets: Vec<&Target> = self
-            .targets
-            .iter()
-            .filter(|t| &*t.project == name)
-            .collect();
-        if targets.is_empty() {
-            let text = format!("project '{name}' does not exist");
-            return Err(Refusal::not_found(text));
-        }
-        Ok(targets)
-    }
-
-    fn repository(&self, project: &str, name: &str) -> Result<Vec<&Target>, Refusal> {
-        let mut targets = self.project(project)?;
-        targets.retain(|target| &*target.repository == name);
-        if targets.is_empty() {
-            let text = format!("project '{project}' has no repository '{name}'");
-            return Err(Refusal::not_found(text));
-        }
-        Ok(targets)
-    }
-
-    /// One architecture of a repository.
-    pub(super) fn target(
-        &self,
-        project: &str,
-        repository: &str,
-        arch: &str,
-    ) -> Result<&Target, Refusal> {
-        let targets = self.repository(project, repository)?;
-        let found = targets.into_iter().find(|target| &*target.arch == arch);
-        found.ok_or_else(|| {
-            let text = format!("repository '{project}/{repository}' has no architecture '{arch}'");
-            Refusal::not_found(text)
-        })
-    }
-
-    /// `POST /build/PRJ?cmd=restartbuild`: the build is given up and its job waits again.
-    pub(super) fn restart_build(
-        &mut self,
-        project: &str,
-        query: &Query,
-        now: Millis,
-    ) -> Result<(), Refusal> {
-        self.project(project)?;
-        let wanted = |name: &str, value: &str| {
-            let mut all = query.all(name).peekable();
-            all.peek().is_none() || all.any(|one| one == value)
-        };
-        let of = |job: &JobRef| {
-            let target = self.targets.get(job.target)?;
-            let package = target.packages.get(job.package)?;
-            let hit = &*target.project == project
-                && wanted("repository", &target.repository)
-                && wanted("arch", &target.arch)
-                && wanted("package", &package.name);
-            hit.then_some((*job, package.state.build()?.number))
-        };
-        let freed: Vec<(JobRef, u64)> = self.building.iter().filter_map(of).collect();
-        if freed.is_empty() {
-            return Err(Refusal::new(400, "remote error: not building".to_owned()));
-        }
-        for (job, number) in freed {
-            if let Some(at) = self.builder_of(job, number) {
-                self.leave_build(at, now);
+/// Undoes percent-encoding; what is none stays as it is.
+pub(super) fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        rest = after;
+        match (byte, code) {
+            (b'%', Some(code)) => {
+                bytes.push(code);
+                rest = after.get(2..).unwrap_or_default();
             }
-            self.free(job);
+            (b'+', _) => bytes.push(b' '),
+            _ => bytes.push(byte),
         }
-        Ok(())
     }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The kind of a path: what faults are set by.
+pub(super) fn kind(path: &str) -> &'static str {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    match last {
+        "workerstatus" | "_workerstatus" | "_status" if path.split('/').count() <= 3 => {
+            "workerstatus"
+        }
+        "_result" => "result",
+        "_jobhistory" => "jobhistory",
+        _ if path.starts_with("/worker/") => "worker",
+        _ if path.starts_with("/source/") => "source",
+        _ => "other",
+    }
+}
+
+/// The answer to a GET.
+pub(super) fn get(
+    world: &World,
+    path: &str,
+    query: &Query,
+    daemons: &BTreeMap<String, String>,
+) -> Answer {
+    let path: Vec<String> = path.split('/').skip(1).map(unescape).collect();
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let unknown = || Answer::refused(404, "unknown request");
+    match parts.as_slice() {
+        [""] => Answer::ok(
+            "<hello name=\"Source Repository Server\" repoid=\"885215898\" />\n".to_owned(),
+        ),
+        ["workerstatus"] => Answer::ok(docs::worker_status(world, true, daemons)),
+        ["build", "_workerstatus"] | ["worker", "_status" | "status"] => {
+            Answer::ok(docs::worker_status(world, false, daemons))
+        }
+        ["worker", worker] => {
+            let id = worker.split_once(':').map_or(*worker, |(_, id)| id);
+            let found = docs::capabilities(world, id);
+            found.map_or_else(|| Answer::refused(404, "unknown worker"), Answer::ok)
+        }
+        ["build" | "source"] => Answer::ok(docs::projects(world)),
+        ["jobs", arch] => Answer::ok(docs::queue_of(world, arch)),
+        ["jobs", arch, name] => queued_job(world, arch, name),
+        ["build", project, "_result"] => result(world, project, query),
+        ["build", project, repository, arch, rest @ ..] => {
+            let mut targets = world.targets.iter();
+            let target = targets.find(|t| {
+                (t.project.as_str(), t.repository.as_str(), t.arch)
+                    == (*project, *repository, *arch)
+            });
+            match target {
+                Some(target) => of_target(world, target, rest, query),
+                None => no_project(world, project),
+            }
+        }
+        ["source", project, "_config"] if has_project(world, project) => {
+            Answer::ok("Type: spec\nRepotype: none\n".to_owned())
+        }
+        ["source", project, "_config"] => no_project(world, project),
+        ["source", project, package, "_constraints"] => constraints(world, project, package),
+        _ => unknown(),
+    }
+}
+
+fn has_project(world: &World, project: &str) -> bool {
+    world.targets.iter().any(|target| target.project == project)
+}
+
+fn no_project(world: &World, project: &str) -> Answer {
+    if has_project(world, project) {
+        Answer::refused(404, "project has no such repository")
+    } else {
+        Answer::refused(404, &format!("project '{project}' does not exist"))
+    }
+}
+
+fn result(world: &World, project: &str, query: &Query) -> Answer {
+    let wanted = Wanted {
+        project: project.to_owned(),
+        repositories: query.all("repository"),
+        arches: query.all("arch"),
+        packages: query.all("package"),
+        codes: query.all("code"),
+        multibuild: query.one("multibuild") == Some("1"),
+        summary: query.one("view") == Some("summary"),
+    };
+    results::result(world, &wanted).map_or_else(|| no_project(world, project), Answer::ok)
+}
+
+fn of_target(world: &World, target: &Target, rest: &[&str], query: &Query) -> Answer {
+    let limit = |default| {
+        query
+            .one("limit")
+            .and_then(|l| l.parse().ok())
+            .unwrap_or(default)
+    };
+    let named = |name: &str| {
+        let mut jobs = target.jobs.iter().enumerate();
+        jobs.find(|(_, job)| job.package == name)
+    };
+    let unknown = || Answer::refused(404, "package does not exist");
+    match rest {
+        ["_jobhistory"] => {
+            let (packages, codes) = (query.all("package"), query.all("code"));
+            Answer::ok(docs::job_history(target, &packages, &codes, limit(100)))
+        }
+        ["_builddepinfo"] => Answer::ok(results::dependencies(target)),
+        [package, page] => match named(package) {
+            Some((index, job)) => of_package(world, target, (index, job), page, limit(1_000_000)),
+            None => unknown(),
+        },
+        _ => unknown(),
+    }
+}
+
+fn of_package(
+    world: &World,
+    target: &Target,
+    (index, job): (usize, &Job),
+    page: &str,
+    limit: usize,
+) -> Answer {
+    match page {
+        "_history" => Answer::ok(docs::history(target, index, limit)),
+        "_status" => {
+            let mut xml = docs::Xml::default();
+            results::status(&mut xml, target, job, "");
+            Answer::ok(xml.end())
+        }
+        "_jobstatus" => Answer::ok(docs::job_status(world, target, job)),
+        "_reason" => Answer::ok(docs::reason(job)),
+        "_statistics" if job.builds > 0 => Answer::ok(docs::statistics(job)),
+        _ => Answer::refused(404, "no such file"),
+    }
+}
+
+fn queued_job(world: &World, arch: &str, name: &str) -> Answer {
+    let targets = world.targets.iter().filter(|t| t.arch == arch);
+    let mut jobs = targets.flat_map(|t| t.jobs.iter().map(move |job| (t, job)));
+    let found = jobs.find(|(target, job)| docs::job_name(target, job) == name);
+    found.map_or_else(
+        || Answer::refused(404, "unknown job"),
+        |(target, job)| Answer::ok(docs::build_info(target, job)),
+    )
+}
+
+fn constraints(world: &World, project: &str, package: &str) -> Answer {
+    let targets = world.targets.iter().filter(|t| t.project == project);
+    let mut jobs = targets.flat_map(|t| &t.jobs);
+    match jobs.find(|job| job.package == package) {
+        Some(Job {
+            constraints: Some(text),
+            ..
+        }) => Answer::ok((*text).to_owned()),
+        Some(_) => Answer::refused(404, "_constraints: no such file"),
+        None => Answer::refused(404, &format!("package '{package}' does not exist")),
+    }
+}
+
+/// `POST /build/PROJECT?cmd=restartbuild&repository=…&arch=…&package=…`.
+pub(super) fn post(world: &mut World, path: &str, query: &Query, now: f64) -> Answer {
+    let project = path
+        .strip_prefix("/build/")
+        .map(unescape)
+        .unwrap_or_default();
+    if query.one("cmd") != Some("restartbuild") {
+        return Answer::refused(400, "unknown command");
+    }
+    if !has_project(world, &project) {
+        return no_project(world, &project);
+    }
+    for of in wanted_jobs(world, &project, query) {
+        world.restart(of, now);
+    }
+    Answer::ok("<status code=\"ok\" />\n".to_owned())
+}
+
+fn wanted_jobs(world: &World, project: &str, query: &Query) -> Vec<JobRef> {
+    let has = |name: &str, word: &str| {
+        query.all(name).is_empty() || query.all(name).iter().any(|w| w == word)
+    };
+    let targets = world.targets.iter().enumerate();
+    let targets = targets.filter(|(_, t)| {
+        t.project == project && has("repository", &t.repository) && has("arch", t.arch)
+    });
+    let jobs = targets.flat_map(|(target, t)| {
+        t.jobs
+            .iter()
+            .enumerate()
+            .map(move |(package, job)| (JobRef { target, package }, job))
+    });
+    jobs.filter(|(_, job)| has("package", &job.package))
+        .map(|(of, _)| of)
+        .collect()
 }

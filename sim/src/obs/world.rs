@@ -1,357 +1,355 @@
-//! The farm as a value: what is, what is planned, and how one moment leads to the next. Pure: the
-//! moment is an argument.
+//! The farm: hosts with their instances, packages with their jobs, and what time does to them. Nothing
+//! here asks the time or does IO; times are seconds since 1970.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
-use std::sync::Arc;
-
-use super::faults::Faults;
-use super::model::{Build, Ended, Host, JobRef, Millis, Outcome, Slot, SlotRef, State, Target};
-use super::model::{Instance, Package, hostarch_of};
+use super::jobs::{Code, Ended, Job, JobRef, Target};
 use crate::rng::Rng;
+use std::collections::BTreeMap;
 
-/// What is planned, in the order of its moments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Event {
-    /// A build ends.
-    Ends(JobRef, u64),
-    /// An instance reports idle: after a job, or from where it was away. Host, slot, epoch.
-    Reports(usize, usize, u64),
-    /// Sources change: a job comes.
-    Arrives,
-    /// OBS' warden finds that nobody builds this.
-    Warden(JobRef, u64),
-}
-
-/// How the farm lives.
+/// How large the farm is at first, and how fast it lives.
 #[derive(Debug, Clone)]
-pub(super) struct Rules {
-    /// What durations are divided by.
-    pub(super) speed: f64,
-    /// Whether a job comes for each that ends.
-    pub(super) replenish: bool,
-    /// The share of instances that, after a job, build for another repository server first.
-    pub(super) away: f64,
-    /// The share of instances that are down for a while after a job.
-    pub(super) down: f64,
+pub struct Size {
+    /// Build hosts.
+    pub workers: usize,
+    /// Build instances of each host.
+    pub instances: usize,
+    /// Packages, over both architectures.
+    pub packages: usize,
+    /// Jobs, waiting and blocked, at first.
+    pub jobs: usize,
+    /// New jobs an hour.
+    pub jobs_per_hour: f64,
+    /// Projects that the packages are spread over.
+    pub projects: Vec<String>,
+    /// Seed of everything that chance decides.
+    pub seed: u64,
+    /// What build times are divided by.
+    pub speed: f64,
 }
 
+/// What an instance does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Doing {
+    Idle,
+    /// Builds until the moment given.
+    Building {
+        job: JobRef,
+        start: i64,
+        end: f64,
+    },
+    /// Said goodbye.
+    Down,
+    /// Does not answer any more.
+    Dead,
+    /// Builds for another backend.
+    Away,
+}
+
+/// One build slot.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) number: usize,
+    pub(super) port: u16,
+    pub(super) doing: Doing,
+    /// A job that OBS believes it to build, and that it lost when it was killed.
+    pub(super) ghost: Option<(JobRef, i64)>,
+}
+
+/// One worker.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) ip: String,
+    pub(super) arch: &'static str,
+    pub(super) vcpus: u32,
+    pub(super) instances: Vec<Instance>,
+    /// Takes no new job; each instance leaves when it has none.
+    pub(super) leaving: bool,
+}
+
+/// Everything.
 #[derive(Debug)]
 pub(super) struct World {
-    pub(super) rules: Rules,
-    pub(super) rng: Rng,
+    pub(super) hosts: BTreeMap<String, Host>,
     pub(super) targets: Vec<Target>,
-    pub(super) hosts: Vec<Host>,
-    pub(super) host_index: HashMap<Arc<str>, usize>,
-    /// The job files that say `building`, ghosts among them.
-    pub(super) building: BTreeSet<JobRef>,
-    /// Waiting jobs by hostarch, oldest first; whoever takes one out looks whether it still waits.
-    pub(super) queues: BTreeMap<Arc<str>, VecDeque<JobRef>>,
-    /// Instances that may take a job, by hostarch; to be looked at in the same way.
-    pub(super) idle: BTreeMap<Arc<str>, VecDeque<SlotRef>>,
-    /// OBS' slow average of (end - ready) in seconds, by arch; it begins at 1200.
-    pub(super) build_average: BTreeMap<Arc<str>, f64>,
-    /// Daemons that do not run: `dispatcher`, `scheduler/x86_64`, …
-    pub(super) dead_daemons: BTreeSet<String>,
-    pub(super) faults: Faults,
-    pub(super) began: Millis,
-    events: BinaryHeap<Reverse<(Millis, Event)>>,
-    numbers: u64,
+    pub(super) began: i64,
+    /// Rises with every change of a job: the `state` of a result list is made of it.
+    pub(super) version: u64,
+    speed: f64,
+    jobs_per_second: f64,
+    next_arrival: f64,
+    rng: Rng,
 }
+
+pub(super) const ARCHES: [&str; 2] = ["x86_64", "aarch64"];
 
 impl World {
-    pub(super) fn new(rules: Rules, seed: u64, began: Millis) -> Self {
-        Self {
-            rules,
-            rng: Rng::new(seed),
-            targets: Vec::new(),
-            hosts: Vec::new(),
-            host_index: HashMap::new(),
-            building: BTreeSet::new(),
-            queues: BTreeMap::new(),
-            idle: BTreeMap::new(),
-            build_average: BTreeMap::new(),
-            dead_daemons: BTreeSet::new(),
-            faults: Faults::default(),
-            began,
-            events: BinaryHeap::new(),
-            numbers: 0,
-        }
-    }
-
-    /// Lets everything happen that is planned up to this moment.
-    pub(super) fn advance(&mut self, now: Millis) {
-        self.dispatch(now);
-        while let Some(&Reverse((at, event))) = self.events.peek() {
-            if at > now {
-                return;
+    pub(super) fn new(size: &Size, now: i64) -> Self {
+        let mut rng = Rng::new(size.seed);
+        let mut targets = Vec::new();
+        let each = size
+            .packages
+            .div_ceil((size.projects.len() * ARCHES.len()).max(1));
+        for project in &size.projects {
+            for arch in ARCHES {
+                targets.push(Target::new(project, arch, each, now, &mut rng));
             }
-            self.events.pop();
-            self.happen(event, at);
-            self.dispatch(at);
         }
-    }
-
-    fn happen(&mut self, event: Event, at: Millis) {
-        match event {
-            Event::Ends(job, number) => self.end(job, number, at),
-            Event::Reports(host, slot, epoch) => self.report(SlotRef { host, slot }, epoch, at),
-            Event::Arrives => self.arrive(at),
-            Event::Warden(job, number) => self.warden(job, number, at),
+        let mut world = Self {
+            hosts: BTreeMap::new(),
+            targets,
+            began: now,
+            version: 0,
+            speed: size.speed.max(f64::MIN_POSITIVE),
+            jobs_per_second: size.jobs_per_hour.max(0.0) / 3600.0,
+            next_arrival: now as f64,
+            rng,
+        };
+        for number in 0..size.workers {
+            let arch = ARCHES
+                .get(number % ARCHES.len())
+                .copied()
+                .unwrap_or("x86_64");
+            let ip = format!("127.3.{}.{}", number / 250, number % 250 + 1);
+            world.attach(
+                &format!("worker-{number:05}"),
+                &ip,
+                arch,
+                size.instances,
+                32,
+            );
         }
+        world.schedule_next(now as f64);
+        world.rebuild(size.jobs, now as f64);
+        world.advance(now as f64);
+        world
     }
 
-    /// Plans an event so many seconds (at speed 1) from now.
-    pub(super) fn plan(&mut self, now: Millis, seconds: f64, event: Event) {
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "durations are hours at most"
-        )]
-        let wait = (seconds * 1000.0 / self.rules.speed) as Millis;
-        self.events.push(Reverse((now + wait, event)));
-    }
-
-    pub(super) fn number(&mut self) -> u64 {
-        self.numbers += 1;
-        self.numbers
-    }
-
-    pub(super) fn package(&self, job: JobRef) -> Option<&Package> {
-        self.targets.get(job.target)?.packages.get(job.package)
-    }
-
-    pub(super) fn package_mut(&mut self, job: JobRef) -> Option<&mut Package> {
-        let target = self.targets.get_mut(job.target)?;
-        target.revision += 1;
-        target.packages.get_mut(job.package)
-    }
-
-    pub(super) fn instance(&self, at: SlotRef) -> Option<&Instance> {
-        self.hosts.get(at.host)?.instances.get(at.slot)
-    }
-
-    pub(super) fn instance_mut(&mut self, at: SlotRef) -> Option<&mut Instance> {
-        self.hosts.get_mut(at.host)?.instances.get_mut(at.slot)
-    }
-
-    fn hostarch(&self, job: JobRef) -> Option<Arc<str>> {
-        let target = self.targets.get(job.target)?;
-        Some(hostarch_of(&target.arch).into())
-    }
-
-    pub(super) fn runs(&self, daemon: &str) -> bool {
-        !self.dead_daemons.contains(daemon)
-    }
-
-    /// A package is to be built: it waits for an instance, or for what it depends on.
-    pub(super) fn schedule(&mut self, job: JobRef, now: Millis) {
-        let Some(target) = self.targets.get(job.target) else {
-            return;
-        };
-        let Some(package) = target.packages.get(job.package) else {
-            return;
-        };
-        let blocked = target.unfinished_deps(package).next().is_some();
-        let scheduler = format!("scheduler/{}", target.arch);
-        let waits = blocked || !self.runs(&scheduler);
-        let state = if waits {
-            State::Blocked
+    /// Adds a worker; one of that name that was there before is replaced.
+    pub(super) fn attach(
+        &mut self,
+        name: &str,
+        ip: &str,
+        arch: &str,
+        instances: usize,
+        vcpus: u32,
+    ) {
+        let arch = if arch == "aarch64" {
+            "aarch64"
         } else {
-            State::Scheduled
+            "x86_64"
         };
-        if let Some(package) = self.package_mut(job) {
-            package.state = state;
-            package.ready = now;
-        }
-        if !waits {
-            self.enqueue(job);
-        }
-    }
-
-    fn enqueue(&mut self, job: JobRef) {
-        if let Some(hostarch) = self.hostarch(job) {
-            self.queues.entry(hostarch).or_default().push_back(job);
-        }
-    }
-
-    pub(super) fn start(&mut self, job: JobRef, at: SlotRef, now: Millis) {
-        let number = self.number();
-        let jitter = self.rng.between(0.9, 1.1);
-        let Some(hostarch) = self.hosts.get(at.host).map(|host| Arc::clone(&host.arch)) else {
-            return;
-        };
-        let Some(instance) = self.instance_mut(at) else {
-            return;
-        };
-        instance.slot = Slot::Building(job, number);
-        let (worker, uri) = (Arc::clone(&instance.worker), Arc::clone(&instance.uri));
-        let Some(package) = self.package_mut(job) else {
-            return;
-        };
-        package.state = State::Building(Build {
-            worker,
-            hostarch,
-            uri,
-            started: now,
+        let slot = |number: usize| Instance {
             number,
-        });
-        let seconds = package.seconds * jitter;
-        self.building.insert(job);
-        self.plan(now, seconds, Event::Ends(job, number));
-    }
-
-    /// The build is delivered, unless it was killed: a ghost has nobody who would.
-    fn end(&mut self, job: JobRef, number: u64, now: Millis) {
-        let Some(at) = self.builder_of(job, number) else {
-            return;
+            port: 40_000 + u16::try_from(number % 20_000).unwrap_or_default(),
+            doing: Doing::Idle,
+            ghost: None,
         };
-        let build = self.package(job).and_then(|p| p.state.build().cloned());
-        if let Some(build) = build.filter(|build| build.number == number) {
-            self.settle(job, &build, now);
-        }
-        self.leave_build(at, now);
-    }
-
-    /// The instance that really builds this.
-    pub(super) fn builder_of(&self, job: JobRef, number: u64) -> Option<SlotRef> {
-        let build = self.package(job)?.state.build()?;
-        let at = self.find_instance(&build.worker)?;
-        let slot = self.instance(at)?.slot;
-        (slot == Slot::Building(job, number)).then_some(at)
-    }
-
-    /// By `NAME:N`.
-    pub(super) fn find_instance(&self, worker: &str) -> Option<SlotRef> {
-        let (name, number) = worker.rsplit_once(':')?;
-        let slot = number.parse::<usize>().ok()?.checked_sub(1)?;
-        let host = *self.host_index.get(name)?;
-        Some(SlotRef { host, slot })
-    }
-
-    fn settle(&mut self, job: JobRef, build: &Build, now: Millis) {
-        let Some(package) = self.package_mut(job) else {
-            return;
+        let host = Host {
+            ip: ip.to_owned(),
+            arch,
+            vcpus,
+            instances: (1..=instances).map(slot).collect(),
+            leaving: false,
         };
-        let code = package.outcome;
-        let duration = (now - build.started) / 1000;
-        if code == Outcome::Failed {
-            package.state = State::Failed;
-        } else {
-            package.state = State::Succeeded;
-            package.builds += u32::from(code == Outcome::Succeeded);
-            package.last_duration = Some(duration);
-        }
-        let ended = Ended {
-            package: job.package,
-            bcnt: package.builds.max(1),
-            ready: package.ready,
-            started: build.started,
-            ended: now,
-            code,
-            uri: Arc::clone(&build.uri),
-            worker: Arc::clone(&build.worker),
-            hostarch: Arc::clone(&build.hostarch),
+        self.hosts.insert(name.to_owned(), host);
+    }
+
+    /// Lets a worker finish what it builds, take nothing more, and leave. `false` where there is none.
+    pub(super) fn drain(&mut self, name: &str) -> bool {
+        self.hosts.get_mut(name).is_some_and(|host| {
+            host.leaving = true;
+            true
+        })
+    }
+
+    /// Kills a worker: what it builds is a ghost from now on.
+    pub(super) fn kill(&mut self, name: &str) -> bool {
+        let Some(host) = self.hosts.get_mut(name) else {
+            return false;
         };
-        self.building.remove(&job);
-        self.note(job, ended, now);
-    }
-
-    /// Books an ended job, and looks at what waited for it.
-    pub(super) fn note(&mut self, job: JobRef, ended: Ended, now: Millis) {
-        #[allow(
-            clippy::cast_precision_loss,
-            reason = "seconds, a few thousand at most"
-        )]
-        let took = (ended.ended - ended.ready) as f64 / 1000.0;
-        if let Some(target) = self.targets.get_mut(job.target) {
-            let average = self.build_average.entry(Arc::clone(&target.arch));
-            let average = average.or_insert(1200.0);
-            *average = *average * 0.99 + took * 0.01;
-            target.remember(ended);
-        }
-        self.unblock(job, now);
-        if self.rules.replenish {
-            let pause = self.rng.between(1.0, 20.0);
-            self.plan(now, pause, Event::Arrives);
-        }
-    }
-
-    fn unblock(&mut self, job: JobRef, now: Millis) {
-        let waiting: Vec<usize> = self.package(job).map_or_else(Vec::new, |package| {
-            package.dependents.iter().copied().collect()
-        });
-        for package in waiting {
-            let dependent = JobRef { package, ..job };
-            let is_blocked = self
-                .package(dependent)
-                .is_some_and(|p| matches!(p.state, State::Blocked));
-            if is_blocked {
-                self.schedule(dependent, now);
+        for instance in &mut host.instances {
+            if let Doing::Building { job, start, .. } = instance.doing {
+                instance.ghost = Some((job, start));
             }
+            instance.doing = Doing::Down;
         }
+        self.version += 1;
+        true
     }
 
-    /// A scheduler that is back looks at everything that waits for it.
-    pub(super) fn look_again(&mut self, now: Millis) {
-        for target in 0..self.targets.len() {
-            let blocked: Vec<usize> = self.targets.get(target).map_or_else(Vec::new, |t| {
-                let all = t.packages.iter().enumerate();
-                all.filter(|(_, p)| matches!(p.state, State::Blocked))
-                    .map(|(at, _)| at)
-                    .collect()
-            });
-            for package in blocked {
-                self.schedule(JobRef { target, package }, now);
-            }
-        }
+    /// Sets what every instance of a worker does (`idle`, `away`, `dead`, `down`); `false` where there is
+    /// no such worker.
+    pub(super) fn set(&mut self, name: &str, doing: Doing) -> bool {
+        self.hosts.get_mut(name).is_some_and(|host| {
+            host.instances.iter_mut().for_each(|i| i.doing = doing);
+            true
+        })
     }
 
-    /// A job whose build is gone waits again.
-    pub(super) fn free(&mut self, job: JobRef) {
-        self.building.remove(&job);
-        if let Some(package) = self.package_mut(job) {
-            package.state = State::Scheduled;
+    /// Puts the job of a ghost back into the queue; `false` where the job is none.
+    pub(super) fn restart(&mut self, of: JobRef, now: f64) -> bool {
+        let ghosts = self.hosts.values_mut().flat_map(|h| &mut h.instances);
+        let mut freed = false;
+        for instance in ghosts.filter(|i| i.ghost.is_some_and(|(job, _)| job == of)) {
+            instance.ghost = None;
+            freed = true;
         }
-        self.enqueue(job);
+        if freed {
+            self.wait(of, now);
+        }
+        freed
     }
 
-    fn warden(&mut self, job: JobRef, number: u64, now: Millis) {
-        let build = self.package(job).and_then(|p| p.state.build());
-        if build.is_none_or(|build| build.number != number) {
+    /// Adds `count` new packages with a job each; `seconds` is how long each builds.
+    pub(super) fn queue(
+        &mut self,
+        target: usize,
+        count: usize,
+        seconds: f64,
+        prefix: &str,
+        now: f64,
+    ) {
+        let Some(of) = self.targets.get_mut(target) else {
             return;
+        };
+        let first = of.jobs.len();
+        for number in 0..count {
+            of.jobs
+                .push(Job::new(format!("{prefix}-{number:04}"), seconds));
         }
-        if self.runs("warden") {
-            self.free(job);
-        } else {
-            self.plan(now, 60.0, Event::Warden(job, number));
+        for package in first..first + count {
+            self.wait(JobRef { target, package }, now);
         }
     }
 
-    /// Somebody commits: one of the packages that are built or failed is to be built again.
-    fn arrive(&mut self, now: Millis) {
-        for _attempt in 0..20 {
-            let job = self.any_job();
-            let settled = job.filter(|job| {
-                self.package(*job)
-                    .is_some_and(|p| p.state.is_settled() && p.processors.is_none())
-            });
-            if let Some(job) = settled {
-                self.schedule(job, now);
+    /// Lets time pass: builds end, jobs come, and what waits is dispatched.
+    pub(super) fn advance(&mut self, now: f64) {
+        self.end_builds(now);
+        while self.jobs_per_second > 0.0 && self.next_arrival <= now {
+            let at = self.next_arrival;
+            self.rebuild(1, at);
+            self.schedule_next(at);
+        }
+        self.dispatch(now);
+        self.leave();
+    }
+
+    fn schedule_next(&mut self, after: f64) {
+        let gap = self.rng.between(0.0, 2.0) / self.jobs_per_second.max(1e-9);
+        self.next_arrival = after + gap / self.speed;
+    }
+
+    /// New sources for some packages: they build anew, and what depends on them is blocked meanwhile.
+    fn rebuild(&mut self, count: usize, now: f64) {
+        let total: usize = self.targets.iter().map(|t| t.jobs.len()).sum();
+        for tried in 0..count.min(total) * 4 {
+            let target = tried % self.targets.len().max(1);
+            let Some(of) = self.targets.get(target) else {
+                return;
+            };
+            let package = (self.rng.next() % of.jobs.len().max(1) as u64) as usize;
+            let ready = of
+                .jobs
+                .get(package)
+                .is_some_and(|job| job.code.is_at_rest());
+            if ready {
+                self.wait(JobRef { target, package }, now);
+            }
+            if self.in_hand() >= count && count > 1 || ready && count == 1 {
                 return;
             }
         }
     }
 
-    fn any_job(&mut self) -> Option<JobRef> {
-        let target = self.pick(self.targets.len())?;
-        let packages = self.targets.get(target)?.packages.len();
-        let package = self.pick(packages)?;
-        Some(JobRef { target, package })
+    /// How many jobs wait, build, or are blocked.
+    fn in_hand(&self) -> usize {
+        self.targets.iter().map(|target| target.in_hand).sum()
     }
 
-    /// A number below `count`.
-    pub(super) fn pick(&mut self, count: usize) -> Option<usize> {
-        let count = u64::try_from(count).ok().filter(|count| *count > 0)?;
-        usize::try_from(self.rng.next() % count).ok()
+    fn wait(&mut self, job: JobRef, now: f64) {
+        self.version += 1;
+        if let Some(target) = self.targets.get_mut(job.target) {
+            target.wait(job.package, now);
+        }
+    }
+
+    fn end_builds(&mut self, now: f64) {
+        let mut ended = Vec::new();
+        for (name, host) in &mut self.hosts {
+            for instance in &mut host.instances {
+                if let Doing::Building { job, start, end } = instance.doing
+                    && end <= now
+                {
+                    instance.doing = Doing::Idle;
+                    let uri = format!("http://{}:{}", host.ip, instance.port);
+                    let workerid = format!("{name}:{}", instance.number);
+                    ended.push((job, start, end, uri, workerid, host.arch));
+                }
+            }
+        }
+        ended.sort_by(|a, b| a.2.total_cmp(&b.2));
+        for (job, start, end, uri, workerid, hostarch) in ended {
+            self.version += 1;
+            let fails = self.rng.next().is_multiple_of(50);
+            if let Some(target) = self.targets.get_mut(job.target) {
+                let ended = Ended {
+                    package: job.package,
+                    ready: 0,
+                    start,
+                    end: end as i64,
+                    code: if fails { Code::Failed } else { Code::Succeeded },
+                    uri,
+                    workerid,
+                    hostarch,
+                };
+                target.ended(ended);
+            }
+        }
+    }
+
+    /// The oldest waiting jobs go to idle instances, one a host and round, as OBS spreads them.
+    fn dispatch(&mut self, now: f64) {
+        for arch in ARCHES {
+            let hosts = self.hosts.iter_mut();
+            let fitting = hosts.filter(|(_, host)| host.arch == arch && !host.leaving);
+            let mut idle: Vec<_> = fitting
+                .flat_map(|(name, host)| {
+                    let idle = host.instances.iter_mut().enumerate();
+                    idle.filter(|(_, i)| i.doing == Doing::Idle)
+                        .map(move |(round, i)| (round, name.as_str(), i))
+                })
+                .collect();
+            idle.sort_by_key(|(round, _, _)| *round);
+            let mut idle = idle.into_iter();
+            let targets = self.targets.iter_mut().enumerate();
+            for (target, of) in targets.filter(|(_, target)| target.arch == arch) {
+                while of.waits() {
+                    let Some((_, name, instance)) = idle.next() else {
+                        break;
+                    };
+                    let Some((package, seconds)) =
+                        of.start(now, &format!("{name}:{}", instance.number))
+                    else {
+                        break;
+                    };
+                    self.version += 1;
+                    instance.doing = Doing::Building {
+                        job: JobRef { target, package },
+                        start: now as i64,
+                        end: now + seconds / self.speed,
+                    };
+                }
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        for host in self.hosts.values_mut().filter(|host| host.leaving) {
+            let idle = host.instances.iter_mut().filter(|i| i.doing == Doing::Idle);
+            idle.for_each(|i| i.doing = Doing::Down);
+        }
     }
 }
+
+#[cfg(test)]
+#[path = "world_tests.rs"]
+mod tests;

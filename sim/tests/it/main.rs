@@ -16,9 +16,3 @@ mod listing;
 mod machines;
 #[cfg(test)]
 mod obs;
-#[cfg(test)]
-mod obs_faults;
-#[cfg(test)]
-mod obs_life;
-#[cfg(test)]
-mod obs_shapes;

@@ -3,9 +3,10 @@
 
 use super::write::{Labels, Writer, and, labels, of_pool};
 use super::{Configured, FleetState, PoolFacts};
-use crate::config::Pool;
+use crate::config::{Pool, pool_of_project};
+use crate::metrics::catalogue::pools;
 use crate::metrics::own::seconds;
-use crate::model::{Fleet, HostName, InstanceCounts, InstanceId, InstanceState, JobState};
+use crate::model::{InstanceCounts, InstanceState, JobState};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -34,72 +35,73 @@ pub(super) fn write(
         .collect();
     from_config(writer, configured)?;
     queue(writer, configured, &known)?;
-    supply(writer, &known)?;
-    workers(writer, configured, state, &known)
+    supply(writer, &known)
 }
 
 fn from_config(writer: &mut Writer<'_>, configured: &Configured) -> fmt::Result {
     let pools = || configured.pools.values();
     let instances = pools().map(|p| (of_pool(p), p.instances));
-    writer.gauge(
-        "obs_scaler_pool_instances_per_worker",
-        "Build instances of one worker of the pool, as configured",
-        instances,
-    )?;
+    writer.gauge(&pools::OBS_SCALER_POOL_INSTANCES_PER_WORKER, instances)?;
     let reserve = pools().map(|p| (of_pool(p), p.reserve));
-    writer.gauge(
-        "obs_scaler_pool_reserve_workers",
-        "Workers of the pool that are never released, as configured",
-        reserve,
-    )?;
+    writer.gauge(&pools::OBS_SCALER_POOL_RESERVE_WORKERS, reserve)?;
     let mode = pools().map(|p| {
         (
             labels([("pool", p.name.as_str()), ("mode", p.mode.as_str())]),
             1u32,
         )
     });
-    writer.gauge(
-        "obs_scaler_pool_mode",
-        "What may be done for the pool, as configured",
-        mode,
-    )
+    writer.gauge(&pools::OBS_SCALER_POOL_MODE, mode)
 }
 
 fn queue(writer: &mut Writer<'_>, configured: &Configured, known: &Known<'_>) -> fmt::Result {
     let jobs = known
         .iter()
         .flat_map(|(pool, facts)| jobs(configured, pool, facts));
-    writer.gauge("obs_jobs", "Jobs by state", jobs)?;
-    let no_fit = known.iter().map(|(pool, facts)| {
-        (
-            and(of_pool(pool), [("reason", "no_idle_fit")]),
-            facts.no_idle_fit,
-        )
-    });
-    writer.gauge(
-        "obs_jobs_unplaceable",
-        "Scheduled jobs that no idle worker may take",
-        no_fit,
-    )?;
+    writer.gauge(&pools::OBS_JOBS, jobs)?;
+    unplaceable(writer, known)?;
+    let ghosts = known
+        .iter()
+        .map(|(pool, facts)| (of_pool(pool), facts.ghosts));
+    writer.gauge(&pools::OBS_JOBS_GHOST, ghosts)?;
+    watched(writer, known)?;
     let oldest = known
         .iter()
         .map(|(pool, facts)| (of_pool(pool), facts.oldest.map_or(0.0, seconds)));
-    writer.gauge(
-        "obs_job_oldest_scheduled_timestamp_seconds",
-        "Since when the oldest scheduled job waits; 0 while none does",
-        oldest,
-    )?;
+    writer.gauge(&pools::OBS_JOB_OLDEST_SCHEDULED_TIMESTAMP_SECONDS, oldest)?;
     let work = known
         .iter()
         .map(|(pool, facts)| (of_pool(pool), facts.expected_work.as_secs_f64()));
-    writer.gauge(
-        "obs_jobs_expected_work_seconds",
-        "Summed expected build time of the scheduled jobs",
-        work,
-    )
+    writer.gauge(&pools::OBS_JOBS_EXPECTED_WORK_SECONDS, work)
 }
 
-/// A pool's jobs, with a 0 for each configured project that has none.
+/// There is no series for `refused`: which workers refused a job stands in a file of the dispatcher
+/// (`dispatch.badhosts`) that no route of OBS 2.9 shows.
+fn unplaceable(writer: &mut Writer<'_>, known: &Known<'_>) -> fmt::Result {
+    let series = known.iter().flat_map(|(pool, facts)| {
+        let no_idle_fit = Some(("no_idle_fit", facts.no_idle_fit));
+        let no_compliant = facts.no_compliant.map(|count| ("no_compliant", count));
+        let reasons = no_idle_fit.into_iter().chain(no_compliant);
+        reasons.map(|(reason, count)| (and(of_pool(pool), [("reason", reason)]), count))
+    });
+    writer.gauge(&pools::OBS_JOBS_UNPLACEABLE, series)
+}
+
+fn watched(writer: &mut Writer<'_>, known: &Known<'_>) -> fmt::Result {
+    let series = known.iter().flat_map(|(_, facts)| {
+        let jobs = facts.watched.iter();
+        jobs.map(|((package, project, arch), since)| {
+            let job = [
+                ("package", package.as_str()),
+                ("project", project),
+                ("arch", arch),
+            ];
+            (labels(job), seconds(*since))
+        })
+    });
+    writer.gauge(&pools::OBS_WATCHED_JOB_SCHEDULED_TIMESTAMP_SECONDS, series)
+}
+
+/// A pool's jobs, with a 0 for each configured project that it is for and that has none.
 fn jobs<'a>(
     configured: &'a Configured,
     pool: &'a Pool,
@@ -107,7 +109,12 @@ fn jobs<'a>(
 ) -> Vec<(Labels<'a>, u64)> {
     let mut counts = BTreeMap::new();
     for backend in &pool.backends {
-        for project in configured.projects.get(backend).into_iter().flatten() {
+        let same = |p: &&Pool| (p.arch, p.level) == (pool.arch, pool.level);
+        let same = configured.pools.values().filter(same);
+        let same = same.filter(|p| p.backends.contains(backend));
+        let projects = configured.projects.get(backend).into_iter().flatten();
+        let own = |project: &&String| pool_of_project(same.clone(), project) == Some(pool);
+        for project in projects.filter(own) {
             for state in JobState::ALL {
                 counts.insert((backend, project, state), 0);
             }
@@ -138,26 +145,18 @@ fn supply(writer: &mut Writer<'_>, known: &Known<'_>) -> fmt::Result {
     let instances = known
         .iter()
         .flat_map(|(pool, facts)| by_state(of_pool(pool), &facts.instances));
-    writer.gauge(
-        "obs_instances",
-        "Build instances, each counted once over the backends",
-        instances,
-    )?;
+    writer.gauge(&pools::OBS_INSTANCES, instances)?;
     let workers = known.iter().flat_map(|(pool, facts)| {
         WORKER_STATES.into_iter().map(|state| {
             let count = facts.workers.get(state).copied().unwrap_or_default();
             (and(of_pool(pool), [("state", state)]), count)
         })
     });
-    writer.gauge("obs_workers", "Workers by life stage", workers)?;
+    writer.gauge(&pools::OBS_WORKERS, workers)?;
     let releasable = known
         .iter()
         .map(|(pool, facts)| (of_pool(pool), facts.releasable));
-    writer.gauge(
-        "obs_workers_releasable",
-        "Workers serving, managed, above the reserve, with no running instance",
-        releasable,
-    )
+    writer.gauge(&pools::OBS_WORKERS_RELEASABLE, releasable)
 }
 
 fn by_state<'a>(which: Labels<'a>, counts: &InstanceCounts) -> Vec<(Labels<'a>, u32)> {
@@ -165,77 +164,4 @@ fn by_state<'a>(which: Labels<'a>, counts: &InstanceCounts) -> Vec<(Labels<'a>, 
     states
         .map(|s| (and(which.clone(), [("state", s.as_str())]), counts.get(s)))
         .collect()
-}
-
-fn workers(
-    writer: &mut Writer<'_>,
-    configured: &Configured,
-    state: &FleetState,
-    known: &Known<'_>,
-) -> fmt::Result {
-    let fleet = state
-        .snapshot
-        .fleet
-        .fresh(state.now, configured.max_age)
-        .ok();
-    let hosts = || {
-        known
-            .iter()
-            .flat_map(|(pool, facts)| facts.hosts.iter().map(move |host| (*pool, host)))
-    };
-    if let Some(fleet) = fleet {
-        let infos = hosts().map(|(pool, host)| info(pool, host, fleet.value()));
-        writer.info(
-            "obs_worker",
-            "One series a worker, which joins names to the rest",
-            infos,
-        )?;
-    }
-    let instances = hosts().flat_map(|(pool, host)| {
-        by_state(
-            labels([("worker", host.as_str())]),
-            &instances_of(host, pool, state),
-        )
-    });
-    writer.gauge(
-        "obs_worker_instances",
-        "Build instances of one worker",
-        instances,
-    )
-}
-
-fn info<'a>(pool: &'a Pool, host: &'a HostName, fleet: &'a Fleet) -> Labels<'a> {
-    let server = fleet.by_name(host);
-    let yes = |is: bool| if is { "true" } else { "false" };
-    let mut labels = and(
-        of_pool(pool),
-        [
-            ("worker", host.as_str()),
-            ("flavor", server.map_or("", |s| s.flavor.as_str())),
-            ("managed", yes(server.is_some())),
-            ("protected", yes(server.is_some_and(|s| s.tags.protected))),
-        ],
-    );
-    let ip = server.and_then(|s| s.ip).map(|ip| ip.to_string());
-    labels.push(("ip", ip.unwrap_or_default().into()));
-    labels
-}
-
-/// A worker may serve several backends: each of its instances is counted once, in the state that
-/// comes first in the order of precedence.
-fn instances_of(host: &HostName, pool: &Pool, state: &FleetState) -> InstanceCounts {
-    let mut best: BTreeMap<&InstanceId, InstanceState> = BTreeMap::new();
-    let views = pool
-        .backends
-        .iter()
-        .filter_map(|name| state.snapshot.backends.get(name));
-    for reading in views.filter_map(|view| view.workers.last()) {
-        for instance in reading.value.of_host(host) {
-            let seen = best.entry(&instance.id).or_insert(instance.state);
-            *seen = (*seen).min(instance.state);
-        }
-    }
-    let mut counts = InstanceCounts::default();
-    best.into_values().for_each(|s| counts.add(s));
-    counts
 }

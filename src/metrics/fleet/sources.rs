@@ -3,6 +3,7 @@
 
 use super::write::{Labels, Writer, and, labels};
 use super::{Configured, FleetState};
+use crate::metrics::catalogue::sources;
 use crate::metrics::own::seconds;
 use crate::model::{BackendView, Daemon, DaemonState, Observed};
 use std::collections::BTreeMap;
@@ -24,11 +25,7 @@ fn up(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
     let series = state.snapshot.backends.iter();
     let series =
         series.map(|(name, view)| (labels([("backend", name.as_str())]), u32::from(is_up(view))));
-    writer.gauge(
-        "obs_up",
-        "Whether the last poll of this OBS backend read its workers and results whole",
-        series,
-    )
+    writer.gauge(&sources::OBS_UP, series)
 }
 
 fn last_success(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
@@ -41,14 +38,13 @@ fn last_success(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
         add("workers", read_at(&view.workers));
         add("results", read_at(&view.results));
         add("history", read_at(&view.history));
+        add("constraints", read_at(&view.requirements));
+        add("ghosts", read_at(&view.ghosts));
     }
     let ecs = read_at(&state.snapshot.fleet).map(|at| (labels([("collector", "ecs")]), at));
-    series.extend(ecs);
-    writer.gauge(
-        "obs_scaler_last_success_timestamp_seconds",
-        "When this source was last read whole",
-        series,
-    )
+    let hosts = read_at(&state.snapshot.hosts).map(|at| (labels([("collector", "hosts")]), at));
+    series.extend(ecs.into_iter().chain(hosts));
+    writer.gauge(&sources::OBS_SCALER_LAST_SUCCESS_TIMESTAMP_SECONDS, series)
 }
 
 fn read_at<T>(observed: &Observed<T>) -> Option<f64> {
@@ -65,17 +61,17 @@ fn packages(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState
             .packages
             .iter()
             .map(move |((project, repository, arch, code), count)| {
-                let labels = labels([
+                let labels = [
                     ("backend", name.as_str()),
-                    ("project", project),
-                    ("repository", repository),
-                    ("arch", arch),
-                    ("code", code),
-                ]);
+                    ("project", project.as_str()),
+                    ("repository", repository.as_str()),
+                    ("arch", arch.as_str()),
+                    ("code", code.as_str()),
+                ];
                 (labels, *count)
             })
     });
-    writer.gauge("obs_packages", "Packages by OBS status code", series)
+    writer.gauge(&sources::OBS_PACKAGES, series)
 }
 
 fn daemons(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState) -> fmt::Result {
@@ -103,16 +99,8 @@ fn daemons(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState)
             }
         }
     }
-    writer.gauge(
-        "obs_daemon_up",
-        "Whether every daemon of this kind runs",
-        up,
-    )?;
-    writer.gauge(
-        "obs_scheduler_queue",
-        "Repositories that the scheduler has yet to look at",
-        queues,
-    )
+    writer.gauge(&sources::OBS_DAEMON_UP, up)?;
+    writer.gauge(&sources::OBS_SCHEDULER_QUEUE, queues)
 }
 
 fn runs_now(daemon: &Daemon) -> u32 {

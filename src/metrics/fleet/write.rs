@@ -1,7 +1,11 @@
-//! Writing families of gauges.
+//! Writing families that are made anew at each scrape.
 
 use crate::config::Pool;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue};
+use crate::metrics::catalogue::Declared;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, MetricEncoder,
+    NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 use std::borrow::Cow;
 use std::fmt;
@@ -35,48 +39,67 @@ pub(super) fn and<'a>(
     labels
 }
 
-/// Writes one family after the other.
+/// Writes one family after the other. Labels are given as [`Labels`], or as an array of pairs, which
+/// costs no allocation: that tells where series are many.
 pub(super) struct Writer<'a>(pub(super) DescriptorEncoder<'a>);
 
 impl Writer<'_> {
     /// A family of gauges; left out where there is no series.
-    pub(super) fn gauge<'l, V: EncodeGaugeValue>(
+    pub(super) fn gauge<L: EncodeLabelSet, V: EncodeGaugeValue>(
         &mut self,
-        name: &str,
-        help: &str,
-        series: impl IntoIterator<Item = (Labels<'l>, V)>,
+        family: &Declared,
+        series: impl IntoIterator<Item = (L, V)>,
     ) -> fmt::Result {
-        let mut series = series.into_iter().peekable();
-        if series.peek().is_none() {
-            return Ok(());
-        }
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in series {
-            if labels.is_empty() {
-                family.encode_gauge(&value)?;
-            } else {
-                family.encode_family(&labels)?.encode_gauge(&value)?;
-            }
-        }
-        Ok(())
+        self.family(family, MetricType::Gauge, series, |mut metric, value| {
+            metric.encode_gauge(value)
+        })
     }
 
-    /// A family whose labels are all that it tells; `_info` is added to the name.
-    pub(super) fn info<'l>(
+    /// A family of counters that are kept elsewhere; left out where there is no series.
+    pub(super) fn counter<L: EncodeLabelSet, V: EncodeCounterValue>(
         &mut self,
-        name: &str,
-        help: &str,
-        series: impl IntoIterator<Item = Labels<'l>>,
+        family: &Declared,
+        series: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result {
+        self.family(family, MetricType::Counter, series, |mut metric, value| {
+            metric.encode_counter::<NoLabelSet, V, f64>(value, None)
+        })
+    }
+
+    /// A family whose labels are all that it tells; left out where there is no series.
+    pub(super) fn info<L: EncodeLabelSet>(
+        &mut self,
+        family: &Declared,
+        series: impl IntoIterator<Item = L>,
     ) -> fmt::Result {
         let mut series = series.into_iter().peekable();
         if series.peek().is_none() {
             return Ok(());
         }
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Info)?;
-        series.try_for_each(|labels| family.encode_info(&labels))
+        let mut metric =
+            self.0
+                .encode_descriptor(family.stem(), family.help, None, MetricType::Info)?;
+        series.try_for_each(|labels| metric.encode_info(&labels))
+    }
+
+    fn family<L: EncodeLabelSet, V>(
+        &mut self,
+        family: &Declared,
+        kind: MetricType,
+        series: impl IntoIterator<Item = (L, V)>,
+        encode: impl Fn(MetricEncoder<'_>, &V) -> fmt::Result,
+    ) -> fmt::Result {
+        let mut series = series.into_iter().peekable();
+        if series.peek().is_none() {
+            return Ok(());
+        }
+        let (stem, help) = (family.stem(), family.help);
+        if family.labels.is_empty() {
+            return series.try_for_each(|(_, value)| {
+                encode(self.0.encode_descriptor(stem, help, None, kind)?, &value)
+            });
+        }
+        let mut metric = self.0.encode_descriptor(stem, help, None, kind)?;
+        series.try_for_each(|(labels, value)| encode(metric.encode_family(&labels)?, &value))
     }
 }

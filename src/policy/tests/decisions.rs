@@ -39,9 +39,9 @@ fn the_seeds_example_rounds_up() {
 #[test]
 fn a_level_comes_from_the_name_then_the_history_then_the_default() {
     let mut farm = Farm::new();
-    farm.times.mean.insert(key("i586", "gcc"), minutes(1));
-    farm.times.mean.insert(key("i586", "short"), minutes(1));
-    farm.times.mean.insert(key("i586", "gcc-doc"), minutes(1));
+    farm.takes(&key("i586", "gcc"), minutes(1));
+    farm.takes(&key("i586", "short"), minutes(1));
+    farm.takes(&key("i586", "gcc-doc"), minutes(1));
     for package in ["gcc:cross", "short", "gcc-doc", "never-built"] {
         farm.job("main", "i586", package, JobState::Scheduled);
     }
@@ -85,6 +85,16 @@ fn instances_that_are_listed_nowhere_for_a_moment_are_not_bought_for() {
     assert_eq!(look(&farm), BTreeMap::from([(server.clone(), at(NOW))]));
     farm.ledger.unlisted.insert(server, at(NOW - 30));
     assert_eq!(look(&farm), farm.ledger.unlisted, "since the first look");
+    assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "they do not come back");
+}
+
+#[test]
+fn instances_that_take_new_code_are_down_for_a_moment_and_not_bought_for() {
+    let mut farm = busy("x-l1", 7);
+    let server = farm.worker("x-l1", "w", 2);
+    farm.list("x-l1", "w", InstanceState::Down, 5);
+    assert_eq!(ordered(&farm.see(plan), "x-l1"), 0);
+    farm.ledger.unlisted.insert(server, at(NOW - 30));
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "they do not come back");
 }
 

@@ -1,6 +1,9 @@
 //! Promises of the policy, each named.
 
+mod backends;
+mod costs;
 mod decisions;
+mod fits;
 mod lawful;
 mod leaving;
 mod life;

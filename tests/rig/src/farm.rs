@@ -2,7 +2,7 @@
 
 use crate::files::{self, Places};
 use crate::process::{Process, script, usage};
-use crate::watch::{self, Ledger, Obs};
+use crate::watch::{self, Ledger};
 use anyhow::{Context, Result, bail};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -25,6 +25,8 @@ pub struct Options {
     pub machine_fault: Option<&'static str>,
     /// Whether two Alertmanagers that do not know each other deliver every alert.
     pub two_alertmanagers: bool,
+    /// Whether there is a second OBS backend, and a pool that serves both.
+    pub two_backends: bool,
     /// Seconds after `ACTIVE` by which a server must be in service.
     pub check_deadline: u32,
 }
@@ -40,6 +42,7 @@ impl Options {
             wrong_credential: false,
             machine_fault: None,
             two_alertmanagers: false,
+            two_backends: false,
             check_deadline: 120,
         }
     }
@@ -94,6 +97,10 @@ impl Farm {
     async fn start_rest(options: Options) -> Result<Self> {
         let rig = options.script("rig.sh");
         script(&rig, &options.root, &["seed"]).await?;
+        if options.two_backends {
+            script(&rig, &options.root, &["--backend", "2", "up"]).await?;
+            script(&rig, &options.root, &["--backend", "2", "seed"]).await?;
+        }
         if let Some(fault) = options.machine_fault {
             script(&rig, &options.root, &["fault", fault]).await?;
         }
@@ -167,26 +174,15 @@ impl Farm {
         Ok(())
     }
 
-    /// Puts `count` jobs for `arch` (`x86_64`, `aarch64`, `both`) into OBS' queue.
-    ///
-    /// # Errors
-    /// Where OBS does not take them.
-    pub async fn queue(&self, count: u32, arch: &str, seconds: u32, prefix: &str) -> Result<()> {
-        let (count, seconds) = (count.to_string(), seconds.to_string());
-        let arguments = ["queue", &count, arch, &seconds, prefix];
-        script(
-            &self.options.script("rig.sh"),
-            &self.options.root,
-            &arguments,
-        )
-        .await?;
+    /// Runs the rig's own script.
+    pub(crate) async fn rig(&self, arguments: &[&str]) -> Result<()> {
+        let rig = self.options.script("rig.sh");
+        script(&rig, &self.options.root, arguments).await?;
         Ok(())
     }
 
-    /// OBS, as it tells of itself.
-    #[must_use]
-    pub fn obs(&self) -> Obs {
-        Obs::new(self.client.clone())
+    pub(crate) const fn client(&self) -> &reqwest::Client {
+        &self.client
     }
 
     /// The simulated cloud's books.

@@ -1,5 +1,6 @@
 //! The files of a run: keys, secrets, and the configurations of every part.
 
+use crate::backend::Backend;
 use crate::farm::Options;
 use anyhow::{Context, Result, bail};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -103,7 +104,7 @@ fn scaler_config(options: &Options, dir: &Path) -> String {
     let state = options.root.join("scaler/state");
     let (state, dir) = (state.display(), dir.display());
     let deadline = options.check_deadline;
-    let pools: String = ["aarch64", "x86_64"].into_iter().map(pools_of).collect();
+    let (backends, pools) = (backends(options), pools(options));
     format!(
         "state_dir: {state}
 owner: obs-scaler-rig
@@ -111,11 +112,7 @@ web:
   listen: {SCALER}
   token_file: {dir}/token
 backends:
-  - name: main
-    source_server: http://127.0.0.1:5352
-    repository_server: http://127.0.0.1:5252
-    projects: [\"openEuler:Mainline\"]
-levels:
+{backends}levels:
   l1: {{ below: 5m }}
   l2: {{ below: 10m }}
   never_built: l1
@@ -163,15 +160,47 @@ ssh:
     )
 }
 
-fn pools_of(arch: &str) -> String {
-    let pool = |level: &str| {
-        let name = arch.replace('_', "-");
-        let mode = if level == "l1" { "full" } else { "observe" };
+fn backends(options: &Options) -> String {
+    let second = options.two_backends.then_some(Backend::Second);
+    let backend = |backend: Backend| {
         format!(
-            "  - {{ name: {name}-{level}, arch: {arch}, level: {level}, backends: [main], mode: {mode} }}\n"
+            "  - {{ name: {}, source_server: {}, repository_server: {}, projects: [\"{}\"] }}\n",
+            backend.name(),
+            backend.source_server(),
+            backend.repository_server(),
+            backend.project()
         )
     };
-    ["l1", "l2", "l3"].into_iter().map(pool).collect()
+    [Backend::First]
+        .into_iter()
+        .chain(second)
+        .map(backend)
+        .collect()
+}
+
+/// A pool for each arch and level. Where there are two backends, the workers of x86_64 serve both, and
+/// aarch64 has workers for each.
+fn pools(options: &Options) -> String {
+    let mut served = vec![("aarch64", "aarch64", "main"), ("x86-64", "x86_64", "main")];
+    if options.two_backends {
+        served = vec![
+            ("aarch64", "aarch64", "main"),
+            ("aarch64-lts", "aarch64", "lts"),
+            ("x86-64", "x86_64", "main, lts"),
+        ];
+    }
+    let pool = |(name, arch, backends): (&str, &str, &str), level: &str| {
+        let mode = if level == "l1" { "full" } else { "observe" };
+        format!(
+            "  - {{ name: {name}-{level}, arch: {arch}, level: {level}, backends: [{backends}], mode: {mode} }}\n"
+        )
+    };
+    let levels = |of| {
+        ["l1", "l2", "l3"]
+            .into_iter()
+            .map(move |level| pool(of, level))
+    };
+    served.into_iter().flat_map(levels).collect()
 }
 
 /// Reads one of the project's own files, and changes it; fails where there is nothing to change, so

@@ -1,12 +1,14 @@
 //! Starts the real parts around obs-scaler (OBS, Prometheus, Alertmanager, sshd on worker machines),
 //! with a simulated cloud, and watches them from outside. The demo and the end-to-end tests share it.
 
+mod backend;
 mod farm;
 mod files;
 mod process;
 mod story;
 mod watch;
 
+pub use backend::Backend;
 pub use farm::{Farm, Options, clean_up};
 pub use story::{Load, judge, run};
 pub use watch::{History, Ledger, Obs, Story};

@@ -1,6 +1,7 @@
 //! What is seen from outside: OBS' own documents, the simulator's ledger, Prometheus and
 //! Alertmanager. Nothing here asks obs-scaler what it thinks.
 
+use crate::backend::Backend;
 use anyhow::{Context, Result, bail};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -20,7 +21,7 @@ pub type History = BTreeMap<(String, String), Vec<String>>;
 #[derive(Debug, Clone)]
 pub struct Obs {
     client: reqwest::Client,
-    project: &'static str,
+    backend: Backend,
 }
 
 /// A GET whose answer must be a success.
@@ -66,11 +67,14 @@ fn attributes(element: &BytesStart<'_>) -> Result<BTreeMap<String, String>> {
 }
 
 impl Obs {
-    pub(crate) const fn new(client: reqwest::Client) -> Self {
-        Self {
-            client,
-            project: "openEuler:Mainline",
-        }
+    pub(crate) const fn new(client: reqwest::Client, backend: Backend) -> Self {
+        Self { client, backend }
+    }
+
+    /// A page of the project's builds.
+    async fn build(&self, rest: &str) -> Result<String> {
+        let (server, project) = (self.backend.source_server(), self.backend.project());
+        get(&self.client, &format!("{server}/build/{project}/{rest}")).await
     }
 
     /// Packages of the project by status code, over every repository.
@@ -78,11 +82,7 @@ impl Obs {
     /// # Errors
     /// Where OBS does not answer.
     pub async fn packages(&self) -> Result<BTreeMap<String, usize>> {
-        let url = format!(
-            "http://127.0.0.1:5352/build/{}/_result?view=status&multibuild=1",
-            self.project
-        );
-        let document = get(&self.client, &url).await?;
+        let document = self.build("_result?view=status&multibuild=1").await?;
         let mut counts = BTreeMap::new();
         for status in elements(&document, "status")? {
             let code = status.get("code").cloned().unwrap_or_default();
@@ -91,12 +91,17 @@ impl Obs {
         Ok(counts)
     }
 
+    async fn worker_status(&self) -> Result<String> {
+        let server = self.backend.repository_server();
+        get(&self.client, &format!("{server}/workerstatus")).await
+    }
+
     /// The instances that OBS lists in this state, by `workerid`.
     ///
     /// # Errors
     /// Where OBS does not answer.
     pub async fn instances(&self, state: &str) -> Result<Vec<String>> {
-        let document = get(&self.client, "http://127.0.0.1:5252/workerstatus").await?;
+        let document = self.worker_status().await?;
         let listed = elements(&document, state)?;
         Ok(listed
             .into_iter()
@@ -119,11 +124,8 @@ impl Obs {
     pub async fn history(&self) -> Result<History> {
         let mut history = History::new();
         for arch in ["x86_64", "aarch64"] {
-            let url = format!(
-                "http://127.0.0.1:5352/build/{}/standard_{arch}/{arch}/_jobhistory?limit=10000",
-                self.project
-            );
-            for job in elements(&get(&self.client, &url).await?, "jobhist")? {
+            let rest = format!("standard_{arch}/{arch}/_jobhistory?limit=10000");
+            for job in elements(&self.build(&rest).await?, "jobhist")? {
                 let package = job.get("package").cloned().unwrap_or_default();
                 let code = job.get("code").cloned().unwrap_or_default();
                 history

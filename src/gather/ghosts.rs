@@ -1,0 +1,134 @@
+//! Which builds are none: what OBS' own list contradicts, and what the instances say themselves.
+
+use super::Collector;
+use super::source::{Source, view};
+use crate::model::{BackendName, Build, Ghosts, Observed, Snapshot, elapsed};
+use crate::obs::{Answered, ObsClient};
+use crate::policy::next_ghosts;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// The most instances asked in one poll.
+const MOST_ASKED: usize = 64;
+
+/// The most instances asked at once; each has 3 s.
+const AT_ONCE: usize = 16;
+
+/// An instance that is there is not asked again for this long.
+const LASTS: Duration = Duration::from_secs(60);
+
+pub(super) struct GhostsSource {
+    client: ObsClient,
+    snapshot: watch::Sender<Snapshot>,
+    known: Ghosts,
+    /// When the instance of a build last was there.
+    there: BTreeMap<Build, Timestamp>,
+    /// The builds whose instance refused the last connection.
+    refusing: BTreeSet<Build>,
+}
+
+impl GhostsSource {
+    pub(super) fn new(client: ObsClient, snapshot: watch::Sender<Snapshot>) -> Self {
+        Self {
+            client,
+            snapshot,
+            known: Ghosts::default(),
+            there: BTreeMap::new(),
+            refusing: BTreeSet::new(),
+        }
+    }
+
+    /// When OBS was asked for its workers, its builds, and those that it contradicts itself. Waits for
+    /// the first whole reading.
+    async fn builds(&self) -> Option<(Timestamp, Vec<Build>, BTreeSet<Build>)> {
+        let mut snapshots = self.snapshot.subscribe();
+        let read = |s: &Snapshot| {
+            let workers = s.backends.get(self.client.backend())?.workers.last()?;
+            let (builds, doubted) = (workers.value.builds.clone(), workers.value.doubted.clone());
+            Some((workers.at, builds, doubted))
+        };
+        let known = snapshots.wait_for(|s| read(s).is_some()).await.ok()?;
+        read(&known)
+    }
+
+    /// Asks the instances that were not there for a while, those that refused first.
+    async fn ask(&mut self, builds: &[Build], at: Timestamp) {
+        let due = builds.iter().filter(|build| {
+            let there = self.there.get(build);
+            build.uri.is_some() && there.is_none_or(|there| elapsed(*there, at) >= LASTS)
+        });
+        let mut due: Vec<Build> = due.cloned().collect();
+        due.sort_by_key(|build| {
+            (
+                !self.refusing.contains(build),
+                self.there.get(build).copied(),
+            )
+        });
+        due.truncate(MOST_ASKED);
+        let mut due = due.into_iter();
+        let mut asked = JoinSet::new();
+        let mut refused = BTreeSet::new();
+        let mut any_there = false;
+        loop {
+            while asked.len() < AT_ONCE
+                && let Some(build) = due.next()
+            {
+                let client = self.client.clone();
+                asked.spawn(async move {
+                    let uri = build.uri.clone().unwrap_or_default();
+                    (client.ask_instance(&uri, None).await, build)
+                });
+            }
+            match asked.join_next().await {
+                None => break,
+                Some(Ok((Answered::Refuses, build))) => {
+                    refused.insert(build);
+                }
+                Some(Ok((Answered::Builds | Answered::Denies, build))) => {
+                    any_there = true;
+                    self.refusing.remove(&build);
+                    self.there.insert(build, at);
+                }
+                // one that says nothing stays what it was
+                Some(Ok((Answered::Unclear, _)) | Err(_)) => {}
+            }
+        }
+        // Where nobody answers us, a firewall may refuse in the workers' place.
+        if any_there
+            || self
+                .there
+                .values()
+                .any(|there| elapsed(*there, at) < 2 * LASTS)
+        {
+            self.refusing.extend(refused);
+        }
+    }
+}
+
+impl Source for GhostsSource {
+    type Value = Ghosts;
+    const COLLECTOR: Collector = Collector::Ghosts;
+
+    fn backend(&self) -> Option<&BackendName> {
+        Some(self.client.backend())
+    }
+
+    async fn read(&mut self, at: Timestamp) -> Result<Ghosts, String> {
+        let read = self.builds().await;
+        let (read_at, builds, mut suspects) = read.ok_or("nothing is read any more")?;
+        let listed: BTreeSet<&Build> = builds.iter().collect();
+        self.there.retain(|build, _| listed.contains(build));
+        self.refusing.retain(|build| listed.contains(build));
+        self.ask(&builds, at).await;
+        suspects.extend(self.refusing.iter().cloned());
+        self.known = next_ghosts(&self.known, suspects, read_at);
+        Ok(self.known.clone())
+    }
+
+    fn slot<'s>(&self, snapshot: &'s mut Snapshot) -> &'s mut Observed<Ghosts> {
+        &mut view(snapshot, &self.client).ghosts
+    }
+}

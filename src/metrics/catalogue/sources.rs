@@ -1,0 +1,30 @@
+use super::families;
+
+families! {
+    OBS_UP: Gauge "obs_up" ["backend"] {
+        help: "Whether the last poll of this OBS backend read its workers and results whole",
+        source: "whether the polls of `/workerstatus` and of each project's `_result` succeeded",
+        absent: "never: each configured backend has it from the start",
+    }
+    OBS_SCALER_LAST_SUCCESS_TIMESTAMP_SECONDS: Gauge "obs_scaler_last_success_timestamp_seconds" ["collector", "backend"]
+        may_lack ["backend"] {
+        help: "When this source was last read whole",
+        source: "this program's clock, when it began the poll; what is no backend's has no label `backend`",
+        absent: "until the source was read whole once",
+    }
+    OBS_PACKAGES: Gauge "obs_packages" ["backend", "project", "repository", "arch", "code"] {
+        help: "Packages by OBS status code",
+        source: "source server, `/build/PROJECT/_result?view=status&multibuild=1`",
+        absent: "while the backend's results are older than `scaling.max_age`; a code that no package has",
+    }
+    OBS_DAEMON_UP: Gauge "obs_daemon_up" ["backend", "daemon", "arch"] {
+        help: "Whether every daemon of this kind runs",
+        source: "repository server, `/workerstatus`, `daemon` elements; `arch` is empty where a daemon has none",
+        absent: "while the backend's workers are older than `scaling.max_age`; a daemon that OBS does not list",
+    }
+    OBS_SCHEDULER_QUEUE: Gauge "obs_scheduler_queue" ["backend", "arch", "priority"] {
+        help: "Repositories that the scheduler has yet to look at",
+        source: "repository server, `/workerstatus`, `queue` elements of the schedulers",
+        absent: "while the backend's workers are older than `scaling.max_age`; a scheduler that OBS does not list",
+    }
+}

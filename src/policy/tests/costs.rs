@@ -1,0 +1,60 @@
+//! What servers cost is what the cloud lists, at the prices that are known.
+
+use super::super::fixtures::{Farm, NOW, pool};
+use super::super::{Cost, Costs, costs};
+use crate::config::Price;
+use crate::model::{FlavorName, InstanceState, ServerStatus, Stage};
+use std::collections::BTreeMap;
+
+/// `x-l1` and `home` have servers of the first flavor, `a-l1` of the second; nothing else has a price.
+fn prices() -> BTreeMap<FlavorName, Price> {
+    let prices = [("x86_64.32", 5.5), ("aarch64.32", 0.0)];
+    let price = |per_hour| Price::new(per_hour).unwrap();
+    prices
+        .map(|(flavor, p)| (FlavorName::new(flavor), price(p)))
+        .into()
+}
+
+fn seen(farm: &Farm) -> Option<Costs> {
+    farm.see(|view| costs(view, &prices()))
+}
+
+fn of(farm: &Farm, name: &str) -> (f64, f64) {
+    let flavor = farm.policy.pools[&pool(name)].flavor.clone();
+    let cost = seen(farm).unwrap()[&(pool(name), flavor)];
+    (cost.per_hour, cost.idle_per_hour)
+}
+
+#[test]
+fn a_priced_pool_without_servers_costs_an_explicit_zero_and_one_without_a_price_is_not_there() {
+    let costs = seen(&Farm::new()).unwrap();
+    let names: Vec<_> = costs.keys().map(|(pool, _)| pool.as_str()).collect();
+    assert_eq!(names, ["a-l1", "home", "x-l1"]);
+    assert!(costs.values().all(|cost| *cost == Cost::default()));
+}
+
+#[test]
+fn every_listed_server_costs_whatever_its_state() {
+    let mut farm = Farm::new();
+    farm.member("x-l1", "w1", Stage::Creating);
+    farm.server("x-l1", "w2").status = ServerStatus::Deleting;
+    farm.server("x-l2", "w3");
+    farm.server("x-l1", "w4").tags.pool = None;
+    assert_eq!(of(&farm, "x-l1"), (11.0, 0.0));
+    assert_eq!(of(&farm, "home"), (0.0, 0.0));
+    assert_eq!(seen(&farm).unwrap().len(), 3, "x-l2 has no price");
+}
+
+#[test]
+fn a_worker_in_service_that_builds_nothing_is_idle_and_one_that_is_not_known_is_not() {
+    let mut farm = Farm::new();
+    farm.worker("x-l1", "idle", 7);
+    farm.worker("x-l1", "busy", 6);
+    farm.list("x-l1", "busy", InstanceState::Building, 1);
+    farm.member("x-l1", "new", Stage::Creating);
+    assert_eq!(of(&farm, "x-l1"), (16.5, 5.5));
+    farm.backend("main").workers_at = NOW - 121;
+    assert_eq!(of(&farm, "x-l1"), (16.5, 0.0), "OBS' list is stale");
+    farm.fleet_at = NOW - 121;
+    assert_eq!(seen(&farm), None, "the cloud's list is stale");
+}
