@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::encoding;
 use super::error::ApiError;
 use super::server::Server;
-use crate::encoding;
 
 /// What a list call asks for.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ mod birth;
 
 mod control;
 mod death;
+mod encoding;
 mod error;
 mod faults;
 mod flavors;

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::encoding::is_uuid;
 use super::error::ApiError;
-use crate::encoding::is_uuid;
 
 /// Which of the two create calls: they differ in how `chargingMode` is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::birth::Outcome;
+use super::encoding;
 use super::error::ApiError;
 use super::faults::{Faults, take_one};
 use super::flavors::{self, ZONES};
@@ -14,7 +15,6 @@ use super::order::{Api, Tag, check_narrow_tags};
 use super::shared::Shared;
 use super::sign::header;
 use super::world::World;
-use crate::encoding;
 
 /// A call that the simulator knows.
 #[derive(Debug, PartialEq, Eq)]

@@ -11,11 +11,12 @@ use tokio::task::JoinSet;
 
 use super::Options;
 use super::faults::Faults;
-use super::machines::Machines;
+use super::machines::{Backing, Machines};
 use super::server::Machine;
 use super::sign::{Key, Refusal};
 use super::world::{Deed, Rules, World};
 use crate::clock;
+use crate::machine::StandIns;
 use crate::rng::Rng;
 
 /// Bad signatures in a row after which the key is locked, and for how long (WEB devg-apisign).

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use ring::{digest, hmac};
 
+use super::encoding;
 use super::error::ApiError;
-use crate::encoding;
 
 const ALGORITHM: &str = "SDK-HMAC-SHA256";
 /// How far `X-Sdk-Date` may be off (API Request Signing Guide: 15 minutes).

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::encoding::is_uuid;
 use super::error::ApiError;
-use crate::encoding::is_uuid;
 
 /// How long a token is good.
 const LIFE: SignedDuration = SignedDuration::from_hours(8);

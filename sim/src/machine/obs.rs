@@ -7,27 +7,42 @@ use hyper::body::Bytes;
 use hyper::header::HOST;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::obs::{CordonLine, NewHost};
+/// A host, as `POST /_sim/hosts` wants it.
+#[derive(Debug, Serialize)]
+pub(super) struct Host<'a> {
+    pub(super) name: &'a str,
+    pub(super) ip: &'a str,
+    pub(super) arch: &'a str,
+    pub(super) instances: u32,
+    pub(super) vcpus: u32,
+}
+
+/// What an instance does: `GET /_sim/hosts/NAME`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Instance {
+    pub(super) number: u32,
+    pub(super) state: String,
+}
+
+#[derive(Deserialize)]
+struct Instances {
+    instances: Vec<Instance>,
+}
 
 /// The simulated OBS that machines belong to.
 #[derive(Debug, Clone)]
 pub(super) struct Obs(SocketAddr);
-
-#[derive(Deserialize)]
-struct Cordoned {
-    instances: Vec<CordonLine>,
-}
 
 impl Obs {
     pub(super) const fn at(addr: SocketAddr) -> Self {
         Self(addr)
     }
 
-    pub(super) async fn attach(&self, host: &NewHost) -> Result<(), String> {
+    pub(super) async fn attach(&self, host: &Host<'_>) -> Result<(), String> {
         let body = json!(host).to_string();
         let (status, text) = self.call(Method::POST, "/_sim/hosts", body).await?;
         judge(status == 200, status, &text)
@@ -40,12 +55,19 @@ impl Obs {
         judge(status == 200 || status == 404, status, &text)
     }
 
-    pub(super) async fn cordon(&self, name: &str) -> Result<Vec<CordonLine>, String> {
-        let path = format!("/_sim/hosts/{name}/cordon");
+    /// Lets the host finish what it builds and take nothing more.
+    pub(super) async fn drain(&self, name: &str) -> Result<(), String> {
+        let path = format!("/_sim/hosts/{name}/drain");
         let (status, text) = self.call(Method::POST, &path, String::new()).await?;
+        judge(status == 200, status, &text)
+    }
+
+    pub(super) async fn instances(&self, name: &str) -> Result<Vec<Instance>, String> {
+        let path = format!("/_sim/hosts/{name}");
+        let (status, text) = self.call(Method::GET, &path, String::new()).await?;
         judge(status == 200, status, &text)?;
-        let cordoned: Cordoned = serde_json::from_str(&text).map_err(|e| e.to_string())?;
-        Ok(cordoned.instances)
+        let seen: Instances = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        Ok(seen.instances)
     }
 
     async fn call(

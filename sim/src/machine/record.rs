@@ -1,8 +1,7 @@
 //! A machine as a record, and what it answers to each command.
 
 use super::NewMachine;
-use super::obs::Obs;
-use crate::obs::NewHost;
+use super::obs::{Host, Instance, Obs};
 
 /// What a command said and how it ended.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -150,11 +149,12 @@ impl Record {
             .split_whitespace()
             .map(|server| format!(" --reposerver http://{server}"))
             .collect();
-        let host = NewHost {
-            ip: self.ip.clone(),
-            processors: self.vcpus,
-            jobs,
-            ..NewHost::new(&self.name, &self.arch, instances)
+        let host = Host {
+            name: &self.name,
+            ip: &self.ip,
+            arch: &self.arch,
+            instances,
+            vcpus: self.vcpus,
         };
         self.obs.attach(&host).await?;
         let process =
@@ -163,24 +163,25 @@ impl Record {
         Ok(())
     }
 
-    /// As `cordon.pl`: a line for each instance, and 75 until nothing builds.
+    /// As `cordon.pl`: a line for each instance, and 75 until nothing builds. A cordoned instance of a
+    /// real worker stays idle in OBS' list, and refuses; this one is `down` there.
     async fn cordon(&self) -> Output {
         if self.processes.is_empty() {
             return Output::default();
         }
-        let lines = match self.obs.cordon(&self.name).await {
-            Ok(lines) => lines,
+        let drained = self.obs.drain(&self.name).await;
+        let instances = match drained {
+            Ok(()) => self.obs.instances(&self.name).await,
+            Err(why) => Err(why),
+        };
+        let instances = match instances {
+            Ok(instances) => instances,
             Err(why) => return Output::failed(1, why),
         };
-        let done = lines
-            .iter()
-            .all(|line| matches!(line.after.as_str(), "cordoned" | "gone"));
-        let text = lines
-            .iter()
-            .map(|line| format!("{} {} {}\n", line.instance, line.before, line.after));
+        let building = instances.iter().any(|i| i.state == "building");
         Output {
-            status: if done { 0 } else { 75 },
-            ..Output::said(text.collect())
+            status: if building { 75 } else { 0 },
+            ..Output::said(instances.iter().map(cordon_line).collect())
         }
     }
 
@@ -195,4 +196,14 @@ impl Record {
         self.processes.clear();
         Output::default()
     }
+}
+
+/// An instance's number, and its state before and after, in the words of `cordon.pl`.
+fn cordon_line(instance: &Instance) -> String {
+    let words = if instance.state == "building" {
+        "building building+cordoned"
+    } else {
+        "idle cordoned"
+    };
+    format!("{} {words}\n", instance.number)
 }

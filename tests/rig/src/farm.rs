@@ -67,7 +67,7 @@ pub(crate) fn say(text: &str) {
     let _nobody_reads = writeln!(std::io::stdout(), "{text}");
 }
 
-fn http() -> Result<reqwest::Client> {
+pub(crate) fn http() -> Result<reqwest::Client> {
     // a second call finds the provider installed, which is all that is wanted
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()

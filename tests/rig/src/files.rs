@@ -133,7 +133,7 @@ pools:
   max_age: 20s
   release: {{ checks: 3, interval: 2s, at_once: 10 }}
   tick: 1s
-poll: {{ workers: 1s, results: 1s, history: 5s, ecs: 1s, timeout: 8s }}
+poll: {{ workers: 1s, results: 1s, history: 5s, ecs: 1s, hosts: 5s, timeout: 8s }}
 ecs:
   endpoint: http://{SIM}
   project_id: \"{PROJECT_ID}\"

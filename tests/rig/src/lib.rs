@@ -5,6 +5,7 @@ mod backend;
 mod farm;
 mod files;
 mod process;
+pub mod simulated;
 mod story;
 mod watch;
 

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 /// The bytes that a percent-encoded text stands for. A `%` without two hex digits stays a `%`.
-pub(crate) fn decode(text: &str) -> Vec<u8> {
+pub(super) fn decode(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -35,7 +35,7 @@ fn escaped(first: u8, tail: &[u8]) -> Option<(u8, &[u8])> {
     Some((digit(high)? * 16 + digit(low)?, after))
 }
 
-pub(crate) fn encode(bytes: &[u8]) -> String {
+pub(super) fn encode(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for &b in bytes {
         if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) {
@@ -48,7 +48,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     out
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, b| {
         let _ = write!(out, "{b:02x}");
         out
@@ -56,7 +56,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Names and values of a query as it stands on the wire, decoded, in the order given.
-pub(crate) fn pairs(query: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(super) fn pairs(query: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     query
         .split('&')
         .filter(|part| !part.is_empty())
@@ -68,7 +68,7 @@ pub(crate) fn pairs(query: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 /// A UUID as the ECS API writes it: 8-4-4-4-12 lower-case hex digits.
-pub(crate) fn is_uuid(text: &str) -> bool {
+pub(super) fn is_uuid(text: &str) -> bool {
     let lengths = [8, 4, 4, 4, 12];
     let parts: Vec<&str> = text.split('-').collect();
     parts.len() == lengths.len()
