@@ -13,10 +13,14 @@ INSTALL = tests/rig/install.sh $(if $(YES),--yes)
 
 DEMO ?= $(shell [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] && echo rig || echo sim)
 
-.PHONY: test demo long lint deny build
+# Grafana's own types, which the dashboards are written from
+SDK = target/grafana/sdk
+
+.PHONY: test demo long lint deny build dashboards check-dashboards
 
 test: lint
 	$(INSTALL)
+	@$(MAKE) --no-print-directory check-dashboards
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace --exclude obs-scaler
 	$(CARGO) test
@@ -43,3 +47,15 @@ lint:
 
 deny:
 	$(CARGO) deny --offline --log-level error check bans licenses sources
+
+# writes grafana/dashboards/*.json anew from grafana/generate
+dashboards: $(SDK)/installed
+	cd grafana && ../$(SDK)/bin/python3 -m generate
+
+check-dashboards: $(SDK)/installed
+	cd grafana && ../$(SDK)/bin/python3 -B -m generate --check
+
+$(SDK)/installed: grafana/requirements.txt
+	python3 -m venv --clear $(SDK)
+	$(SDK)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@

@@ -8,9 +8,12 @@ use crate::execute::Hands;
 use crate::gather::{Collector, Gather};
 use crate::hosts::Reader;
 use crate::journal::Journal;
-use crate::metrics::{Configured, FleetCollector, Metrics, Own, Poller, Source, WorkerBuilds};
+use crate::metrics::{
+    Configured, Direction, FleetCollector, Metrics, Own, Poller, Source, WorkerBuilds,
+};
 use crate::model::Alarms;
 use crate::obs::{ObsClient, Terms};
+use crate::policy::Reason;
 use crate::present::Present;
 use crate::reconcile::{Parts, Reconciler};
 use crate::supervise::Supervisor;
@@ -64,6 +67,15 @@ fn log(args: &Args) {
     }
 }
 
+/// The decisions that lead to something are counted from 0 on: Prometheus sees no rise in a series that
+/// begins with 1.
+const DEEDS: [(Direction, &str); 4] = [
+    (Direction::Apply, Reason::Needed.label()),
+    (Direction::Apply, Reason::MaxOrder.label()),
+    (Direction::Apply, Reason::Ceiling.label()),
+    (Direction::Release, Reason::Idle.label()),
+];
+
 async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     for warning in &config.warnings.all {
         tracing::warn!("configuration: {warning}");
@@ -75,7 +87,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let listener = listener.with_context(|| format!("web.listen {}", config.web.listen))?;
 
     let mut registry = Registry::default();
-    let own = Own::register(&mut registry, &config.policy.pools, &[]);
+    let own = Own::register(&mut registry, &config.policy.pools, &DEEDS);
     let builds = WorkerBuilds::register(&mut registry);
     let ecs = Arc::new(ecs(&config, clock, &own)?);
     let pollers = TaskTracker::new();

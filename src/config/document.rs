@@ -2,11 +2,10 @@
 //! `config.yaml` repeats them for people, and a test compares the two.
 
 use super::archs::read_archs;
+use super::backends::{read_backends, readings_outlive_their_cache};
 use super::hosts::read_hosts;
 use super::jobs::{read_ghosts, read_watched};
-use super::pools::{
-    ARCHS, LEVELS, Written, named_flavors, read_backends, read_flavors, read_pools,
-};
+use super::pools::{ARCHS, LEVELS, Written, named_flavors, read_flavors, read_pools};
 use super::prices::prices;
 use super::reader::{Node, Section};
 use super::secret::{PRIVATE_KEY, SEED, SecretSource, WORD};
@@ -37,7 +36,7 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let web = doc.need("web", "the HTTP server");
         let web = web.and_then(|node| node.section(|web| read_web(web, secrets)));
         let backends = doc.need("backends", "the OBS backends");
-        let backends = backends.and_then(|node| read_backends(&node));
+        let backends = backends.and_then(|node| read_backends(&node, secrets));
         let flavors = doc.need("flavors", "the flavors by arch and level");
         let flavors = flavors.and_then(|node| read_flavors(&node));
         let pools = doc.need("pools", "the pools");
@@ -52,6 +51,10 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let ssh = ssh.and_then(|node| node.section(|ssh| read_ssh(ssh, secrets)));
         let hosts = doc.part("hosts").section(read_hosts);
         let policy = read_policy(doc, pools, poll.as_ref());
+        if let (Some(policy), Some(poll), Some(backends)) = (&policy, &poll, &backends) {
+            let scaling = doc.part("scaling");
+            readings_outlive_their_cache(&scaling, policy.max_age, poll, backends);
+        }
         Some(Config {
             state_dir: state_dir?,
             web: web?,

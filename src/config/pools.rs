@@ -1,9 +1,9 @@
-//! Backends, flavors and pools, and the rules that bind them together.
+//! Flavors and pools, and the rules that bind them to each other and to the backends.
 
 use super::prices::{Named, Price, price};
 use super::projects::read_projects;
 use super::reader::{Node, Section};
-use super::units::{base_url, host_port, identifier, number, text, word};
+use super::units::{identifier, number, word};
 use super::yaml::Tree;
 use super::{Backend, Mode, Pool, Projects};
 use crate::model::{Arch, BackendName, FlavorName, Level, PoolName, Vcpus};
@@ -35,69 +35,7 @@ pub(super) struct Written<'a> {
     own_flavor: Option<Named<'a>>,
 }
 
-pub(super) fn read_backends(list: &Node<'_>) -> Option<BTreeMap<BackendName, Backend>> {
-    let mut projects = BTreeSet::new();
-    let read = list.list(|node| node.section(|s| backend(s)).map(|b| (node.clone(), b)))?;
-    let mut backends = BTreeMap::new();
-    for (node, backend) in read {
-        for (number, project) in backend.projects.iter().enumerate() {
-            if !projects.insert(project.clone()) {
-                let found = format!("{project:?} again");
-                let at = node.child("projects").nth(number);
-                at.wrong(found, "each project once, over all backends");
-            }
-        }
-        if backends.contains_key(&backend.name) {
-            let found = format!("\"{}\" again", backend.name);
-            node.child("name")
-                .wrong(found, "a name of its own for each backend");
-        }
-        backends.insert(backend.name.clone(), backend);
-    }
-    Some(backends)
-}
-
-fn backend(s: &Section<'_>) -> Option<Backend> {
-    let name = s.required("name", |tree| {
-        pool_name(tree).map(|n| BackendName::new(n.as_str()))
-    });
-    let source = s.required("source_server", base_url);
-    let repository = s.required("repository_server", base_url);
-    let told = |base: &Option<_>| {
-        base.as_ref()
-            .map(|b: &super::units::Base| b.host_port.clone())
-    };
-    let worker_source = match s.get("worker_source_server") {
-        Some(node) => node.read(host_port),
-        None => told(&source),
-    };
-    let worker_repository = match s.get("worker_repository_server") {
-        Some(node) => node.read(host_port),
-        None => told(&repository),
-    };
-    let projects = s.need("projects", "the projects that it schedules");
-    let projects = projects.and_then(|node| node.list(|project| project.read(project_name)));
-    Some(Backend {
-        name: name?,
-        source_server: source?.url,
-        repository_server: repository?.url,
-        worker_source_server: worker_source?,
-        worker_repository_server: worker_repository?,
-        projects: projects?,
-    })
-}
-
-/// The name becomes part of the paths that OBS is asked for.
-fn project_name(tree: &Tree) -> Result<String, String> {
-    let expected = "a project: letters, digits and '_+-.:', no '_' or '.' first";
-    let lawful = |c: char| c.is_alphanumeric() || matches!(c, '_' | '+' | '-' | '.' | ':');
-    text(expected, 200, lawful)(tree).and_then(|name| match name.starts_with(['_', '.']) {
-        true => Err(expected.to_owned()),
-        false => Ok(name),
-    })
-}
-
-fn pool_name(tree: &Tree) -> Result<PoolName, String> {
+pub(super) fn pool_name(tree: &Tree) -> Result<PoolName, String> {
     let expected = "1 to 32 of a-z, 0-9 and '-', with a letter or digit at either end";
     tree.text()
         .and_then(|text| PoolName::try_from(text).ok())

@@ -85,6 +85,12 @@ pub(super) const WORD: Shape = Shape {
     lawful: |text| text.chars().all(|c| c.is_ascii_graphic()),
 };
 
+/// A password: it is sent in Base64.
+pub(super) const PASSWORD: Shape = Shape {
+    expected: "a password without control characters",
+    lawful: |text| !text.contains(char::is_control),
+};
+
 /// A private key: the ssh room reads it, and refuses what it does not take.
 pub(super) const PRIVATE_KEY: Shape = Shape {
     expected: "a private key in OpenSSH's format",

@@ -1,5 +1,7 @@
 //! Promises of the loading as a whole.
 
+mod backends;
+
 use super::*;
 use std::path::Path;
 

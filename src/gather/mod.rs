@@ -236,12 +236,13 @@ impl Shell {
 
     fn publish<S: Source>(&self, source: &mut S, at: Timestamp, read: Result<S::Value, String>) {
         let now = read.as_ref().err().cloned();
+        let cached_for = source.cached_for();
         let mut before = None;
         self.snapshot.send_modify(|snapshot| {
             let slot = source.slot(snapshot);
             before = slot.failing().map(|(_, why)| why.to_owned());
             *slot = match read {
-                Ok(value) => Observed::known(at, value),
+                Ok(value) => Observed::known(was_true(at, cached_for), value),
                 Err(why) => std::mem::take(slot).failed(at, why),
             };
         });
@@ -249,6 +250,11 @@ impl Shell {
             log_change(S::COLLECTOR, source.backend(), now.as_deref());
         }
     }
+}
+
+/// Since when, at the earliest, a source that was asked at `at` may have been saying what it says.
+fn was_true(at: Timestamp, cached_for: Duration) -> Timestamp {
+    at.checked_sub(cached_for).unwrap_or(Timestamp::MIN)
 }
 
 fn log_change(collector: Collector, backend: Option<&BackendName>, failing: Option<&str>) {

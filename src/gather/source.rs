@@ -22,6 +22,11 @@ pub(super) trait Source: Send + 'static {
     /// The backend that it belongs to; the cloud belongs to none.
     fn backend(&self) -> Option<&BackendName>;
 
+    /// How old what it reads may be when it comes.
+    fn cached_for(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Reads it whole, or says why not. `at` is now. Must end by itself.
     fn read(&mut self, at: Timestamp) -> impl Future<Output = Result<Self::Value, String>> + Send;
 
@@ -39,6 +44,10 @@ impl Source for WorkersSource {
 
     fn backend(&self) -> Option<&BackendName> {
         Some(self.client.backend())
+    }
+
+    fn cached_for(&self) -> Duration {
+        self.client.workers_cached_for()
     }
 
     async fn read(&mut self, _at: Timestamp) -> Result<Workers, String> {
@@ -85,7 +94,7 @@ impl Source for ResultsSource {
     }
 
     async fn read(&mut self, at: Timestamp) -> Result<Results, String> {
-        let read = self.client.results(self.client.projects()).await;
+        let read = self.client.results().await;
         let mut results = read.map_err(|e| e.to_string())?;
         self.note_waiting(&mut results, at);
         Ok(results)

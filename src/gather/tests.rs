@@ -111,7 +111,7 @@ async fn no_servers() -> Result<Fleet, Infallible> {
 
 async fn as_captured(route: String) -> Answer {
     match route {
-        r if r.starts_with("/workerstatus") => Answer::ok(WORKERS),
+        r if r.ends_with("workerstatus") => Answer::ok(WORKERS),
         r if r.contains("/_result") => Answer::ok(RESULT),
         _ => Answer::ok(HISTORY),
     }
@@ -145,6 +145,28 @@ async fn a_source_that_hangs_delays_no_other() {
     let silent = view(&snapshot, "silent");
     assert!(silent.workers.last().is_none() && silent.workers.failing().is_none());
     assert!(snapshot.fleet.last().is_none());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_frontend_says_of_workers_is_as_old_as_its_cache_may_be() {
+    let at = serve(as_captured).await;
+    let mut frontend = backend("b", at);
+    frontend.access = crate::config::Access::Frontend {
+        url: format!("http://{at}"),
+        user: "u".to_owned(),
+        password: "p".into(),
+    };
+    let mut gather = gather(&[], LONG, LONG);
+    gather.clients = vec![ObsClient::new(&frontend, LONG).unwrap()];
+    let before = Clock.now();
+    let mut running = run(gather, no_servers);
+    let whole = |s: &Snapshot| view(s, "b").workers.is_up() && view(s, "b").results.is_up();
+    let snapshot = running.until(whole).await;
+    let cached = Duration::from_secs(180);
+    let asked = workers_at(&snapshot, "b").unwrap() + cached;
+    assert!(before <= asked && asked <= Clock.now());
+    assert!(view(&snapshot, "b").results.last().unwrap().at >= before);
     running.stop().await;
 }
 

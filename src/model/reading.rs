@@ -6,7 +6,7 @@ use std::time::Duration;
 /// A value and when it was true.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading<T> {
-    /// When the source was asked.
+    /// When the source was asked; less the age of its answer, where that comes from a cache.
     pub at: Timestamp,
     /// What it said, whole.
     pub value: T,

@@ -1,26 +1,43 @@
 //! Requests to one backend.
 
 use super::error::{Fault, Malformed, ObsError};
+use super::feed::{self, Broken};
 use super::job_history::{self, Ended};
 use super::results::{self, Target};
-use super::{worker_status, xml};
-use crate::config::Backend;
+use super::{projects, worker_status, xml};
+use crate::config::{Access, Backend, Discovery};
 use crate::model::{BackendName, Results, Workers};
-use reqwest::{StatusCode, Url};
+use reqwest::{RequestBuilder, Url};
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeSet;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::{JoinError, JoinSet};
 
-/// The largest answer taken, in bytes: the results of 100 000 packages are about 10 MB.
-const MAX_ANSWER: usize = 64 << 20;
+/// The largest answer taken, in bytes: the results of a million packages are about 50 MB. It is parsed
+/// while it arrives, so that this bounds the time and not the memory.
+const LARGEST: usize = 200 << 20;
+
+/// How many projects are read at once.
+const AT_ONCE: usize = 4;
 
 /// Reads one backend. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ObsClient {
     name: BackendName,
     projects: Vec<String>,
-    pub(super) source_server: Url,
-    repository_server: Url,
+    discovery: Arc<Discovery>,
+    /// The source server, or the frontend.
+    pub(super) source: Url,
+    /// What lists the workers.
+    workers: Url,
+    /// How old that list may be when it comes.
+    workers_cached_for: Duration,
+    /// Whom a frontend lets in.
+    login: Option<(String, SecretString)>,
     timeout: Duration,
+    largest: usize,
     pub(super) http: reqwest::Client,
 }
 
@@ -30,15 +47,38 @@ impl ObsClient {
     /// # Errors
     /// Where a base URL is none or holds credentials, or the system has no certificates to check `https` against.
     pub fn new(backend: &Backend, timeout: Duration) -> Result<Self, ObsError> {
-        let source_server = base("source_server", &backend.source_server)?;
-        let repository_server = base("repository_server", &backend.repository_server)?;
-        let plain = [&source_server, &repository_server].map(Url::scheme) == ["http"; 2];
+        let by_source = ["build", "_workerstatus"];
+        let (source, workers, login) = match &backend.access {
+            Access::Servers { source, repository } => {
+                let repository = base("repository_server", repository)?;
+                let workers = route(&repository, &["workerstatus"], &[]);
+                (base("source_server", source)?, workers, None)
+            }
+            Access::SourceServer { source } => {
+                let source = base("source_server", source)?;
+                (source.clone(), route(&source, &by_source, &[]), None)
+            }
+            Access::Frontend {
+                url,
+                user,
+                password,
+            } => {
+                let frontend = base("frontend", url)?;
+                let login = Some((user.clone(), password.clone()));
+                (frontend.clone(), route(&frontend, &by_source, &[]), login)
+            }
+        };
+        let plain = [&source, &workers].map(Url::scheme) == ["http"; 2];
         Ok(Self {
             name: backend.name.clone(),
             projects: backend.projects.clone(),
-            source_server,
-            repository_server,
+            discovery: Arc::new(backend.discovery.clone()),
+            source,
+            workers,
+            workers_cached_for: backend.access.workers_cached_for(),
+            login,
             timeout,
+            largest: LARGEST,
             http: http_client(timeout, plain)?,
         })
     }
@@ -49,36 +89,92 @@ impl ObsClient {
         &self.name
     }
 
-    /// The projects that the backend schedules.
+    /// How old what [`workers`](Self::workers) gives may be when it comes.
     #[must_use]
-    pub fn projects(&self) -> &[String] {
-        &self.projects
+    pub const fn workers_cached_for(&self) -> Duration {
+        self.workers_cached_for
     }
 
-    /// Instances and daemons, from `/workerstatus` of the repository server.
+    /// Instances and daemons: from `/workerstatus` of the repository server, or from
+    /// `/build/_workerstatus` of the source server or the frontend.
     ///
     /// # Errors
     /// Where it was not read whole.
     pub async fn workers(&self) -> Result<Workers, ObsError> {
-        let url = route(&self.repository_server, &["workerstatus"], &[]);
-        self.get(url, worker_status::parse).await
+        self.get(self.workers.clone(), worker_status::parse).await
     }
 
-    /// Packages and jobs of these projects, from `_result?view=status&multibuild=1` of the source
-    /// server.
+    /// Packages and jobs of every project of this backend, from `_result?view=status&multibuild=1`.
     ///
     /// # Errors
-    /// Where one of the projects was not read whole.
-    pub async fn results(&self, projects: &[String]) -> Result<Results, ObsError> {
-        let query = [("view", "status"), ("multibuild", "1")];
+    /// Where the list of projects, or one of the projects, was not read whole. A project that was
+    /// found by its pattern may have gone meanwhile.
+    pub async fn results(&self) -> Result<Results, ObsError> {
+        let found = self.discover().await?;
+        let named = self.projects.iter().cloned();
+        let mut projects = named.chain(found.iter().cloned());
+        let mut reading = JoinSet::new();
         let mut all = Results::default();
-        for project in projects {
-            let url = route(&self.source_server, &["build", project, "_result"], &query);
-            let one = self.get(url, results::parse).await?;
-            all.jobs.extend(one.jobs);
-            all.packages.extend(one.packages);
+        let mut gone = Vec::new();
+        loop {
+            while reading.len() < AT_ONCE
+                && let Some(project) = projects.next()
+            {
+                let client = self.clone();
+                reading.spawn(async move { (client.result(&project).await, project) });
+            }
+            match reading.join_next().await {
+                None => break,
+                Some(Err(stopped)) => return Err(self.stopped(&stopped)),
+                Some(Ok((Ok(one), _))) => {
+                    all.jobs.extend(one.jobs);
+                    all.packages.extend(one.packages);
+                }
+                Some(Ok((Err(no), project))) if no.is_not_found() && found.contains(&project) => {
+                    gone.push((project, no));
+                }
+                Some(Ok((Err(no), _))) => return Err(no),
+            }
         }
+        self.are_gone(gone).await?;
+        all.jobs.sort_unstable();
         Ok(all)
+    }
+
+    async fn result(&self, project: &str) -> Result<Results, ObsError> {
+        let query = [("view", "status"), ("multibuild", "1")];
+        let url = route(&self.source, &["build", project, "_result"], &query);
+        self.get(url, results::parse).await
+    }
+
+    /// The projects that were asked for by patterns, from `/build`.
+    async fn discover(&self) -> Result<BTreeSet<String>, ObsError> {
+        if self.discovery.patterns.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let discovery = Arc::clone(&self.discovery);
+        let url = route(&self.source, &["build"], &[]);
+        self.get(url, move |list| {
+            projects::parse(list, |name| discovery.takes(name))
+        })
+        .await
+    }
+
+    /// What is still listed and is not found has not gone: its jobs are not known.
+    async fn are_gone(&self, gone: Vec<(String, ObsError)>) -> Result<(), ObsError> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let there = self.discover().await?;
+        let still = gone
+            .into_iter()
+            .find(|(project, _)| there.contains(project));
+        still.map_or(Ok(()), |(_, no)| Err(no))
+    }
+
+    fn stopped(&self, error: &JoinError) -> ObsError {
+        let why = Fault::Setup(format!("a reading was stopped: {error}"));
+        ObsError::new(format!("GET {}", self.source), why)
     }
 
     /// The last `limit` jobs of a target that ended, oldest first, from `_jobhistory` of the source
@@ -95,36 +191,65 @@ impl ObsClient {
             "_jobhistory",
         ];
         let limit = limit.to_string();
-        let url = route(&self.source_server, &path, &[("limit", limit.as_str())]);
+        let url = route(&self.source, &path, &[("limit", limit.as_str())]);
         self.get(url, job_history::parse).await
     }
 
-    pub(super) async fn get<T>(
+    pub(super) async fn get<T: Send + 'static>(
+        &self,
+        url: Url,
+        parse: impl FnOnce(feed::Body) -> Result<T, Malformed> + Send + 'static,
+    ) -> Result<T, ObsError> {
+        let asked = asked(&url);
+        let answer = self.ask(url, parse).await;
+        answer.map_err(|fault| ObsError::new(asked, fault))
+    }
+
+    /// The same for a short document, which is taken whole before it is parsed.
+    pub(super) async fn get_short<T>(
         &self,
         url: Url,
         parse: impl FnOnce(&str) -> Result<T, Malformed>,
     ) -> Result<T, ObsError> {
-        let route = url.query().map(|query| format!("?{query}"));
-        let asked = format!("GET {}{}", url.path(), route.unwrap_or_default());
-        let (status, text) = match self.fetch(url).await {
-            Ok(answer) => answer,
-            Err(fault) => return Err(ObsError::new(asked, fault)),
-        };
-        understand(status, &text, parse).map_err(|fault| ObsError::new(asked, fault))
+        let asked = asked(&url);
+        let text = self.get(url, feed::Body::short).await?;
+        parse(&text).map_err(|why| ObsError::new(asked, understood(text.as_bytes(), why)))
     }
 
-    async fn fetch(&self, url: Url) -> Result<(StatusCode, String), Fault> {
-        let failed = |error| self.fault(error);
-        let mut response = self.http.get(url).send().await.map_err(failed)?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(Fault::TooLarge(MAX_ANSWER));
-            }
-            body.extend_from_slice(&chunk);
+    /// A request with the name and the password that a frontend wants.
+    pub(super) fn with_login(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.login {
+            Some((user, password)) => request.basic_auth(user, Some(password.expose_secret())),
+            None => request,
         }
-        let text = String::from_utf8_lossy(&body).into_owned();
-        Ok((response.status(), text))
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        url: Url,
+        parse: impl FnOnce(feed::Body) -> Result<T, Malformed> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let request = self.with_login(self.http.get(url));
+        let response = request.send().await.map_err(|e| self.fault(e))?;
+        let status = response.status();
+        if !status.is_success() {
+            let said = feed::beginning(response).await;
+            let said = said.map_err(|broken| self.broken(broken))?;
+            let (_, summary) = refusal(&said).unwrap_or_default();
+            return Err(Fault::refusal(status.as_u16(), summary));
+        }
+        let taken = feed::parse(response, self.largest, parse).await;
+        let taken = taken.map_err(|broken| self.broken(broken))?;
+        taken
+            .parsed
+            .map_err(|why| understood(&taken.beginning, why))
+    }
+
+    fn broken(&self, broken: Broken) -> Fault {
+        match broken {
+            Broken::Connection(error) => self.fault(error),
+            Broken::TooLarge => Fault::TooLarge(self.largest),
+        }
     }
 
     pub(super) fn fault(&self, error: reqwest::Error) -> Fault {
@@ -136,18 +261,22 @@ impl ObsClient {
     }
 }
 
-fn understand<T>(
-    status: StatusCode,
-    text: &str,
-    parse: impl FnOnce(&str) -> Result<T, Malformed>,
-) -> Result<T, Fault> {
-    let refused = |(status, summary)| Fault::Refused { status, summary };
-    if status.is_success() {
-        let no = |why| xml::refusal(text).map_or(Fault::Document(why), refused);
-        return parse(text).map_err(no);
+/// The request, for errors.
+fn asked(url: &Url) -> String {
+    let query = url.query().map(|query| format!("?{query}"));
+    format!("GET {}{}", url.path(), query.unwrap_or_default())
+}
+
+/// A document that can not be used may be a refusal that came as a success.
+fn understood(beginning: &[u8], why: Malformed) -> Fault {
+    match refusal(beginning) {
+        Some((status, summary)) => Fault::refusal(status, summary),
+        None => Fault::Document(why),
     }
-    let (_, summary) = xml::refusal(text).unwrap_or_default();
-    Err(refused((status.as_u16(), summary)))
+}
+
+fn refusal(beginning: &[u8]) -> Option<(u16, String)> {
+    xml::refusal(&String::from_utf8_lossy(beginning))
 }
 
 /// An HTTP client with `timeout` from connect to the last byte, without proxies or redirects.
@@ -207,111 +336,5 @@ fn root_cause(error: &dyn Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::testing::{Answer, backend, hangs, serve};
-    use super::*;
-    use std::net::SocketAddr;
-    use std::sync::{Arc, Mutex};
-
-    const WORKERS: &str = include_str!("../../tests/data/obs/workerstatus-building.xml");
-    const RESULT: &str = include_str!("../../tests/data/obs/result-building.xml");
-    const HISTORY: &str = include_str!("../../tests/data/obs/jobhistory-ghosts.xml");
-    const REFUSAL: &str = include_str!("../../tests/data/obs/unknown-project.xml");
-
-    fn client(at: SocketAddr) -> ObsClient {
-        ObsClient::new(&backend("b", at), Duration::from_secs(10)).unwrap()
-    }
-
-    fn target() -> Target {
-        Target {
-            project: "openEuler:20.03:LTS".to_owned(),
-            repository: "a b".to_owned(),
-            arch: "x86_64".to_owned(),
-        }
-    }
-
-    #[tokio::test]
-    async fn each_document_is_asked_for_by_its_route() {
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&asked);
-        let at = serve(move |route| {
-            let body = match &route {
-                r if r.starts_with("/workerstatus") => WORKERS,
-                r if r.contains("/_result") => RESULT,
-                _ => HISTORY,
-            };
-            noted.lock().unwrap().push(route);
-            async move { Answer::ok(body) }
-        });
-        let client = client(at.await);
-        assert_eq!(client.workers().await.unwrap().instances.len(), 5);
-        let project = ["openEuler:Mainline".to_owned()];
-        assert_eq!(client.results(&project).await.unwrap().jobs.len(), 21);
-        let history = client.job_history(&target(), 17).await.unwrap();
-        assert_eq!(history.len(), 17);
-        let asked = asked.lock().unwrap();
-        assert_eq!(
-            *asked,
-            [
-                "/workerstatus",
-                "/build/openEuler:Mainline/_result?view=status&multibuild=1",
-                "/build/openEuler:20.03:LTS/a%20b/x86_64/_jobhistory?limit=17",
-            ]
-        );
-    }
-
-    #[tokio::test]
-    async fn a_refusal_is_an_error_with_its_summary_whatever_the_http_status() {
-        for status in [404, 200] {
-            let at = serve(move |_| async move { Answer::with(status, REFUSAL) }).await;
-            let error = client(at)
-                .results(&["No:Such".to_owned()])
-                .await
-                .unwrap_err();
-            assert_eq!(error.label(), "refused");
-            assert!(
-                error
-                    .to_string()
-                    .contains("project 'No:Such' does not exist")
-            );
-        }
-        let at = serve(|_| async { Answer::with(503, WORKERS) }).await;
-        assert_eq!(client(at).workers().await.unwrap_err().label(), "refused");
-        let at = serve(|_| async { Answer::with(302, WORKERS) }).await;
-        assert_eq!(client(at).workers().await.unwrap_err().label(), "refused");
-    }
-
-    #[tokio::test]
-    async fn a_cut_off_answer_a_silent_server_and_no_server_are_told_apart() {
-        let cut = WORKERS.rsplit_once('<').unwrap().0;
-        let at = serve(move |_| async move { Answer::ok(cut) }).await;
-        assert_eq!(client(at).workers().await.unwrap_err().label(), "document");
-
-        let silent = backend("b", serve(hangs).await);
-        let client = ObsClient::new(&silent, Duration::from_millis(50)).unwrap();
-        assert_eq!(client.workers().await.unwrap_err().label(), "timeout");
-
-        let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = nobody.local_addr().unwrap();
-        drop(nobody);
-        let client = ObsClient::new(&backend("b", at), Duration::from_secs(10)).unwrap();
-        assert_eq!(client.workers().await.unwrap_err().label(), "unreachable");
-    }
-
-    #[tokio::test]
-    async fn an_answer_without_end_is_given_up() {
-        let at = serve(|_| async { Answer::ok(vec![b' '; MAX_ANSWER + 1]) }).await;
-        assert_eq!(client(at).workers().await.unwrap_err().label(), "too_large");
-    }
-
-    #[test]
-    fn a_backend_without_a_proper_url_is_refused() {
-        let mut backend = backend("b", SocketAddr::from(([127, 0, 0, 1], 1)));
-        for bad in ["", "obs:5352", "ftp://obs", "/build", "http://me:key@obs"] {
-            backend.source_server = bad.to_owned();
-            let error = ObsClient::new(&backend, Duration::from_secs(1)).unwrap_err();
-            assert_eq!(error.label(), "setup", "{bad}");
-            assert!(!error.to_string().contains("key"));
-        }
-    }
-}
+#[path = "client_tests.rs"]
+mod tests;

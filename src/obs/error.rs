@@ -32,12 +32,39 @@ pub enum Fault {
         /// What it said; empty where it said nothing.
         summary: String,
     },
+    /// OBS does not know who asks (401), or does not let them read this (403).
+    #[error("{}", not_allowed(*.status, .summary))]
+    NotAllowed {
+        /// 401 or 403.
+        status: u16,
+        /// What it said; empty where it said nothing.
+        summary: String,
+    },
     /// The answer is larger than this many bytes.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
     /// The document is cut off, broken, of another kind, or lacks something that is needed.
     #[error("{0}")]
     Document(Malformed),
+}
+
+impl Fault {
+    /// A no of OBS, by its status.
+    pub(super) const fn refusal(status: u16, summary: String) -> Self {
+        match status {
+            401 | 403 => Self::NotAllowed { status, summary },
+            _ => Self::Refused { status, summary },
+        }
+    }
+}
+
+fn not_allowed(status: u16, summary: &str) -> String {
+    let why = match status {
+        401 => "the user or the password is not right, or there is none",
+        _ => "the user may not read this",
+    };
+    let said = if summary.is_empty() { "" } else { ": " };
+    format!("not allowed ({status}), {why}{said}{summary}")
 }
 
 /// Why a document cannot be used.
@@ -56,7 +83,7 @@ impl ObsError {
         &self.fault
     }
 
-    /// Whether OBS said that there is no such thing.
+    /// Whether OBS said that what was asked for is not there.
     #[must_use]
     pub const fn is_not_found(&self) -> bool {
         matches!(self.fault, Fault::Refused { status: 404, .. })
@@ -70,6 +97,7 @@ impl ObsError {
             Fault::Unreachable(_) => "unreachable",
             Fault::TimedOut(_) => "timeout",
             Fault::Refused { .. } => "refused",
+            Fault::NotAllowed { .. } => "not_allowed",
             Fault::TooLarge(_) => "too_large",
             Fault::Document(_) => "document",
         }

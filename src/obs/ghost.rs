@@ -91,7 +91,7 @@ impl ObsClient {
             return Ok(Err("OBS does not show that build any more"));
         }
         let url = self.build_route(build, "_jobstatus");
-        let status = self.get(url, job_status).await?;
+        let status = self.get_short(url, job_status).await?;
         let same = status.building
             && status.started == build.started
             && status.workerid == build.instance.to_string();
@@ -115,10 +115,14 @@ impl ObsClient {
             ("arch", &job.arch),
             ("package", &job.package),
         ];
-        let url = route(&self.source_server, &["build", &job.project], &query);
+        let url = route(&self.source, &["build", &job.project], &query);
         let asked = format!("POST {} restartbuild", url.path());
         let fail = |fault| ObsError::new(asked.clone(), fault);
-        let sent = self.http.post(url).timeout(FREEING).send().await;
+        let sent = self
+            .with_login(self.http.post(url))
+            .timeout(FREEING)
+            .send()
+            .await;
         let response = sent.map_err(|error| fail(self.fault(error)))?;
         let status = response.status();
         let text = response
@@ -130,7 +134,7 @@ impl ObsClient {
         }
         let (_, summary) = xml::refusal(&text).unwrap_or_default();
         let status = status.as_u16();
-        Err(fail(Fault::Refused { status, summary }))
+        Err(fail(Fault::refusal(status, summary)))
     }
 
     fn build_route(&self, build: &Build, of: &str) -> Url {
@@ -143,7 +147,7 @@ impl ObsClient {
             &job.package,
             of,
         ];
-        route(&self.source_server, &path, &[])
+        route(&self.source, &path, &[])
     }
 }
 

@@ -6,6 +6,7 @@ use super::history::{Bookmark, Build};
 use super::results::Target;
 use super::xml::{Element, walk};
 use crate::model::{HostName, InstanceId};
+use std::io::BufRead;
 
 /// How many ended jobs are asked for, one try after the other, until what is known is reached. After
 /// the last the rest is left: only the last builds of a package count.
@@ -115,7 +116,7 @@ impl ObsClient {
 }
 
 /// The last jobs of a target that ended, oldest first.
-pub(super) fn parse(document: &str) -> Result<Vec<Ended>, Malformed> {
+pub(super) fn parse(document: impl BufRead) -> Result<Vec<Ended>, Malformed> {
     let mut lines = Vec::new();
     walk(document, "jobhistlist", |element| {
         if element.path() == "jobhistlist/jobhist" {
@@ -146,6 +147,10 @@ mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
+
+    fn parse(document: &str) -> Result<Vec<Ended>, Malformed> {
+        super::parse(document.as_bytes())
+    }
 
     const GHOSTS: &str = include_str!("../../tests/data/obs/jobhistory-ghosts.xml");
 

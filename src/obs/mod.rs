@@ -4,11 +4,13 @@ mod capabilities;
 mod client;
 mod constraints;
 mod error;
+mod feed;
 mod ghost;
 mod history;
 mod job_history;
 mod needs;
 mod project_config;
+mod projects;
 mod results;
 #[cfg(test)]
 pub(crate) mod testing;

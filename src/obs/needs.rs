@@ -22,8 +22,8 @@ impl ObsClient {
         package: &str,
     ) -> Result<PackageConstraints, ObsError> {
         let path = ["source", project, package, "_constraints"];
-        let url = route(&self.source_server, &path, &[("expand", "1")]);
-        or_none(self.get(url, constraints::parse).await)
+        let url = route(&self.source, &path, &[("expand", "1")]);
+        or_none(self.get_short(url, constraints::parse).await)
     }
 
     /// What the configuration of a target asks for every job, from `_buildconfig`: the configurations
@@ -36,8 +36,8 @@ impl ObsClient {
         (project, repository, arch): &TargetKey,
     ) -> Result<Option<Constraints>, ObsError> {
         let path = ["build", project, repository, "_buildconfig"];
-        let url = route(&self.source_server, &path, &[]);
-        let read = self.get(url, |text| {
+        let url = route(&self.source, &path, &[]);
+        let read = self.get_short(url, |text| {
             Ok(project_config::parse(text, repository, arch))
         });
         match read.await {
@@ -56,8 +56,8 @@ impl ObsClient {
         instance: &InstanceId,
     ) -> Result<Capabilities, ObsError> {
         let path = ["worker", &format!("{hostarch}:{instance}")];
-        let url = route(&self.source_server, &path, &[]);
-        self.get(url, capabilities::parse).await
+        let url = route(&self.source, &path, &[]);
+        self.get_short(url, capabilities::parse).await
     }
 
     /// When a job that waits became ready to be built: the scheduler writes the same moment into
@@ -75,8 +75,8 @@ impl ObsClient {
             &job.package,
             "_reason",
         ];
-        let url = route(&self.source_server, &path, &[]);
-        let read = self.get(url, |text| {
+        let url = route(&self.source, &path, &[]);
+        let read = self.get_short(url, |text| {
             let mut ready = None;
             walk_text(text, "reason", |element, text| {
                 if element.path() == "reason/time" {

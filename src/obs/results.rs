@@ -3,21 +3,37 @@
 use super::error::Malformed;
 use super::xml::{Element, walk};
 use crate::model::{Job, JobState, PackageKey, Results};
+use std::io::BufRead;
 
-pub(super) fn parse(document: &str) -> Result<Results, Malformed> {
+pub(super) fn parse(document: impl BufRead) -> Result<Results, Malformed> {
     let mut results = Results::default();
-    let mut target = None;
+    let mut now: Option<Counted> = None;
     walk(document, "resultlist", |element| {
-        match (element.path(), &target) {
-            ("resultlist/result", _) => target = Some(Target::read(element)?),
-            ("resultlist/result/status", Some(target)) => {
-                let package = element.need("package")?;
-                add(&mut results, target, package, element.need("code")?);
+        match (element.path(), &mut now) {
+            ("resultlist/result", now) => {
+                if let Some(before) = now.replace(Counted::of(Target::read(element)?)) {
+                    before.add_to(&mut results);
+                }
+            }
+            ("resultlist/result/status", Some(counted)) => {
+                let package = element.peek_needed("package")?;
+                let code = element.peek_needed("code")?;
+                counted.count(&code);
+                if let Some(state) = job_state(&code) {
+                    results.jobs.push(Job {
+                        key: counted.target.package(package.into_owned()),
+                        state,
+                        seen_waiting: None,
+                    });
+                }
             }
             _ => {}
         }
         Ok(())
     })?;
+    if let Some(last) = now {
+        last.add_to(&mut results);
+    }
     Ok(results)
 }
 
@@ -70,23 +86,40 @@ impl Target {
     }
 }
 
-fn add(results: &mut Results, target: &Target, package: String, code: String) {
-    if let Some(state) = job_state(&code) {
-        results.jobs.push(Job {
-            key: target.package(package),
-            state,
-            seen_waiting: None,
-        });
+/// A target, and how many of its packages stand at each code. There are about 15 codes, so a list is
+/// looked through faster than a map; a line of a known code allocates nothing.
+struct Counted {
+    target: Target,
+    codes: Vec<(String, u64)>,
+}
+
+impl Counted {
+    const fn of(target: Target) -> Self {
+        Self {
+            target,
+            codes: Vec::new(),
+        }
     }
-    let Target {
-        project,
-        repository,
-        arch,
-    } = target.clone();
-    *results
-        .packages
-        .entry((project, repository, arch, code))
-        .or_default() += 1;
+
+    fn count(&mut self, code: &str) {
+        match self.codes.iter_mut().find(|(known, _)| known == code) {
+            Some((_, count)) => *count += 1,
+            None => self.codes.push((code.to_owned(), 1)),
+        }
+    }
+
+    /// OBS may list a target twice, so counts are added up.
+    fn add_to(self, results: &mut Results) {
+        for (code, count) in self.codes {
+            let Target {
+                project,
+                repository,
+                arch,
+            } = self.target.clone();
+            let key = (project, repository, arch, code);
+            *results.packages.entry(key).or_default() += count;
+        }
+    }
 }
 
 /// A job that is being dispatched has left the queue; one that is signing or finished has left its
@@ -103,6 +136,10 @@ fn job_state(code: &str) -> Option<JobState> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(document: &str) -> Result<Results, Malformed> {
+        super::parse(document.as_bytes())
+    }
 
     const BUILDING: &str = include_str!("../../tests/data/obs/result-building.xml");
     const BLOCKED: &str = include_str!("../../tests/data/obs/result-blocked.xml");

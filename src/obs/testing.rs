@@ -1,6 +1,6 @@
 //! A backend to test against: an HTTP server on loopback that answers as it is told.
 
-use crate::config::Backend;
+use crate::config::{Access, Backend, Discovery};
 use crate::model::BackendName;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -35,10 +35,27 @@ pub(crate) async fn hangs(_route: String) -> Answer {
     std::future::pending().await
 }
 
+/// What a request asks for, and with which credentials.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Path and query.
+    pub(crate) route: String,
+    pub(crate) authorization: Option<String>,
+}
+
 /// Serves until the test ends; `answer` gets path and query.
 pub(crate) async fn serve<A, F>(answer: A) -> SocketAddr
 where
     A: Fn(String) -> F + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    serve_asked(move |asked| answer(asked.route)).await
+}
+
+/// Serves until the test ends.
+pub(crate) async fn serve_asked<A, F>(answer: A) -> SocketAddr
+where
+    A: Fn(Asked) -> F + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -48,7 +65,11 @@ where
         while let Ok((stream, _)) = listener.accept().await {
             let answer = Arc::clone(&answer);
             let service = service_fn(move |request: Request<Incoming>| {
-                let answered = answer(request.uri().to_string());
+                let authorization = request.headers().get("authorization");
+                let answered = answer(Asked {
+                    route: request.uri().to_string(),
+                    authorization: authorization.map(|v| v.to_str().unwrap().to_owned()),
+                });
                 async move {
                     let Answer { status, body } = answered.await;
                     let response = Response::builder().status(status);
@@ -65,10 +86,13 @@ where
 pub(crate) fn backend(name: &str, at: SocketAddr) -> Backend {
     Backend {
         name: BackendName::new(name),
-        source_server: format!("http://{at}"),
-        repository_server: format!("http://{at}"),
+        access: Access::Servers {
+            source: format!("http://{at}"),
+            repository: format!("http://{at}"),
+        },
         worker_source_server: at.to_string(),
         worker_repository_server: at.to_string(),
         projects: vec!["openEuler:Mainline".to_owned()],
+        discovery: Discovery::default(),
     }
 }

@@ -1,4 +1,5 @@
-//! `/workerstatus` of the repository server: instances and daemons.
+//! `/workerstatus` of the repository server, and what the source server and the frontend make of it
+//! (`/build/_workerstatus`): instances and daemons.
 
 use super::error::Malformed;
 use super::xml::{Element, walk};
@@ -8,6 +9,7 @@ use crate::model::{
 use jiff::Timestamp;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::BufRead;
 
 /// One line of the document. OBS lists an instance twice where a job file outlived its build.
 struct Listed {
@@ -33,14 +35,14 @@ impl Listed {
     }
 }
 
-pub(super) fn parse(document: &str) -> Result<Workers, Malformed> {
+pub(super) fn parse(document: impl BufRead) -> Result<Workers, Malformed> {
     let mut listed = BTreeMap::new();
     let mut daemons = Vec::new();
     let mut builds = Vec::new();
     let mut not_building = BTreeSet::new();
     walk(document, "workerstatus", |element| {
         match element.path() {
-            "workerstatus/partition/daemon" => daemons.push(daemon(element)?),
+            "workerstatus/partition/daemon" => daemons.push(listing(daemon(element)?)?),
             "workerstatus/partition/daemon/queue" => read_queue(element, daemons.last_mut())?,
             path => {
                 if let Some(state) = path.strip_prefix("workerstatus/").and_then(state_of) {
@@ -93,7 +95,10 @@ fn instance(element: &Element<'_>, state: InstanceState) -> Result<Listed, Malfo
         id,
         arch: element.need("hostarch")?.parse().ok(),
         state,
-        job: building.then(|| package(element)).transpose()?,
+        job: match building {
+            true => package(element)?,
+            false => None,
+        },
     };
     Ok(Listed {
         instance,
@@ -110,13 +115,29 @@ fn started(element: &Element<'_>) -> Result<Option<Timestamp>, Malformed> {
         .map_err(|_| element.odd("starttime", &second.to_string()))
 }
 
-fn package(element: &Element<'_>) -> Result<PackageKey, Malformed> {
-    Ok(PackageKey {
+/// What stands in place of the names of what a frontend's user may not see (OBS' `WorkerStatus.hidden`).
+const HIDDEN: &str = "---";
+
+/// `None` for what may not be seen.
+fn package(element: &Element<'_>) -> Result<Option<PackageKey>, Malformed> {
+    let key = PackageKey {
         project: element.need("project")?,
         repository: element.need("repository")?,
         arch: element.need("arch")?,
         package: element.need("package")?,
-    })
+    };
+    Ok((key.project != HIDDEN).then_some(key))
+}
+
+/// Where the source server does not reach a repository server, it answers all the same, with a daemon
+/// that is dead in place of all the instances (bs_srcserver `getworkerstatus`): that is not a farm
+/// without workers.
+fn listing(daemon: Daemon) -> Result<Daemon, Malformed> {
+    if daemon.kind == "repserver" && daemon.state == DaemonState::Dead {
+        let why = "<workerstatus> without the workers: a repository server is dead";
+        return Err(Malformed(why.to_owned()));
+    }
+    Ok(daemon)
 }
 
 fn daemon(element: &Element<'_>) -> Result<Daemon, Malformed> {
@@ -148,6 +169,10 @@ fn read_queue(element: &Element<'_>, of: Option<&mut Daemon>) -> Result<(), Malf
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(document: &str) -> Result<Workers, Malformed> {
+        super::parse(document.as_bytes())
+    }
     use crate::model::{Arch, InstanceCounts};
 
     const GHOSTS: &str = include_str!("../../tests/data/obs/workerstatus-ghosts.xml");
@@ -241,6 +266,27 @@ mod tests {
         for end in 0..GHOSTS.trim_end().len() {
             assert!(parse(&GHOSTS[..end]).is_err(), "cut at {end}");
         }
+    }
+
+    #[test]
+    fn an_instance_whose_project_may_not_be_seen_builds_and_has_no_job_key() {
+        let names = "project='---' repository='---' package='---' arch='x86_64' starttime='5'";
+        let line = format!("<building workerid='w:1' hostarch='x86_64' {names}/>");
+        let workers = parse(&format!("<workerstatus>{line}</workerstatus>")).unwrap();
+        let instance = one(&workers, "w:1");
+        assert_eq!(instance.state, InstanceState::Building);
+        assert_eq!((&instance.job, workers.building().count()), (&None, 0));
+    }
+
+    #[test]
+    fn a_source_server_that_does_not_reach_the_workers_list_does_not_show_an_empty_farm() {
+        let daemon = |kind: &str| format!("<daemon type='{kind}' state='dead'/>");
+        let document = |kind: &str| {
+            let partition = format!("<partition>{}</partition>", daemon(kind));
+            format!("<workerstatus clients='0'>{partition}</workerstatus>")
+        };
+        assert!(parse(&document("repserver")).is_err());
+        assert_eq!(parse(&document("warden")).unwrap().daemons.len(), 1);
     }
 
     #[test]

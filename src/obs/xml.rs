@@ -4,7 +4,13 @@ use super::error::Malformed;
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
+use std::borrow::Cow;
+use std::io::{self, BufRead, Read};
 use std::str::FromStr;
+
+/// The longest piece of a document between two tags, and the longest tag, in bytes: what is in memory
+/// of a document while it is read.
+const LONGEST_PIECE: usize = 1 << 20;
 
 /// An element as it opens: where it stands in its document, and its attributes.
 pub(super) struct Element<'a> {
@@ -18,19 +24,39 @@ impl Element<'_> {
         self.path
     }
 
-    /// The value of an attribute, where it is there.
-    pub(super) fn find(&self, name: &str) -> Result<Option<String>, Malformed> {
+    /// The value of an attribute, where it is there; copied only where something in it is escaped.
+    pub(super) fn peek(&self, name: &str) -> Result<Option<Cow<'_, str>>, Malformed> {
         let broken = |why: &dyn std::fmt::Display| Malformed(format!("<{}>: {why}", self.path));
         let attribute = self.tag.try_get_attribute(name).map_err(|e| broken(&e))?;
-        let value = attribute.map(|a| a.normalized_value(XmlVersion::Implicit1_0));
-        let value = value.transpose().map_err(|e| broken(&e))?;
-        Ok(value.map(std::borrow::Cow::into_owned))
+        let Some(attribute) = attribute else {
+            return Ok(None);
+        };
+        if let Cow::Borrowed(plain) = &attribute.value
+            && !plain
+                .bytes()
+                .any(|b| matches!(b, b'&' | b'\n' | b'\r' | b'\t'))
+        {
+            return Ok(Some(Cow::Borrowed(plain)));
+        }
+        let value = attribute.normalized_value(XmlVersion::Implicit1_0);
+        let value = value.map_err(|e| broken(&e))?;
+        Ok(Some(Cow::Owned(value.into_owned())))
+    }
+
+    /// The value of an attribute that must be there; copied only where something in it is escaped.
+    pub(super) fn peek_needed(&self, name: &str) -> Result<Cow<'_, str>, Malformed> {
+        let missing = || Malformed(format!("<{}> has no {name}", self.path));
+        self.peek(name)?.ok_or_else(missing)
+    }
+
+    /// The value of an attribute, where it is there.
+    pub(super) fn find(&self, name: &str) -> Result<Option<String>, Malformed> {
+        Ok(self.peek(name)?.map(Cow::into_owned))
     }
 
     /// The value of an attribute that must be there.
     pub(super) fn need(&self, name: &str) -> Result<String, Malformed> {
-        let missing = || Malformed(format!("<{}> has no {name}", self.path));
-        self.find(name)?.ok_or_else(missing)
+        self.peek_needed(name).map(Cow::into_owned)
     }
 
     /// The value of an attribute that is a number where it is there.
@@ -51,74 +77,137 @@ impl Element<'_> {
     }
 }
 
-/// Shows every element of a document to `visit`, in order.
+/// Shows every element of a document to `visit`, in order, while it is read.
 ///
 /// A document that is cut off, even between two tags, or has another root is an error: whoever
 /// collects must drop what was collected until then.
 pub(super) fn walk(
-    document: &str,
+    document: impl BufRead,
     root: &str,
     mut visit: impl FnMut(&Element<'_>) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
-    walk_text(document, root, |element, _| visit(element))
+    parts(document, root, |part| match part {
+        Part::Opens { path, tag } => visit(&Element { path, tag }),
+        Part::Text(_) | Part::Closes => Ok(()),
+    })
 }
 
-/// The same, each element with the text that stands before its first child, trimmed.
+/// The same for a document in memory, each element with the text that stands before its first child,
+/// trimmed.
 pub(super) fn walk_text(
     document: &str,
     root: &str,
     mut visit: impl FnMut(&Element<'_>, &str) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
-    let mut reader = Reader::from_str(document);
-    reader.config_mut().expand_empty_elements = true;
-    let mut path = String::new();
-    let mut begun = false;
-    let mut open: Option<(BytesStart<'_>, String)> = None;
-    loop {
-        let broken = |why| Malformed(format!("no whole <{root}>: {why}"));
-        let event = reader
-            .read_event()
-            .map_err(|e| broken(format!("{e} before byte {}", reader.buffer_position())))?;
-        if matches!(event, Event::Start(_) | Event::End(_))
-            && let Some((tag, text)) = open.take()
-        {
+    let mut open: Option<(String, BytesStart<'static>, String)> = None;
+    parts(document.as_bytes(), root, |part| {
+        if let Part::Text(more) = part {
+            if let Some((_, _, text)) = &mut open {
+                text.push_str(more);
+            }
+            return Ok(());
+        }
+        if let Some((path, tag, text)) = open.take() {
             visit(&Element { path: &path, tag }, text.trim())?;
         }
+        if let Part::Opens { path, tag } = part {
+            open = Some((path.to_owned(), tag.into_owned(), String::new()));
+        }
+        Ok(())
+    })
+}
+
+/// A part of a document.
+enum Part<'a> {
+    Opens { path: &'a str, tag: BytesStart<'a> },
+    Text(&'a str),
+    Closes,
+}
+
+fn parts(
+    document: impl BufRead,
+    root: &str,
+    mut on: impl FnMut(Part<'_>) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    let mut reader = Reader::from_reader(Pieces::of(document));
+    let mut piece = Vec::new();
+    let mut path = String::new();
+    let mut begun = false;
+    let broken = |why| Malformed(format!("no whole <{root}>: {why}"));
+    loop {
+        piece.clear();
+        reader.get_mut().size = 0;
+        let at = reader.buffer_position();
+        let event = reader.read_event_into(&mut piece);
+        let event = event.map_err(|e| broken(format!("{e} after byte {at}")))?;
+        let is_empty = matches!(event, Event::Empty(_));
         match event {
-            Event::Start(tag) => {
+            Event::Start(tag) | Event::Empty(tag) => {
                 enter(&mut path, tag.name().as_ref());
                 if !path.contains('/') && (begun || path != root) {
                     return Err(broken(format!("found <{path}> as its root")));
                 }
                 begun = true;
-                open = Some((tag, String::new()));
+                on(Part::Opens { path: &path, tag })?;
+                if is_empty {
+                    leave(&mut path);
+                    on(Part::Closes)?;
+                }
             }
-            Event::End(_) => leave(&mut path),
+            Event::End(_) => {
+                leave(&mut path);
+                on(Part::Closes)?;
+            }
             Event::Eof if begun && path.is_empty() => return Ok(()),
             Event::Eof if begun => return Err(broken(format!("it ends inside <{path}>"))),
             Event::Eof => return Err(broken("it is empty".to_owned())),
             Event::Text(text) if path.is_empty() && !text.trim().is_empty() => {
                 return Err(broken("text outside its root".to_owned()));
             }
-            Event::Text(text) => add(&mut open, &text),
-            Event::CData(text) => add(&mut open, &text),
+            Event::Text(text) => on(Part::Text(&text))?,
+            Event::CData(text) => on(Part::Text(&text))?,
             Event::GeneralRef(name) => {
                 let text = format!("&{};", &*name);
                 let text = quick_xml::escape::unescape(&text);
-                add(&mut open, &text.map_err(|e| broken(e.to_string()))?);
+                on(Part::Text(&text.map_err(|e| broken(e.to_string()))?))?;
             }
-            Event::Empty(_)
-            | Event::Comment(_)
-            | Event::Decl(_)
-            | Event::PI(_)
-            | Event::DocType(_) => {}
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
         }
     }
 }
 
-fn add(open: &mut Option<(BytesStart<'_>, String)>, more: &str) {
-    if let Some((_, text)) = open {
-        text.push_str(more);
+/// Gives up on a document of which one piece does not end.
+struct Pieces<R> {
+    document: R,
+    /// The size of the present piece so far.
+    size: usize,
+}
+
+impl<R> Pieces<R> {
+    const fn of(document: R) -> Self {
+        Self { document, size: 0 }
+    }
+}
+
+impl<R: BufRead> Read for Pieces<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.document.read(into)
+    }
+}
+
+impl<R: BufRead> BufRead for Pieces<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.size > LONGEST_PIECE {
+            return Err(io::Error::other(format!(
+                "more than {LONGEST_PIECE} bytes without a tag"
+            )));
+        }
+        self.document.fill_buf()
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.size += bytes;
+        self.document.consume(bytes);
     }
 }
 
@@ -143,7 +232,7 @@ pub(super) fn refusal(document: &str) -> Option<(u16, String)> {
         }
         Ok(())
     };
-    walk(document, "status", read_code).ok()?;
+    walk(document.as_bytes(), "status", read_code).ok()?;
     let summary = document.split_once("<summary>");
     let summary = summary.and_then(|(_, rest)| rest.split_once("</summary>"));
     let summary = summary.and_then(|(text, _)| quick_xml::escape::unescape(text).ok());
@@ -161,7 +250,7 @@ mod tests {
     use super::*;
 
     fn whole(document: &str) -> Result<(), Malformed> {
-        walk(document, "a", |_| Ok(()))
+        walk(document.as_bytes(), "a", |_| Ok(()))
     }
 
     #[test]
@@ -180,6 +269,15 @@ mod tests {
         ] {
             assert!(whole(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_document_without_an_end_of_a_piece_is_given_up() {
+        let long = |bytes: usize| format!("<a>{}</a>", " ".repeat(bytes));
+        assert_eq!(whole(&long(LONGEST_PIECE - 10)), Ok(()));
+        let endless = io::BufReader::new(io::repeat(b' ').take(4 * LONGEST_PIECE as u64));
+        let error = walk(endless, "a", |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("without a tag"), "{error}");
     }
 
     #[test]

@@ -8,11 +8,14 @@ fn backend(name: &str, host: &str) -> (BackendName, Backend) {
     let name = BackendName::new(name);
     let backend = Backend {
         name: name.clone(),
-        source_server: format!("http://{host}:5352"),
-        repository_server: format!("http://{host}:5252"),
+        access: crate::config::Access::Servers {
+            source: format!("http://{host}:5352"),
+            repository: format!("http://{host}:5252"),
+        },
         worker_source_server: format!("{host}:5352"),
         worker_repository_server: format!("{host}:5252"),
         projects: vec!["openEuler:Mainline".to_owned()],
+        discovery: crate::config::Discovery::default(),
     };
     (name, backend)
 }

@@ -3,13 +3,19 @@
 #[cfg(test)] // so that clippy takes the helpers for tests too
 mod command_line;
 #[cfg(test)]
+mod dashboards;
+#[cfg(test)]
 mod hosts;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
+mod simulated_demo;
+#[cfg(test)]
 mod ssh;
 #[cfg(test)]
 mod sshd;
+#[cfg(test)]
+mod stand_ins;
 #[cfg(test)]
 mod the_loop;
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The alerting rules say what they should, and the example configurations are accepted: checked by the
 //! tools that Prometheus and Alertmanager bring along.
 
+mod kept;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -61,4 +63,27 @@ fn the_example_configurations_are_accepted() {
         &["check-config"],
         &[alertmanager],
     );
+}
+
+/// What is for obs-scaler reaches it, and what is for people reaches them by severity.
+#[test]
+fn each_alert_is_routed_to_those_whom_it_is_for() {
+    let alertmanager = repository().join("packaging/alertmanager.yml");
+    for alert in kept::alerts() {
+        let receiver = match (alert.label("action"), alert.label("severity")) {
+            (Some(_), _) => "obs-scaler",
+            _ if alert.name == "Watchdog" => "obs-scaler-watchdog",
+            (None, Some(severity)) => &format!("people-{severity}"),
+            (None, None) => panic!("{} is for nobody", alert.name),
+        };
+        let config = format!("--config.file={}", alertmanager.display());
+        let verify = format!("--verify.receivers={receiver}");
+        let labels = alert.labels.iter().map(|(k, v)| format!("{k}={v}"));
+        let labels: Vec<String> = labels
+            .chain([format!("alertname={}", alert.name)])
+            .collect();
+        let mut arguments = vec!["config", "routes", "test", &config, &verify];
+        arguments.extend(labels.iter().map(String::as_str));
+        assert_accepts("amtool", "prometheus-alertmanager", &arguments, &[]);
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::sshd::{ARCH, Machine, generate_key};
 use jiff::Timestamp;
-use obs_scaler::config::{Backend, Mode, Pool, Projects};
+use obs_scaler::config::{Access, Backend, Discovery, Mode, Pool, Projects};
 use obs_scaler::model::{Arch, BackendName, FlavorName, Level, PoolName, Vcpus};
 use obs_scaler::ssh::{
     Check, CheckOutcome, Command, DrainOutcome, InvalidKey, PinnedHost, RemoteShell, SshError,
@@ -18,11 +18,14 @@ fn settings() -> WorkerSettings {
     let name = BackendName::new("main");
     let backend = Backend {
         name: name.clone(),
-        source_server: "http://10.0.0.5:5352".to_owned(),
-        repository_server: "http://10.0.0.5:5252".to_owned(),
+        access: Access::Servers {
+            source: "http://10.0.0.5:5352".to_owned(),
+            repository: "http://10.0.0.5:5252".to_owned(),
+        },
         worker_source_server: "10.0.0.5:5352".to_owned(),
         worker_repository_server: "10.0.0.5:5252".to_owned(),
         projects: Vec::new(),
+        discovery: Discovery::default(),
     };
     let pool = Pool {
         name: PoolName::try_from("l1").unwrap(),

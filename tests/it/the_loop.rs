@@ -44,6 +44,7 @@ async fn a_queue_is_bought_for_once_built_once_and_given_back() {
         };
         let mut story = Story::begin(false);
         rig::run(farm, load, &mut story).await?;
+        crate::dashboards::every_query_answers(story.lasted().as_secs()).await?;
         let servers = farm.ledger().await?.servers().len();
         anyhow::ensure!(
             servers == 6,

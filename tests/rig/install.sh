@@ -25,6 +25,7 @@ procps                   pgrep and uptime for the worker
 prometheus               prometheus and promtool
 prometheus-alertmanager  alertmanager and amtool
 prometheus-node-exporter what a worker's resource use is read from
+python3-venv             the dashboards are checked against Grafana's own types, a Python package
 "
 
 die() { echo "install: ERROR: $*" >&2; exit 1; }

@@ -5,12 +5,14 @@ mod backend;
 mod farm;
 mod files;
 mod process;
+mod prometheus;
 pub mod simulated;
 mod story;
 mod watch;
 
 pub use backend::Backend;
 pub use farm::{Farm, Options, clean_up};
+pub use prometheus::Prometheus;
 pub use story::{Load, judge, run};
 pub use watch::{History, Ledger, Obs, Story};
 

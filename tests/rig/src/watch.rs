@@ -199,6 +199,12 @@ impl Story {
         self.stages.push((stage, at));
     }
 
+    /// How long it has lasted so far.
+    #[must_use]
+    pub fn lasted(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// Every stage, with its time and the time since the one before.
     #[must_use]
     pub fn summary(&self) -> String {

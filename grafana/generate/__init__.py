@@ -1,0 +1,1 @@
+"""Writes grafana/dashboards/*.json from Grafana's own types (its foundation SDK)."""
