@@ -82,7 +82,9 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let dir = tempfile::tempdir().unwrap();
     let (known, other) = (dir.path().join("known"), dir.path().join("other"));
-    [&known, &other].map(|key| generate_key(key, &["-t", "ed25519"]));
+    for key in [&known, &other] {
+        generate_key(key, &["-t", "ed25519"]);
+    }
     let port = free_port();
     let access = |key| {
         Access::new(&config::Ssh {
@@ -120,13 +122,8 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
         pin: key.pin().clone(),
     };
     let checked = async |key, arch| {
-        let report = check(
-            &access(key),
-            &host,
-            arch,
-            &settings(),
-            Timestamp::UNIX_EPOCH,
-        );
+        let (access, settings) = (access(key), settings());
+        let report = check(&access, &host, arch, &settings, Timestamp::UNIX_EPOCH);
         report.await.outcome
     };
 

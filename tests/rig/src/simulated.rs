@@ -30,12 +30,14 @@ pub async fn demo(repository: &Path, binaries: &Path, load: Load) -> Result<()> 
     let mut parts = Parts::new(repository, binaries)?;
     let mut story = Story::begin(true);
     let told = tokio::select! {
-        told = tell(&mut parts, load, &mut story) => told,
+        told = tell(&mut parts, load, &mut story) => {
+            if told.is_err() {
+                parts.keep_logs()?;
+            }
+            told
+        }
         ended = interrupted() => ended,
     };
-    if told.is_err() {
-        parts.keep_logs()?;
-    }
     crate::farm::say("stopping ...");
     let stopped = parts.stop().await;
     crate::farm::say("\nWhat happened, and when (SIMULATED, see above):");
@@ -141,8 +143,15 @@ async fn give_back(parts: &mut Parts, story: &mut Story) -> Result<()> {
 }
 
 async fn judge(parts: &Parts, load: Load) -> Result<()> {
-    let (jobs, built) = (jobs_of(load), parts.builds().await?);
+    let (jobs, mut builds) = (jobs_of(load), parts.builds().await?);
+    let built = u64::try_from(builds.len())?;
     ensure!(built == jobs, "{jobs} jobs were queued, {built} were built");
+    builds.sort_unstable();
+    let twice = builds
+        .iter()
+        .zip(builds.iter().skip(1))
+        .find(|(a, b)| a == b);
+    ensure!(twice.is_none(), "built twice: {twice:?}");
     let farm = parts.state().await?;
     let live = farm.instances("idle") + farm.instances("building");
     ensure!(live == 0, "OBS still lists {live} live instances");

@@ -296,16 +296,18 @@ impl Parts {
         Ok(Ledger(serde_json::from_str(&text)?))
     }
 
-    /// Builds that have ended, from OBS' job histories.
-    pub(super) async fn builds(&self) -> Result<u64> {
-        let mut builds = 0;
+    /// Every build that has ended, from OBS' job histories: package and architecture.
+    pub(super) async fn builds(&self) -> Result<Vec<String>> {
+        let mut builds = Vec::new();
         for arch in ["x86_64", "aarch64"] {
             let url = format!(
                 "http://{}/build/openEuler:Mainline/standard_{arch}/{arch}/_jobhistory?limit=100000",
                 self.ports.obs
             );
             let history = watch::get(&self.client, &url).await?;
-            builds += u64::try_from(history.matches("<jobhist ").count())?;
+            let named = history.split("<jobhist package=\"").skip(1);
+            let names = named.filter_map(|rest| rest.split('"').next());
+            builds.extend(names.map(|name| format!("{name} for {arch}")));
         }
         Ok(builds)
     }
