@@ -77,6 +77,15 @@ async fn workers(farm: &obs::Simulator) -> String {
     reqwest::get(url).await.unwrap().text().await.unwrap()
 }
 
+/// A job of a second and a half for aarch64.
+async fn queue_one(farm: &obs::Simulator) {
+    let jobs = r#"{"arch": "aarch64", "count": 1, "seconds": 1.5, "prefix": "job"}"#;
+    let url = format!("http://{}/_sim/jobs", farm.address());
+    let client = reqwest::Client::new();
+    let queued = client.post(url).body(jobs).send().await.unwrap();
+    assert!(queued.status().is_success());
+}
+
 #[tokio::test]
 async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
     let _installed = rustls::crypto::ring::default_provider().install_default();
@@ -139,11 +148,7 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
     assert_eq!(checked(&known, Arch::Aarch64).await, CheckOutcome::Passed);
     assert_eq!(workers(&farm).await.matches("workerid=\"sim-1:").count(), 2);
 
-    let jobs = r#"{"arch": "aarch64", "count": 1, "seconds": 1.5, "prefix": "job"}"#;
-    let url = format!("http://{}/_sim/jobs", farm.address());
-    let client = reqwest::Client::new();
-    let queued = client.post(url).body(jobs).send().await.unwrap();
-    assert!(queued.status().is_success());
+    queue_one(&farm).await;
     let busy = drain(&access(&known), &host).await.outcome;
     assert_eq!(busy, DrainOutcome::Remaining(1));
     let end = std::time::Instant::now() + Duration::from_secs(20);

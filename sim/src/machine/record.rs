@@ -121,11 +121,11 @@ impl Record {
 
     /// The value of a setting, as the shell that sources the file has it.
     fn setting(&self, key: &str) -> Option<&str> {
-        let values = self.settings.lines().filter_map(|line| {
+        let mut values = self.settings.lines().filter_map(|line| {
             let (found, value) = line.split_once('=')?;
             (found == key).then(|| value.trim_matches('"'))
         });
-        values.last()
+        values.next_back()
     }
 
     fn number(&self, key: &str) -> Result<u32, String> {
