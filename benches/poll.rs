@@ -187,12 +187,22 @@ fn answer(route: &str) -> Bytes {
         return workers().into();
     }
     let project = steps.next().unwrap();
-    if path.ends_with("_result") {
-        return results(project).into();
+    match path.rsplit('/').next() {
+        Some("_result") => results(project).into(),
+        Some("_jobhistory") => {
+            let arch = steps.nth(1).unwrap();
+            let limit = query.rsplit_once('=').unwrap().1.parse().unwrap();
+            history(arch, limit).into()
+        }
+        Some("_reason") => {
+            "<reason><explain>new build</explain><time>1795377844</time></reason>".into()
+        }
+        _ if path.starts_with("/worker/") => {
+            "<worker><hardware><processors>32</processors></hardware></worker>".into()
+        }
+        // most packages have no constraints
+        _ => "<status code=\"404\"><summary>no such file</summary></status>".into(),
     }
-    let arch = steps.nth(1).unwrap();
-    let limit = query.rsplit_once('=').unwrap().1.parse().unwrap();
-    history(arch, limit).into()
 }
 
 fn workers() -> String {

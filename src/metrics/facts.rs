@@ -1,7 +1,9 @@
 //! What is known of each pool, in the shape that the fleet's metrics want.
 
 use super::PoolFacts;
-use crate::model::{BackendName, InstanceState, Job, Level, PackageKey, PoolName, Requirements};
+use crate::model::{
+    BackendName, InstanceState, Job, JobState, Level, PackageKey, PoolName, Requirements, Results,
+};
 use crate::policy::{Hosts, Placement, PoolState, Prospects, Standing, View, assess};
 use jiff::Timestamp;
 use regex::Regex;
@@ -52,6 +54,14 @@ impl PoolFacts {
         }
     }
 
+    /// A project that was read has a 0 where it has no job.
+    fn add_project(&mut self, backend: &BackendName, project: &str) {
+        for state in JobState::ALL {
+            let key = (backend.clone(), project.to_owned(), state);
+            self.jobs.entry(key).or_default();
+        }
+    }
+
     fn add_job(&mut self, backend: &BackendName, job: &Job) {
         let key = (backend.clone(), job.key.project.clone(), job.state);
         *self.jobs.entry(key).or_default() += 1;
@@ -77,6 +87,7 @@ fn add_jobs(view: &View<'_>, placement: &Placement<'_>, facts: &mut BTreeMap<Poo
         let Ok(results) = backend.results.fresh(view.now, view.policy.max_age) else {
             continue;
         };
+        add_projects(name, results.value(), placement, facts);
         let known = backend.requirements.last().map(|reading| &reading.value);
         let ghosts = view.ghost_jobs(name);
         let real = |job: &&Job| !ghosts.contains(&job.key);
@@ -109,6 +120,23 @@ fn waits_since(job: &Job, known: Option<&Requirements>) -> Option<Timestamp> {
     let seen = job.seen_waiting?;
     let ready = known.and_then(|known| known.ready.get(&(job.key.clone(), seen)));
     Some(ready.copied().unwrap_or(seen))
+}
+
+fn add_projects(
+    backend: &BackendName,
+    results: &Results,
+    placement: &Placement<'_>,
+    facts: &mut BTreeMap<PoolName, PoolFacts>,
+) {
+    let mut projects: Vec<_> = results.packages.keys().map(|key| &key.0).collect();
+    projects.dedup();
+    for project in projects {
+        for pool in placement.of_project(backend, project) {
+            if let Some(facts) = facts.get_mut(&pool.name) {
+                facts.add_project(backend, project);
+            }
+        }
+    }
 }
 
 /// The expected build time of a job: the mean of its last builds, or the least of its level where it

@@ -82,6 +82,8 @@ enum Piece {
 pub(super) struct Body {
     chunks: mpsc::Receiver<Piece>,
     ready: Bytes,
+    /// How much of it is read: to split it for each tag would cost more than to read the tag.
+    read: usize,
     /// The first bytes of a character that the next chunk has the rest of.
     begun: Vec<u8>,
     ended: bool,
@@ -92,6 +94,7 @@ impl Body {
         Self {
             chunks,
             ready: Bytes::new(),
+            read: 0,
             begun: Vec::new(),
             ended: false,
         }
@@ -110,6 +113,7 @@ impl Body {
     }
 
     fn next(&mut self) -> io::Result<()> {
+        self.read = 0;
         match self.chunks.blocking_recv() {
             Some(Piece::Chunk(chunk)) => self.ready = self.mend(chunk),
             Some(Piece::End) => {
@@ -150,14 +154,14 @@ impl Body {
 
 impl BufRead for Body {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.ready.is_empty() && !self.ended {
+        while self.read >= self.ready.len() && !self.ended {
             self.next()?;
         }
-        Ok(&self.ready)
+        Ok(self.ready.get(self.read..).unwrap_or_default())
     }
 
     fn consume(&mut self, bytes: usize) {
-        let _ = self.ready.split_to(bytes.min(self.ready.len()));
+        self.read += bytes;
     }
 }
 

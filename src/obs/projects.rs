@@ -13,7 +13,7 @@ pub(super) fn parse(
     let mut names = BTreeSet::new();
     walk(document, "directory", |element| {
         if element.path() == "directory/entry" {
-            let name = element.peek_needed("name")?;
+            let [name] = element.peek_needed(["name"])?;
             if takes(&name) {
                 names.insert(name.into_owned());
             }

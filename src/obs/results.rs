@@ -16,8 +16,7 @@ pub(super) fn parse(document: impl BufRead) -> Result<Results, Malformed> {
                 }
             }
             ("resultlist/result/status", Some(counted)) => {
-                let package = element.peek_needed("package")?;
-                let code = element.peek_needed("code")?;
+                let [package, code] = element.peek_needed(["package", "code"])?;
                 counted.count(&code);
                 if let Some(state) = job_state(&code) {
                     results.jobs.push(Job {

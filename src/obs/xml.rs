@@ -2,6 +2,7 @@
 
 use super::error::Malformed;
 use quick_xml::XmlVersion;
+use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 use std::borrow::Cow;
@@ -26,27 +27,48 @@ impl Element<'_> {
 
     /// The value of an attribute, where it is there; copied only where something in it is escaped.
     pub(super) fn peek(&self, name: &str) -> Result<Option<Cow<'_, str>>, Malformed> {
-        let broken = |why: &dyn std::fmt::Display| Malformed(format!("<{}>: {why}", self.path));
-        let attribute = self.tag.try_get_attribute(name).map_err(|e| broken(&e))?;
-        let Some(attribute) = attribute else {
-            return Ok(None);
-        };
-        if let Cow::Borrowed(plain) = &attribute.value
+        let attribute = self.tag.try_get_attribute(name);
+        let attribute = attribute.map_err(|e| self.broken(&e))?;
+        attribute.map(|found| self.value(&found)).transpose()
+    }
+
+    fn value<'s>(&'s self, attribute: &Attribute<'s>) -> Result<Cow<'s, str>, Malformed> {
+        if let Cow::Borrowed(plain) = attribute.value
             && !plain
                 .bytes()
                 .any(|b| matches!(b, b'&' | b'\n' | b'\r' | b'\t'))
         {
-            return Ok(Some(Cow::Borrowed(plain)));
+            return Ok(Cow::Borrowed(plain));
         }
         let value = attribute.normalized_value(XmlVersion::Implicit1_0);
-        let value = value.map_err(|e| broken(&e))?;
-        Ok(Some(Cow::Owned(value.into_owned())))
+        let value = value.map_err(|e| self.broken(&e))?;
+        Ok(Cow::Owned(value.into_owned()))
     }
 
-    /// The value of an attribute that must be there; copied only where something in it is escaped.
-    pub(super) fn peek_needed(&self, name: &str) -> Result<Cow<'_, str>, Malformed> {
-        let missing = || Malformed(format!("<{}> has no {name}", self.path));
-        self.peek(name)?.ok_or_else(missing)
+    fn broken(&self, why: &dyn std::fmt::Display) -> Malformed {
+        Malformed(format!("<{}>: {why}", self.path))
+    }
+
+    /// The values of attributes that must be there, in one pass; copied only where something in them is
+    /// escaped.
+    pub(super) fn peek_needed<const N: usize>(
+        &self,
+        names: [&str; N],
+    ) -> Result<[Cow<'_, str>; N], Malformed> {
+        let mut values = [const { None }; N];
+        for attribute in self.tag.attributes().with_checks(false) {
+            let attribute = attribute.map_err(|e| self.broken(&e))?;
+            let wanted = names.iter().zip(&mut values);
+            for (_, value) in wanted.filter(|(name, _)| attribute.key.as_ref() == **name) {
+                *value = Some(self.value(&attribute)?);
+            }
+        }
+        let missing = |name| Malformed(format!("<{}> has no {name}", self.path));
+        let lacking = values.iter().zip(names).find(|(value, _)| value.is_none());
+        if let Some((_, name)) = lacking {
+            return Err(missing(name));
+        }
+        Ok(values.map(Option::unwrap_or_default))
     }
 
     /// The value of an attribute, where it is there.
@@ -56,7 +78,8 @@ impl Element<'_> {
 
     /// The value of an attribute that must be there.
     pub(super) fn need(&self, name: &str) -> Result<String, Malformed> {
-        self.peek_needed(name).map(Cow::into_owned)
+        let [value] = self.peek_needed([name])?;
+        Ok(value.into_owned())
     }
 
     /// The value of an attribute that is a number where it is there.
@@ -131,7 +154,7 @@ fn parts(
 ) -> Result<(), Malformed> {
     let mut reader = Reader::from_reader(Pieces::of(document));
     let mut piece = Vec::new();
-    let mut path = String::new();
+    let mut path = Path::default();
     let mut begun = false;
     let broken = |why| Malformed(format!("no whole <{root}>: {why}"));
     loop {
@@ -143,23 +166,24 @@ fn parts(
         let is_empty = matches!(event, Event::Empty(_));
         match event {
             Event::Start(tag) | Event::Empty(tag) => {
-                enter(&mut path, tag.name().as_ref());
-                if !path.contains('/') && (begun || path != root) {
-                    return Err(broken(format!("found <{path}> as its root")));
+                path.enter(tag.name().as_ref());
+                if path.is_root() && (begun || path.names != root) {
+                    return Err(broken(format!("found <{}> as its root", path.names)));
                 }
                 begun = true;
-                on(Part::Opens { path: &path, tag })?;
+                let names = &path.names;
+                on(Part::Opens { path: names, tag })?;
                 if is_empty {
-                    leave(&mut path);
+                    path.leave();
                     on(Part::Closes)?;
                 }
             }
             Event::End(_) => {
-                leave(&mut path);
+                path.leave();
                 on(Part::Closes)?;
             }
             Event::Eof if begun && path.is_empty() => return Ok(()),
-            Event::Eof if begun => return Err(broken(format!("it ends inside <{path}>"))),
+            Event::Eof if begun => return Err(broken(format!("it ends inside <{}>", path.names))),
             Event::Eof => return Err(broken("it is empty".to_owned())),
             Event::Text(text) if path.is_empty() && !text.trim().is_empty() => {
                 return Err(broken("text outside its root".to_owned()));
@@ -211,15 +235,33 @@ impl<R: BufRead> BufRead for Pieces<R> {
     }
 }
 
-fn enter(path: &mut String, name: &str) {
-    if !path.is_empty() {
-        path.push('/');
-    }
-    path.push_str(name);
+/// Where in a document: the names from its root on, and where each begins.
+#[derive(Debug, Default)]
+struct Path {
+    names: String,
+    begins: Vec<usize>,
 }
 
-fn leave(path: &mut String) {
-    path.truncate(path.rfind('/').unwrap_or_default());
+impl Path {
+    const fn is_empty(&self) -> bool {
+        self.begins.is_empty()
+    }
+
+    const fn is_root(&self) -> bool {
+        self.begins.len() == 1
+    }
+
+    fn enter(&mut self, name: &str) {
+        self.begins.push(self.names.len());
+        if self.begins.len() > 1 {
+            self.names.push('/');
+        }
+        self.names.push_str(name);
+    }
+
+    fn leave(&mut self) {
+        self.names.truncate(self.begins.pop().unwrap_or_default());
+    }
 }
 
 /// The code and the summary of a `<status code="404">` document, with which OBS says no; `None` for

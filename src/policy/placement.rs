@@ -59,6 +59,16 @@ impl<'a> Placement<'a> {
         pool_of_project(pools.iter().copied(), &job.key.project)
     }
 
+    /// The pools that have the jobs of this project: one for each arch and level of the backend.
+    pub fn of_project<'s>(
+        &'s self,
+        backend: &'s BackendName,
+        project: &'s str,
+    ) -> impl Iterator<Item = &'a Pool> + 's {
+        let of_backend = self.pools.iter().filter(move |(key, _)| key.0 == backend);
+        of_backend.filter_map(move |(_, pools)| pool_of_project(pools.iter().copied(), project))
+    }
+
     /// The pool in which an instance that this backend lists is counted: that of its host, at the
     /// backends of that pool and nowhere else.
     #[must_use]

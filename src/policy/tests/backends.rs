@@ -241,3 +241,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_project_that_was_read_shows_a_zero_in_each_pool_of_its_backend_and_in_no_other() {
+    let mut farm = Farm::new();
+    let target = ["home:me", "standard", "x86_64", "succeeded"].map(str::to_owned);
+    let packages = &mut farm.backend("home").results.packages;
+    packages.insert(target.into(), 3);
+    let facts = farm.see(crate::metrics::facts);
+    let backend = BackendName::new("home");
+    let jobs = (backend.clone(), "home:me".to_owned(), JobState::Scheduled);
+    for (name, pool) in &farm.policy.pools {
+        let shown = facts[name].jobs.get(&jobs).copied();
+        let own = pool.backends.contains(&backend).then_some(0);
+        assert_eq!(shown, own, "{name}");
+    }
+}
