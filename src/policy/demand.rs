@@ -86,10 +86,10 @@ impl WorkerState {
             && none(InstanceState::Dead)
     }
 
-    /// How many of its configured instances OBS lists nowhere, or as having said goodbye: one that takes
-    /// new code says so to every backend, and comes back.
+    /// How many of its configured instances are absent: OBS lists them nowhere, or as having said goodbye.
+    /// One that takes new code says so to every backend, and comes back.
     #[must_use]
-    pub fn unlisted(&self, instances_per_worker: u32) -> u32 {
+    pub fn absent(&self, instances_per_worker: u32) -> u32 {
         let there = self.instances.live() + self.instances.get(InstanceState::Dead);
         instances_per_worker.saturating_sub(there)
     }
@@ -373,12 +373,12 @@ impl<'a> Seen<'a> {
     }
 
     fn returning(&self, pool: &Pool, worker: &WorkerState) -> u32 {
-        let since = self.view.ledger.unlisted.get(&worker.server);
+        let since = self.view.ledger.absent.get(&worker.server);
         let lasts = since.is_some_and(|since| elapsed(*since, self.view.now) >= SETTLE);
         if lasts {
             0
         } else {
-            worker.unlisted(pool.instances)
+            worker.absent(pool.instances)
         }
     }
 

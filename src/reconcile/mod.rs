@@ -252,8 +252,8 @@ impl Reconciler {
         let view = look.view(self.books.ledger());
         let states = policy::assess(&view);
         let streaks = policy::look(&view, &states);
-        let unlisted = policy::unlisted(&view, &states);
-        self.books.looks(streaks, unlisted);
+        let absent = policy::absent(&view, &states);
+        self.books.looks(streaks, absent);
         for (pool, state) in &states {
             let Ok(state) = state else { continue };
             let live = state.supply.live();

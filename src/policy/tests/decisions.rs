@@ -2,7 +2,7 @@
 
 use super::super::fixtures::{Farm, NOW, at, key, minutes, pool};
 use super::super::{
-    Outcome, Reason, assess, evaluate, instances_seen, look, next_streak, plan, supply, unlisted,
+    Outcome, Reason, absent, assess, evaluate, instances_seen, look, next_streak, plan, supply,
 };
 use super::{book, decided, ordered, released};
 use crate::config::Mode;
@@ -81,10 +81,10 @@ fn instances_that_are_listed_nowhere_for_a_moment_are_not_bought_for() {
     let mut farm = busy("x-l1", 7);
     let server = farm.worker("x-l1", "w", 2);
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 0);
-    let look = |farm: &Farm| farm.see(|view| unlisted(view, &assess(view)));
+    let look = |farm: &Farm| farm.see(|view| absent(view, &assess(view)));
     assert_eq!(look(&farm), BTreeMap::from([(server.clone(), at(NOW))]));
-    farm.ledger.unlisted.insert(server, at(NOW - 30));
-    assert_eq!(look(&farm), farm.ledger.unlisted, "since the first look");
+    farm.ledger.absent.insert(server, at(NOW - 30));
+    assert_eq!(look(&farm), farm.ledger.absent, "since the first look");
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "they do not come back");
 }
 
@@ -94,7 +94,7 @@ fn instances_that_take_new_code_are_down_for_a_moment_and_not_bought_for() {
     let server = farm.worker("x-l1", "w", 2);
     farm.list("x-l1", "w", InstanceState::Down, 5);
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 0);
-    farm.ledger.unlisted.insert(server, at(NOW - 30));
+    farm.ledger.absent.insert(server, at(NOW - 30));
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "they do not come back");
 }
 
