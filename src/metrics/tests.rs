@@ -5,8 +5,8 @@ use crate::config::{Mode, Pool};
 use crate::model::{
     Action, Alarm, Alarms, Arch, BackendName, BackendView, Daemon, DaemonState, FlavorName, Fleet,
     HostName, Instance, InstanceCounts, InstanceId, InstanceState, JobState, Ledger, Level, Member,
-    Observed, OrderId, PoolName, Results, Server, ServerId, ServerStatus, Snapshot, Stage, Tags,
-    Vcpus, Workers,
+    Observed, OrderId, PoolName, Requirements, Results, Server, ServerId, ServerStatus, Snapshot,
+    Stage, Supply, Tags, Vcpus, Workers,
 };
 use crate::obs::BuildOutcome;
 use crate::policy::{CheckOutcome, CheckReport, Cost};
@@ -106,6 +106,13 @@ fn backend(read: i64, states: &[(u32, InstanceState)]) -> Arc<BackendView> {
         workers: Observed::known(at(read), workers(states)),
         results: Observed::known(at(read), results),
         history: Observed::known(at(read), ()),
+        requirements: Observed::known(
+            at(read),
+            Requirements {
+                unread: 3,
+                ..Requirements::default()
+            },
+        ),
         ..BackendView::default()
     })
 }
@@ -151,8 +158,13 @@ fn ledger() -> Ledger {
         bought("s2", Stage::Creating),
     ];
     let members = members.into_iter().map(|m| (m.server.clone(), m)).collect();
+    let halted = Supply {
+        halted_below: Some(14),
+        ..Supply::default()
+    };
     Ledger {
         members,
+        supply: BTreeMap::from([(name("near"), halted)]),
         ..Ledger::default()
     }
 }
@@ -289,6 +301,7 @@ fn every_series_of_a_pool_with_nothing_to_show_is_an_explicit_zero() {
         format!("obs_workers{{{far},state=\"unmanaged\"}} 0"),
         format!("obs_workers_releasable{{{far}}} 0"),
         format!("obs_scaler_alarms{{action=\"release\",{far}}} 0"),
+        format!("obs_scaler_pool_halted{{{far}}} 0"),
         format!("obs_scaler_orders_total{{{far},outcome=\"in_service\"}} 0"),
         "obs_scaler_decisions_total{direction=\"apply\",pool=\"far\",reason=\"queue\"} 0"
             .to_owned(),
@@ -312,6 +325,7 @@ fn what_is_known_is_shown() {
         ),
         format!("obs_scaler_alarms{{action=\"apply\",{near}}} 1"),
         format!("obs_scaler_pool_reserve_workers{{{near}}} 1"),
+        format!("obs_scaler_pool_halted{{{near}}} 1"),
     ] {
         assert_shows(&page, &[&series]);
     }
@@ -324,6 +338,7 @@ fn what_is_known_is_shown() {
             "obs_packages{backend=\"a\",project=\"P:A\",repository=\"standard\",arch=\"aarch64\",code=\"succeeded\"} 12",
             "obs_scaler_last_success_timestamp_seconds{collector=\"ecs\"} 1000000.0",
             "obs_scaler_last_watchdog_timestamp_seconds 999970.0",
+            "obs_scaler_constraints_unread{backend=\"b\"} 3",
             "obs_scaler_pool_mode{pool=\"near\",mode=\"apply\"} 1",
             "obs_scaler_vcpus{kind=\"bought\"} 128",
             "obs_scaler_vcpus{kind=\"in_flight\"} 64",

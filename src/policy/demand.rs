@@ -3,6 +3,7 @@
 use super::SETTLE;
 use super::View;
 use super::account::Account;
+use super::held::{Held, Source};
 use super::placement::{Hosts, Placement, Standing};
 use super::waiting::{Placed, Waiting, Workforce};
 use crate::config::{Policy, Pool, rest_of};
@@ -13,52 +14,6 @@ use crate::model::{
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A source that decisions rest on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// A backend's worker status.
-    Workers,
-    /// A backend's results.
-    Results,
-    /// The cloud's list.
-    Ecs,
-}
-
-impl Source {
-    /// The word used in labels (`collector`).
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Workers => "workers",
-            Self::Results => "results",
-            Self::Ecs => "ecs",
-        }
-    }
-}
-
-/// Why nothing is decided for a pool: a source that feeds it is not known. Missing is never zero.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{} {why}", .input.as_str(), .backend.as_ref().map(|b| format!(" of {b}")).unwrap_or_default())]
-pub struct Held {
-    /// The source.
-    pub input: Source,
-    /// The backend that it belongs to; `None` for the cloud.
-    pub backend: Option<BackendName>,
-    /// How long it has been unknown, and why.
-    pub why: Unknown,
-}
-
-impl Held {
-    /// The metric label.
-    #[must_use]
-    pub const fn label(&self) -> &'static str {
-        match self.why {
-            Unknown::Never { .. } => "never",
-            Unknown::Stale { .. } => "stale",
-        }
-    }
-}
 
 /// One of our workers that is in service, and that the cloud lists as `ACTIVE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +78,8 @@ pub struct PoolState {
     pub blocked: u32,
     /// Every instance, counted once over the backends, those of leaving workers included.
     pub instances: InstanceCounts,
-    /// The same without leaving workers: what the pool can count on.
+    /// The same of workers in service and of unmanaged hosts: what the pool can count on. Those of workers
+    /// that are leaving, or joining, come and go by our doing.
     pub supply: InstanceCounts,
     /// Idle instances of workers in service and of unmanaged hosts.
     pub idle: u32,
@@ -203,24 +159,6 @@ pub fn assess(view: &View<'_>) -> BTreeMap<PoolName, Result<PoolState, Held>> {
         Ok(fleet) => {
             let seen = Seen::of(view, fleet.value());
             pools.map(|p| (p.name.clone(), seen.pool(p))).collect()
-        }
-    }
-}
-
-impl Held {
-    const fn cloud(why: Unknown) -> Self {
-        Self {
-            input: Source::Ecs,
-            backend: None,
-            why,
-        }
-    }
-
-    fn backend(input: Source, backend: &BackendName, why: Unknown) -> Self {
-        Self {
-            input,
-            backend: Some(backend.clone()),
-            why,
         }
     }
 }
@@ -396,11 +334,11 @@ impl<'a> Seen<'a> {
         for (id, &(doing, standing)) in counted {
             hosts.entry(&id.host).or_default().add(doing);
             state.instances.add(doing);
-            if standing != Standing::Leaving {
-                state.supply.add(doing);
+            if !matches!(standing, Standing::Serving | Standing::Unmanaged) {
+                continue;
             }
-            let in_service = matches!(standing, Standing::Serving | Standing::Unmanaged);
-            if doing == InstanceState::Idle && in_service {
+            state.supply.add(doing);
+            if doing == InstanceState::Idle {
                 state.idle += 1;
                 *idle.entry(&id.host).or_default() += 1;
             }

@@ -2,8 +2,10 @@
 
 use super::View;
 use super::account::{Account, count};
-use super::demand::{Held, PoolState, WorkerState};
+use super::demand::{PoolState, WorkerState};
+use super::held::Held;
 use super::reason::Reason;
+use super::supply;
 use super::waiting::LastFits;
 use crate::config::{Mode, Pool};
 use crate::model::{Action, HostName, IdleStreak, InstanceState, PoolName, ServerId, elapsed};
@@ -166,12 +168,19 @@ fn gate(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<(), Reason> {
         Mode::Apply => return Err(Reason::ApplyOnly),
         Mode::Full => {}
     }
+    let most = supply::most(view.ledger.supply.get(&pool.name), view.now);
+    let ratio = view.policy.known_instances_ratio;
     let gates = [
         (state.workers.is_empty(), Reason::NoWorker),
         (!view.rings(Action::Release, &pool.name), Reason::NoAlarm),
         (!view.watched(), Reason::NoWatchdog),
         (state.in_flight > 0, Reason::InFlight),
         (state.no_idle_fit > 0, Reason::Waiting),
+        // what is excused may stay away: while it does, nothing more is given up
+        (
+            supply::fell_below(state.supply.live(), most, ratio),
+            Reason::Halted { below: most },
+        ),
     ];
     let closed = gates.into_iter().find(|(closed, _)| *closed);
     closed.map_or(Ok(()), |(_, reason)| Err(reason))

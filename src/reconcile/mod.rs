@@ -256,10 +256,10 @@ impl Reconciler {
         self.books.looks(streaks, absent);
         for (pool, state) in &states {
             let Ok(state) = state else { continue };
-            let live = state.supply.live();
+            let (live, excused) = (state.supply.live(), state.returning);
             let before = self.books.known_supply(pool);
             let ratio = look.policy.known_instances_ratio;
-            let after = policy::supply::observe(&before, live, look.now, ratio);
+            let after = policy::supply::observe(&before, live, excused, look.now, ratio);
             self.seen
                 .tell_halt(pool, live, after.halted_below, look.now);
             self.books.supply(pool, after)?;
