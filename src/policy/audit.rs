@@ -3,6 +3,8 @@
 //! Nothing here calls the planner's own helpers: states, freshness and the ceiling are worked out
 //! anew from the view, in the plainest way, so that one mistake does not pass twice.
 
+mod last_fit;
+
 use super::SETTLE;
 use super::View;
 use super::plan::{Plan, Step};
@@ -63,6 +65,8 @@ pub enum Law {
     Unknown,
     /// Nothing is released while the Watchdog is not heard.
     Watchdog,
+    /// The last worker that meets what a job asks is never released.
+    LastFit,
     /// No more workers are on their way out than may be at once.
     Releases,
 }
@@ -85,6 +89,7 @@ impl Law {
             Self::Building => "building",
             Self::Unknown => "unknown",
             Self::Watchdog => "watchdog",
+            Self::LastFit => "last_fit",
             Self::Releases => "releases",
         }
     }
@@ -188,6 +193,7 @@ impl<'a> Court<'a> {
         let server = self.managed(id, pool)?;
         law(!server.tags.protected, Law::Protected)?;
         self.idle(server, pool)?;
+        self.leaves_a_fit(server, pool)?;
         law(self.left_in_service(pool) > pool.reserve, Law::Reserve)?;
         law(
             self.leaving() < self.view.policy.max_releases,
