@@ -2,7 +2,7 @@
 
 use super::SETTLE;
 use super::View;
-use super::account::Account;
+use super::account::{Account, count};
 use super::held::{Held, Source};
 use super::placement::{Hosts, Placement, Standing};
 use super::waiting::{Placed, Waiting, Workforce};
@@ -78,8 +78,8 @@ pub struct PoolState {
     pub blocked: u32,
     /// Every instance, counted once over the backends, those of leaving workers included.
     pub instances: InstanceCounts,
-    /// The same of workers in service and of unmanaged hosts: what the pool can count on. Those of workers
-    /// that are leaving, or joining, come and go by our doing.
+    /// The same of workers in service and of unmanaged hosts of known size: what the pool can count on. Those
+    /// of workers that are leaving, or joining, come and go by our doing.
     pub supply: InstanceCounts,
     /// Idle instances of workers in service and of unmanaged hosts.
     pub idle: u32,
@@ -87,6 +87,8 @@ pub struct PoolState {
     /// between two jobs, and for some seconds while a worker takes new code before its first one. They
     /// are about to be idle, and count as such against the need; for [`SETTLE`], and no longer.
     pub returning: u32,
+    /// Instances of unmanaged hosts that are there, and may be the pool's: their size has not been read yet.
+    pub unsized_live: u32,
     /// Workers that are bought and on their way into service.
     pub in_flight: u32,
     /// What is bought for the pool.
@@ -100,6 +102,12 @@ pub struct PoolState {
 }
 
 impl PoolState {
+    /// How many instances are not in the supply, and yet did not vanish as far as is known.
+    #[must_use]
+    pub const fn excused(&self) -> u32 {
+        self.returning + self.unsized_live
+    }
+
     /// How many workers the jobs that wait ask for beyond what is in flight.
     #[must_use]
     pub fn needed(&self) -> u32 {
@@ -193,6 +201,7 @@ struct Seen<'a> {
     waiting: Waiting,
     workforce: Workforce<'a>,
     instances: BTreeMap<PoolName, BTreeMap<&'a InstanceId, (InstanceState, Standing)>>,
+    unsized_live: BTreeMap<(&'a BackendName, Arch), BTreeSet<&'a InstanceId>>,
 }
 
 impl<'a> Seen<'a> {
@@ -206,6 +215,7 @@ impl<'a> Seen<'a> {
             waiting: Waiting::default(),
             workforce: Workforce::new(view, fleet),
             instances: BTreeMap::new(),
+            unsized_live: BTreeMap::new(),
         };
         let placement = Placement::new(view.policy, &view.snapshot.build_times);
         let hosts = Hosts::new(fleet, view.ledger);
@@ -259,12 +269,20 @@ impl<'a> Seen<'a> {
     /// counts once, in the state that comes first.
     fn count_instances(
         &mut self,
-        backend: &BackendName,
+        backend: &'a BackendName,
         workers: &'a Workers,
         placement: &Placement<'a>,
         hosts: &Hosts<'a>,
     ) {
         for instance in workers.instances.values() {
+            let standing = hosts.of(&instance.id.host).map(|(_, standing)| standing);
+            if let Some(arch) = instance.arch
+                && standing == Some(Standing::Unsized)
+                && instance.state.is_live()
+            {
+                let there = self.unsized_live.entry((backend, arch)).or_default();
+                there.insert(&instance.id);
+            }
             let Some((pool, standing)) = placement.of_instance(backend, instance, hosts) else {
                 continue;
             };
@@ -293,6 +311,7 @@ impl<'a> Seen<'a> {
             supply: InstanceCounts::default(),
             idle: 0,
             returning: 0,
+            unsized_live: self.unsized_live(pool),
             in_flight: account.in_flight,
             bought: account.bought,
             workers: Vec::new(),
@@ -320,6 +339,13 @@ impl<'a> Seen<'a> {
         }
     }
 
+    /// They stand at the lowest level, and will stand at that of their size.
+    fn unsized_live(&self, pool: &Pool) -> u32 {
+        let near = |backend| self.unsized_live.get(&(backend, pool.arch));
+        let instances = pool.backends.iter().filter_map(near).flatten();
+        count(instances.collect::<BTreeSet<_>>().into_iter())
+    }
+
     fn jobs(&self, pool: &Pool, state: JobState) -> u32 {
         let key = (pool.name.clone(), state);
         self.jobs.get(&key).copied().unwrap_or_default()
@@ -334,10 +360,11 @@ impl<'a> Seen<'a> {
         for (id, &(doing, standing)) in counted {
             hosts.entry(&id.host).or_default().add(doing);
             state.instances.add(doing);
-            if !matches!(standing, Standing::Serving | Standing::Unmanaged) {
-                continue;
+            match standing {
+                Standing::Serving | Standing::Unmanaged => state.supply.add(doing),
+                Standing::Unsized => {}
+                Standing::InFlight | Standing::Leaving => continue,
             }
-            state.supply.add(doing);
             if doing == InstanceState::Idle {
                 state.idle += 1;
                 *idle.entry(&id.host).or_default() += 1;

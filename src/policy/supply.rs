@@ -12,7 +12,7 @@ use std::time::Duration;
 pub const WINDOW: Duration = Duration::from_secs(3600);
 
 /// The supply after one more fresh reading: `live` instances ([`super::PoolState::supply`]), and `excused`
-/// ones that are not among them and yet did not vanish as far as is known ([`super::PoolState::returning`]).
+/// ones that are not among them and yet did not vanish as far as is known ([`super::PoolState::excused`]).
 /// An excuse keeps a pool from being halted, and never ends a halt; nor does it raise what later readings are
 /// held against. A pool that is not known is not observed: keep what was.
 #[must_use]

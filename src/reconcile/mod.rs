@@ -256,7 +256,7 @@ impl Reconciler {
         self.books.looks(streaks, absent);
         for (pool, state) in &states {
             let Ok(state) = state else { continue };
-            let (live, excused) = (state.supply.live(), state.returning);
+            let (live, excused) = (state.supply.live(), state.excused());
             let before = self.books.known_supply(pool);
             let ratio = look.policy.known_instances_ratio;
             let after = policy::supply::observe(&before, live, excused, look.now, ratio);

@@ -3,7 +3,9 @@
 use super::super::fixtures::{Farm, NOW, at, pool};
 use super::super::{Reason, absent, assess, audit, plan, supply};
 use super::{decided, ordered, released};
-use crate::model::{Action, InstanceState, ServerId, Stage, Supply, Why};
+use crate::model::{
+    Action, Capabilities, Hardware, HostName, InstanceState, ServerId, Stage, Supply, Why,
+};
 use InstanceState::{Building, Dead, Down, Idle};
 
 #[test]
@@ -75,7 +77,7 @@ fn look(farm: &mut Farm) -> Option<u32> {
     let state = states[&pool("x-l1")].as_ref().unwrap();
     farm.ledger.absent = farm.see(|view| absent(view, &states));
     let known = farm.ledger.supply.entry(pool("x-l1")).or_default();
-    *known = supply::observe(known, state.supply.live(), state.returning, at(NOW), 0.7);
+    *known = supply::observe(known, state.supply.live(), state.excused(), at(NOW), 0.7);
     known.halted_below
 }
 
@@ -151,4 +153,34 @@ fn while_workers_are_excused_others_are_bought_and_none_is_given_up() {
     farm.backend("main").results.jobs.clear();
     farm.ledger.supply.clear();
     assert_eq!(released(&farm.see(plan)), ["w-1"], "but for the rule");
+}
+
+#[test]
+fn unmanaged_hosts_whose_size_is_learnt_vanish_from_no_pool() {
+    let mut farm = farm(Building, Building);
+    let mut unmanaged = farm.backend("main").workers.instances.clone();
+    unmanaged.retain(|id, _| id.host == HostName::new("w-2"));
+    farm.ledger.members.remove(&ServerId::new("w-2"));
+    farm.fleet.servers.remove(&ServerId::new("w-2"));
+    assert_eq!(look(&mut farm), None, "after a restart: it is there");
+    let known = &farm.ledger.supply[&pool("x-l1")];
+    assert_eq!(known.peaks[&at(NOW - NOW % 60)], 7, "and may be another's");
+
+    let size = |processors| Capabilities {
+        hardware: Some(Hardware {
+            processors,
+            ..Hardware::default()
+        }),
+        ..Capabilities::default()
+    };
+    let has = &mut farm.backend("main").has;
+    has.insert(HostName::new("w-2"), size(32));
+    assert_eq!(look(&mut farm), None);
+    assert_eq!(
+        farm.ledger.supply[&pool("x-l1")].peaks[&at(NOW - NOW % 60)],
+        14
+    );
+    let instances = &mut farm.backend("main").workers.instances;
+    instances.retain(|id, _| !unmanaged.contains_key(id));
+    assert_eq!(look(&mut farm), Some(14), "now it is gone");
 }
