@@ -1,14 +1,17 @@
 # make test   installs what is missing and passes the tests (about ten minutes from nothing)
-# make demo   shows the whole loop, with every real part, in about two minutes
+# make demo   shows the whole loop, with every real part, in about two minutes; where one is not root or not
+#             on Debian, or with DEMO=sim, against simulators, and says so
 # make long   what takes longer than a test should
 #
 # Both install Debian packages (they ask first on a terminal; YES=1 answers) and need root, because
-# the worker machines of the rig are made of mount and process namespaces.
+# the worker machines of the rig are made of mount and process namespaces. The simulated demo does neither.
 
 CARGO ?= cargo
 PROFILE ?= dev
 BINARIES = target/$(if $(filter release,$(PROFILE)),release,debug)
 INSTALL = tests/rig/install.sh $(if $(YES),--yes)
+
+DEMO ?= $(shell [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] && echo rig || echo sim)
 
 # Grafana's own types, which the dashboards are written from
 SDK = target/grafana/sdk
@@ -23,9 +26,11 @@ test: lint
 	$(CARGO) test
 
 demo:
+ifneq ($(DEMO),sim)
 	$(INSTALL)
+endif
 	$(CARGO) build --workspace --bins --profile $(PROFILE)
-	$(BINARIES)/demo --repository . --binaries $(BINARIES)
+	$(BINARIES)/demo --repository . --binaries $(BINARIES) $(if $(filter sim,$(DEMO)),--simulated)
 
 long:
 	$(INSTALL)

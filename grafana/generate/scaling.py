@@ -29,23 +29,17 @@ def headline():
         last("Last release", "Time since the planner last decided to give workers back.", "release"),
         tile("Watchdog", "Time since Alertmanager's dead man's switch was last heard. After 5 minutes nothing is released: Prometheus may be blind.",
              f"time() - max(obs_scaler_last_watchdog_timestamp_seconds{{{JOB}}})", "s", ("green", (150, "yellow"), (300, "red")), none="not heard"),
-        tile("Stopped by a person", "Directions (apply, release) that somebody has paused.",
-             f"sum(obs_scaler_paused{{{JOB}}})", "short", ("green", (1, "red")), mappings=words_for(v0=("no", "green"), v1=("one", "red"), v2=("both", "red"))),
         tile("vCPU bought", "Share of the ceiling that is bought, servers in creation and in deletion included.",
              f'sum(obs_scaler_vcpus{{{JOB}, kind="bought"}}) / sum(obs_scaler_vcpus{{{JOB}, kind="ceiling"}})', "percentunit", ("green", (0.8, "yellow"), (1, "red")), decimals=0),
         tile("Orders that failed", "Ordered servers that never got into service, in the time that is shown.",
              ended % '!="in_service"', "short", ("green", (1, "yellow"), (5, "red")), to=FLEET, decimals=0),
         tile("Cost per hour", "What the servers that are bought now cost in an hour, in the currency of the configured prices.",
              f"sum(obs_scaler_cost_per_hour{{{FULL}}})", "short", ("blue",), none="no price known", decimals=2),
-        tile("Spent", "What our servers cost in the time that is shown.", spent, "short", ("blue",), none="no price known", decimals=2),
+        tile("Spent", "What our servers cost in the time that is shown.", spent, "short", ("blue",), none="no price known", decimals=2, size=(8, 4)),
         tile("Spent on idle workers", "Share of that for workers without a job. Some is the price of being quick: a worker stays for as long as ObsIdle waits.",
-             f"{idle} / ({spent} > 0)", "percentunit", ("green", (0.3, "yellow"), (0.5, "red")), none="nothing spent", decimals=0),
-        tile("Budget left", "What may still be spent in the period with the least left. Nothing is bought past it.",
-             f"min(obs_scaler_budget_remaining{{{JOB}}})", "short", ("red", (0.01, "green")), none="no budget known", decimals=2),
+             f"{idle} / ({spent} > 0)", "percentunit", ("green", (0.3, "yellow"), (0.5, "red")), none="nothing spent", decimals=0, size=(8, 4)),
         tile("Alarm to order", "95 % of the notifications that led to an order had their create call sent within this time.",
-             f"histogram_quantile(0.95, sum by (le) (increase(obs_scaler_reaction_seconds_bucket{{{JOB}}}[$__range])))", "s", ("green", (10, "yellow"), (60, "red")), none="none measured"),
-        tile("Flavors held back", "Flavors that are not being tried, because the cloud has none left or refused them. The list is below.",
-             f"sum(obs_scaler_flavor_backoff{{{JOB}}}) or vector(0)", "short", ("green", (1, "yellow")), decimals=0),
+             f"histogram_quantile(0.95, sum by (le) (increase(obs_scaler_reaction_seconds_bucket{{{JOB}}}[$__range])))", "s", ("green", (10, "yellow"), (60, "red")), none="none measured", size=(8, 4)),
     ]
 
 
@@ -93,27 +87,20 @@ def money():
         lines("vCPU", "Bought counts servers in creation and in deletion. The ceiling is what may be bought on top of the servers that were there before, and room is what is left of it.",
               [(f"sum by (kind) (obs_scaler_vcpus{{{JOB}}})", "{{kind}}")], "short"),
         gauges("Spent, by pool", "In the time that is shown.",
-               f"sum by (pool) (increase(obs_scaler_cost_total{{{FULL}}}[$__range]))", "{{pool}}", "short", ("blue",), none="no price known"),
+               f"sum by (pool) (increase(obs_scaler_cost_total{{{FULL}}}[$__range]))", "{{pool}}", "short", ("blue",), none="no price known", size=(12, 8)),
         gauges("Spent on idle workers, by pool", "In the time that is shown: what workers cost while they had no job.",
-               f"sum by (pool) (increase(obs_scaler_idle_cost_total{{{FULL}}}[$__range]))", "{{pool}}", "short", ("yellow",), none="no price known"),
-        gauges("Budget left, by period", "What may still be spent in each period.",
-               f"min by (period) (obs_scaler_budget_remaining{{{JOB}}})", "{{period}}", "short", ("red", (0.01, "green")), none="no budget known"),
+               f"sum by (pool) (increase(obs_scaler_idle_cost_total{{{FULL}}}[$__range]))", "{{pool}}", "short", ("yellow",), none="no price known", size=(12, 8)),
     ]
 
 
 def cloud():
-    held = rows("Flavors held back", "Flavors that are not being tried now, and why.",
-                [f"max by (arch, flavor, availability_zone, cause) (obs_scaler_flavor_backoff{{{JOB}}}) == 1"],
-                {"flavor": "Flavor", "arch": "Arch", "availability_zone": "Zone", "cause": "Cause"}, none="none",
-                widths={"Arch": 80, "Cause": 80, "Zone": 100}, size=(6, 8))
     calls = f"obs_scaler_ecs_requests_total{{{JOB}%s}}[$__rate_interval]"
     return [
-        lines("Calls to the cloud", "Calls a second, by operation.", [(f"sum by (operation) (rate({calls % ''}))", "{{operation}}")], "reqps", size=(6, 8)),
+        lines("Calls to the cloud", "Calls a second, by operation.", [(f"sum by (operation) (rate({calls % ''}))", "{{operation}}")], "reqps", size=(8, 8)),
         lines("Calls that failed", "By the cloud's code, or by what the call failed with. Ecs.0219 and its like: no capacity or no quota.",
-              [(f'sum by (operation, code) (increase({calls % (", code!~" + chr(34) + "2.." + chr(34))}))', "{{operation}} {{code}}")], "short", bars=True, size=(6, 8)),
+              [(f'sum by (operation, code) (increase({calls % (", code!~" + chr(34) + "2.." + chr(34))}))', "{{operation}} {{code}}")], "short", bars=True, size=(8, 8)),
         lines("Duration of calls, 95 %", "By operation.",
-              [(quantile(0.95, "obs_scaler_ecs_request_duration_seconds", ["operation"], JOB), "{{operation}}")], "s", size=(6, 8)),
-        held,
+              [(quantile(0.95, "obs_scaler_ecs_request_duration_seconds", ["operation"], JOB), "{{operation}}")], "s", size=(8, 8)),
     ]
 
 

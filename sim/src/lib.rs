@@ -3,5 +3,6 @@
 
 mod clock;
 pub mod ecs;
+pub mod machine;
 pub mod obs;
 mod rng;

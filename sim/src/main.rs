@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use obs_sim::ecs::{AddressRange, Options, Simulator};
-use obs_sim::obs;
+use obs_sim::{machine, obs};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Stand-ins for the outside world of obs-scaler
@@ -60,6 +60,21 @@ struct EcsArgs {
     /// Program that boots and destroys machines: `PROGRAM boot --id …`, `PROGRAM destroy --id …`
     #[arg(long, value_name = "PROGRAM")]
     machines: Option<PathBuf>,
+    /// Without such a program: machines that are records, answer over ssh, and build for the
+    /// `obs-sim obs` that listens here
+    #[arg(
+        long,
+        value_name = "ADDR",
+        conflicts_with = "machines",
+        requires = "authorized_key"
+    )]
+    stand_ins: Option<SocketAddr>,
+    /// The port of their ssh servers
+    #[arg(long, value_name = "PORT", default_value_t = 2222)]
+    ssh_port: u16,
+    /// The public key that opens them
+    #[arg(long, value_name = "FILE")]
+    authorized_key: Option<PathBuf>,
     /// Addresses to give to servers
     #[arg(
         long,
@@ -149,22 +164,34 @@ impl From<ObsArgs> for obs::Options {
     }
 }
 
-impl From<EcsArgs> for Options {
-    fn from(args: EcsArgs) -> Self {
-        Self {
-            listen: args.listen,
-            project_id: args.project_id,
-            access_key: args.access_key,
-            secret_key: args.secret_key,
-            speed: args.speed,
-            seed: args.seed,
-            machines: args.machines,
-            addresses: args.addresses,
-            quota_instances: args.quota_instances,
-            quota_cores: args.quota_cores,
-            ledger: args.ledger,
-            lock_key: args.lock_key,
-        }
+impl EcsArgs {
+    fn stand_ins(&self) -> std::io::Result<Option<machine::Options>> {
+        let (Some(obs), Some(key)) = (self.stand_ins, &self.authorized_key) else {
+            return Ok(None);
+        };
+        Ok(Some(machine::Options {
+            obs,
+            ssh_port: self.ssh_port,
+            authorized_key: std::fs::read_to_string(key)?,
+        }))
+    }
+
+    fn options(self) -> std::io::Result<Options> {
+        Ok(Options {
+            stand_ins: self.stand_ins()?,
+            listen: self.listen,
+            project_id: self.project_id,
+            access_key: self.access_key,
+            secret_key: self.secret_key,
+            speed: self.speed,
+            seed: self.seed,
+            machines: self.machines,
+            addresses: self.addresses,
+            quota_instances: self.quota_instances,
+            quota_cores: self.quota_cores,
+            ledger: self.ledger,
+            lock_key: self.lock_key,
+        })
     }
 }
 
@@ -177,7 +204,7 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let ended = match Cli::parse().command {
-        Command::Ecs(args) => ecs(args.into()).await,
+        Command::Ecs(args) => ecs(args).await,
         Command::Obs(args) => farm(args.into()).await,
     };
     match ended {
@@ -189,9 +216,9 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn ecs(options: Options) -> std::io::Result<()> {
+async fn ecs(args: EcsArgs) -> std::io::Result<()> {
     let stopped = told_to_stop()?;
-    let cloud = Simulator::start(options).await?;
+    let cloud = Simulator::start(args.options()?).await?;
     listening(cloud.addr)?;
     stopped.await;
     cloud.stop().await

@@ -9,9 +9,13 @@ mod hosts;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
+mod simulated_demo;
+#[cfg(test)]
 mod ssh;
 #[cfg(test)]
 mod sshd;
+#[cfg(test)]
+mod stand_ins;
 #[cfg(test)]
 mod the_loop;
 #[cfg(test)]

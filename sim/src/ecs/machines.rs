@@ -12,9 +12,51 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::world::Boot;
+use crate::machine::{NewMachine, StandIns};
 
 /// A program that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What stands behind the servers.
+pub(super) enum Backing {
+    /// A program that boots and destroys.
+    Program(Machines),
+    /// Records that answer over ssh.
+    StandIns(StandIns),
+}
+
+impl Backing {
+    pub(super) async fn boot(&self, boot: &Boot) -> Result<(), String> {
+        match self {
+            Self::Program(machines) => machines.boot(boot).await,
+            Self::StandIns(machines) => machines.boot(&machine_of(boot)).await,
+        }
+    }
+
+    pub(super) async fn destroy(&self, id: &str) -> Result<(), String> {
+        match self {
+            Self::Program(machines) => machines.destroy(id).await,
+            Self::StandIns(machines) => machines.destroy(id).await,
+        }
+    }
+
+    pub(super) fn clean_up(&self) {
+        if let Self::Program(machines) = self {
+            machines.clean_up();
+        }
+    }
+}
+
+fn machine_of(boot: &Boot) -> NewMachine {
+    NewMachine {
+        id: boot.id.clone(),
+        name: boot.name.clone(),
+        ip: boot.ip.clone(),
+        arch: boot.arch.to_owned(),
+        vcpus: boot.vcpus,
+        user_data: boot.user_data.clone(),
+    }
+}
 
 pub(super) struct Machines {
     program: PathBuf,

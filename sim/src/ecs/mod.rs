@@ -60,8 +60,10 @@ pub struct Options {
     pub speed: f64,
     /// The seed of ids and durations.
     pub seed: u64,
-    /// The program that boots and destroys machines; without one servers are records only.
+    /// The program that boots and destroys machines; without one servers are records.
     pub machines: Option<PathBuf>,
+    /// Without such a program: records that answer over ssh and belong to a simulated OBS.
+    pub stand_ins: Option<crate::machine::Options>,
     /// The addresses of the subnet.
     pub addresses: AddressRange,
     /// The most servers; none is unlimited.
@@ -86,6 +88,7 @@ impl Options {
             speed: 1.0,
             seed: 0,
             machines: None,
+            stand_ins: None,
             addresses: AddressRange::default(),
             quota_instances: None,
             quota_cores: None,

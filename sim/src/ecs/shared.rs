@@ -11,11 +11,12 @@ use tokio::task::JoinSet;
 
 use super::Options;
 use super::faults::Faults;
-use super::machines::Machines;
+use super::machines::{Backing, Machines};
 use super::server::Machine;
 use super::sign::{Key, Refusal};
 use super::world::{Deed, Rules, World};
 use crate::clock;
+use crate::machine::StandIns;
 use crate::rng::Rng;
 
 /// Bad signatures in a row after which the key is locked, and for how long (WEB devg-apisign).
@@ -29,7 +30,7 @@ pub(super) struct Shared {
     pub(super) faults_changed: watch::Sender<()>,
     pub(super) key: Key,
     pub(super) project: String,
-    machines: Option<Machines>,
+    machines: Option<Backing>,
     ledger: Option<std::path::PathBuf>,
     lock_key: bool,
     strikes: Mutex<(u32, Option<Timestamp>)>,
@@ -43,7 +44,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     pub(super) fn new(options: Options) -> io::Result<Self> {
-        let machines = options.machines.map(Machines::new).transpose()?;
+        let program = options.machines.map(Machines::new).transpose()?;
+        let stand_ins = options.stand_ins.as_ref().map(StandIns::new).transpose()?;
+        let machines = program
+            .map(Backing::Program)
+            .or(stand_ins.map(Backing::StandIns));
         let rules = Rules {
             speed: options.speed,
             machines: machines.is_some(),

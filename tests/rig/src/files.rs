@@ -2,7 +2,7 @@
 
 use crate::backend::Backend;
 use crate::farm::Options;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
@@ -118,13 +118,13 @@ backends:
   never_built: l1
 flavors:
   aarch64:
-    l1: {{ name: ki1.8xlarge.4, vcpus: 32, instances: 2, jobs: 1 }}
-    l2: {{ name: ki1.16xlarge.4, vcpus: 64, instances: 2, jobs: 1 }}
+    l1: {{ name: ki1.8xlarge.4, vcpus: 32, instances: 2, jobs: 1, price: 1.5 }}
+    l2: {{ name: ki1.16xlarge.4, vcpus: 64, instances: 2, jobs: 1, price: 3 }}
     l3: {{ name: ki1.16xlarge.4, vcpus: 64, instances: 1, jobs: 1 }}
   x86_64:
-    l1: {{ name: c7.8xlarge.4, vcpus: 32, instances: 2, jobs: 1 }}
-    l2: {{ name: c7.16xlarge.4, vcpus: 64, instances: 2, jobs: 1 }}
-    l3: {{ name: c7.32xlarge.4, vcpus: 128, instances: 1, jobs: 1 }}
+    l1: {{ name: c7.8xlarge.4, vcpus: 32, instances: 2, jobs: 1, price: 1.5 }}
+    l2: {{ name: c7.16xlarge.4, vcpus: 64, instances: 2, jobs: 1, price: 3 }}
+    l3: {{ name: c7.32xlarge.4, vcpus: 128, instances: 1, jobs: 1, price: 6 }}
 pools:
 {pools}scaling:
   ceiling_vcpus: 512
@@ -133,7 +133,9 @@ pools:
   max_age: 20s
   release: {{ checks: 3, interval: 2s, at_once: 10 }}
   tick: 1s
-poll: {{ workers: 1s, results: 1s, history: 5s, ecs: 1s, timeout: 8s }}
+poll: {{ workers: 1s, results: 1s, history: 5s, ecs: 1s, hosts: 2s, timeout: 8s }}
+hosts: {{ resource_use: ssh }}
+watched: [pkg.*]
 ecs:
   endpoint: http://{SIM}
   project_id: \"{PROJECT_ID}\"
@@ -251,23 +253,28 @@ fn alertmanager_config(options: &Options, dir: &Path) -> Result<String> {
     )
 }
 
-/// The rules as they are, but with waiting times of seconds.
+/// The rules as they are, but looked at every second, and those that ring for obs-scaler with waiting
+/// times of seconds.
 fn rules(options: &Options, dir: &Path) -> Result<()> {
     let rules = dir.join("rules");
     std::fs::create_dir_all(&rules)?;
-    let text = changed(
-        options,
-        "alerting-rules/scaling.yml",
-        &[
-            ("for: 30s", "for: 2s"),
-            ("for: 10m", "for: 8s"),
-            ("interval: 15s", "interval: 1s"),
-        ],
-    )?;
-    std::fs::write(rules.join("scaling.yml"), text)?;
-    std::fs::write(
-        rules.join("people.yml"),
-        changed(options, "alerting-rules/people.yml", &[])?,
-    )?;
+    let every_second = ("interval: 15s", "interval: 1s");
+    let sooner = [
+        every_second,
+        ("for: 30s", "for: 2s"),
+        ("for: 10m", "for: 8s"),
+    ];
+    let shipped = options.repository.join("alerting-rules");
+    for file in std::fs::read_dir(&shipped)? {
+        let name = file?.file_name().into_string();
+        let name = name.map_err(|odd| anyhow!("{} in {}", odd.display(), shipped.display()))?;
+        let changes: &[_] = match name.as_str() {
+            "scaling.yml" => &sooner,
+            other if other.ends_with(".yml") => &[every_second],
+            _ => continue,
+        };
+        let text = changed(options, &format!("alerting-rules/{name}"), changes)?;
+        std::fs::write(rules.join(name), text)?;
+    }
     Ok(())
 }

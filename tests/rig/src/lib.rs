@@ -6,6 +6,7 @@ mod farm;
 mod files;
 mod process;
 mod prometheus;
+pub mod simulated;
 mod story;
 mod watch;
 

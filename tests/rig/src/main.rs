@@ -23,6 +23,9 @@ struct Arguments {
     /// How long each job builds, in seconds
     #[arg(long, default_value_t = 8)]
     seconds: u32,
+    /// Run against simulators: needs neither root nor Debian
+    #[arg(long)]
+    simulated: bool,
 }
 
 #[tokio::main]
@@ -50,6 +53,9 @@ async fn run(arguments: Arguments) -> Result<()> {
         jobs: arguments.jobs,
         seconds: arguments.seconds,
     };
+    if arguments.simulated {
+        return rig::simulated::demo(&repository, &binaries, load).await;
+    }
     say("starting OBS, Prometheus, Alertmanager, a simulated cloud and obs-scaler ...");
     let options = Options::new(repository, binaries);
     let mut farm = tokio::select! {

@@ -1,0 +1,108 @@
+//! The control routes of the simulated OBS, called from a machine.
+
+use std::net::SocketAddr;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::header::HOST;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::net::TcpStream;
+
+/// A host, as `POST /_sim/hosts` wants it.
+#[derive(Debug, Serialize)]
+pub(super) struct Host<'a> {
+    pub(super) name: &'a str,
+    pub(super) ip: &'a str,
+    pub(super) arch: &'a str,
+    pub(super) instances: u32,
+    pub(super) vcpus: u32,
+}
+
+/// What an instance does: `GET /_sim/hosts/NAME`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Instance {
+    pub(super) number: u32,
+    pub(super) state: String,
+}
+
+#[derive(Deserialize)]
+struct Instances {
+    instances: Vec<Instance>,
+}
+
+/// The simulated OBS that machines belong to.
+#[derive(Debug, Clone)]
+pub(super) struct Obs(SocketAddr);
+
+impl Obs {
+    pub(super) const fn at(addr: SocketAddr) -> Self {
+        Self(addr)
+    }
+
+    pub(super) async fn attach(&self, host: &Host<'_>) -> Result<(), String> {
+        let body = json!(host).to_string();
+        let (status, text) = self.call(Method::POST, "/_sim/hosts", body).await?;
+        judge(status == 200, status, &text)
+    }
+
+    /// Cuts a host off; one that OBS never heard of is gone already.
+    pub(super) async fn detach(&self, name: &str) -> Result<(), String> {
+        let path = format!("/_sim/hosts/{name}");
+        let (status, text) = self.call(Method::DELETE, &path, String::new()).await?;
+        judge(status == 200 || status == 404, status, &text)
+    }
+
+    /// Lets the host finish what it builds and take nothing more.
+    pub(super) async fn drain(&self, name: &str) -> Result<(), String> {
+        let path = format!("/_sim/hosts/{name}/drain");
+        let (status, text) = self.call(Method::POST, &path, String::new()).await?;
+        judge(status == 200, status, &text)
+    }
+
+    pub(super) async fn instances(&self, name: &str) -> Result<Vec<Instance>, String> {
+        let path = format!("/_sim/hosts/{name}");
+        let (status, text) = self.call(Method::GET, &path, String::new()).await?;
+        judge(status == 200, status, &text)?;
+        let seen: Instances = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        Ok(seen.instances)
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<(u16, String), String> {
+        let failed = |why: &dyn std::fmt::Display| format!("obs-sim obs at {}: {why}", self.0);
+        let stream = TcpStream::connect(self.0).await.map_err(|e| failed(&e))?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
+        let (mut sender, connection) = handshake.await.map_err(|e| failed(&e))?;
+        // it ends when the sender is dropped, and what it ends with says nothing about the answer
+        let driver = tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, self.0.to_string())
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|e| failed(&e))?;
+        let answer = sender.send_request(request).await.map_err(|e| failed(&e))?;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.map_err(|e| failed(&e))?;
+        driver.abort();
+        Ok((
+            status,
+            String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+        ))
+    }
+}
+
+fn judge(well: bool, status: u16, text: &str) -> Result<(), String> {
+    if well {
+        Ok(())
+    } else {
+        Err(format!("obs-sim obs answered {status}: {}", text.trim()))
+    }
+}

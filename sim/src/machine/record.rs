@@ -1,0 +1,209 @@
+//! A machine as a record, and what it answers to each command.
+
+use super::NewMachine;
+use super::obs::{Host, Instance, Obs};
+
+/// What a command said and how it ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Output {
+    pub(super) status: u32,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+impl Output {
+    fn said(stdout: String) -> Self {
+        Self {
+            stdout,
+            ..Self::default()
+        }
+    }
+
+    fn failed(status: u32, stderr: String) -> Self {
+        Self {
+            status,
+            stderr,
+            ..Self::default()
+        }
+    }
+}
+
+/// The commands that a machine knows, told apart by a word that each alone holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Arch,
+    Service,
+    Start,
+    Read,
+    Write,
+    Cordon,
+    Stop,
+}
+
+/// Looked through in this order: the start asks for the state as well.
+const WORDS: [(&str, Verb); 7] = [
+    ("exec uname -m", Verb::Arch),
+    ("perl - >&2 && systemctl stop obsworker", Verb::Stop),
+    ("systemctl start obsworker", Verb::Start),
+    ("pgrep -a -x bs_worker", Verb::Service),
+    ("exec perl -", Verb::Cordon),
+    ("mv -f --", Verb::Write),
+    ("cat -- ", Verb::Read),
+];
+
+impl Verb {
+    fn of(line: &str) -> Option<Self> {
+        let found = WORDS.iter().find(|(word, _)| line.contains(word));
+        found.map(|(_, verb)| *verb)
+    }
+}
+
+/// A machine.
+pub(super) struct Record {
+    name: String,
+    ip: String,
+    arch: String,
+    vcpus: u32,
+    settings: String,
+    /// The command lines of its worker processes; none while the service is off.
+    processes: Vec<String>,
+    obs: Obs,
+}
+
+impl Record {
+    pub(super) fn new(new: &NewMachine, settings: &str, obs: Obs) -> Self {
+        Self {
+            name: new.name.clone(),
+            ip: new.ip.clone(),
+            arch: new.arch.clone(),
+            vcpus: new.vcpus,
+            settings: format!("# settings of this worker\n{settings}"),
+            processes: Vec::new(),
+            obs,
+        }
+    }
+
+    /// What the account's shell would say to this line, with this on its input.
+    pub(super) async fn run(&mut self, line: &str, input: &str) -> Output {
+        let Some(verb) = Verb::of(line) else {
+            return Output::failed(
+                127,
+                "this machine is a record and knows no such command".into(),
+            );
+        };
+        let done = match verb {
+            Verb::Arch => Ok(format!("{}\n", self.arch)),
+            Verb::Service => Ok(self.service()),
+            Verb::Start => self.start().await.map(|()| String::new()),
+            Verb::Read => Ok(self.settings.clone()),
+            Verb::Write => {
+                input.clone_into(&mut self.settings);
+                Ok(String::new())
+            }
+            Verb::Cordon => return self.cordon().await,
+            Verb::Stop => return self.stop().await,
+        };
+        match done {
+            Ok(stdout) => Output::said(stdout),
+            Err(why) => Output::failed(1, why),
+        }
+    }
+
+    fn service(&self) -> String {
+        let unit = if self.processes.is_empty() {
+            "inactive"
+        } else {
+            "active"
+        };
+        let lines = self.processes.iter().map(|line| format!("{line}\n"));
+        format!("{unit}\n{}", lines.collect::<String>())
+    }
+
+    /// The value of a setting, as the shell that sources the file has it.
+    fn setting(&self, key: &str) -> Option<&str> {
+        let mut values = self.settings.lines().filter_map(|line| {
+            let (found, value) = line.split_once('=')?;
+            (found == key).then(|| value.trim_matches('"'))
+        });
+        values.next_back()
+    }
+
+    fn number(&self, key: &str) -> Result<u32, String> {
+        let value = self.setting(key).unwrap_or_default();
+        value
+            .parse()
+            .map_err(|_| format!("{key}={value:?} is no number"))
+    }
+
+    async fn start(&mut self) -> Result<(), String> {
+        if !self.processes.is_empty() {
+            return Ok(());
+        }
+        let instances = match self.number("OBS_WORKER_INSTANCES")? {
+            0 => self.vcpus,
+            instances => instances,
+        };
+        let jobs = self.number("OBS_WORKER_JOBS")?;
+        let servers = self.setting("OBS_REPO_SERVERS").unwrap_or_default();
+        let servers: String = servers
+            .split_whitespace()
+            .map(|server| format!(" --reposerver http://{server}"))
+            .collect();
+        let host = Host {
+            name: &self.name,
+            ip: &self.ip,
+            arch: &self.arch,
+            instances,
+            vcpus: self.vcpus,
+        };
+        self.obs.attach(&host).await?;
+        let process =
+            |n| format!("10{n} ./bs_worker --jobs {jobs} --statedir /run/obs/worker/{n}{servers}");
+        self.processes = (1..=instances).map(process).collect();
+        Ok(())
+    }
+
+    /// As `cordon.pl`: a line for each instance, and 75 until nothing builds. A cordoned instance of a
+    /// real worker stays idle in OBS' list, and refuses; this one is `down` there.
+    async fn cordon(&self) -> Output {
+        if self.processes.is_empty() {
+            return Output::default();
+        }
+        let drained = self.obs.drain(&self.name).await;
+        let instances = match drained {
+            Ok(()) => self.obs.instances(&self.name).await,
+            Err(why) => Err(why),
+        };
+        let instances = match instances {
+            Ok(instances) => instances,
+            Err(why) => return Output::failed(1, why),
+        };
+        let building = instances.iter().any(|i| i.state == "building");
+        Output {
+            status: if building { 75 } else { 0 },
+            ..Output::said(instances.iter().map(cordon_line).collect())
+        }
+    }
+
+    async fn stop(&mut self) -> Output {
+        let cordoned = self.cordon().await;
+        if cordoned.status != 0 {
+            return cordoned;
+        }
+        if let Err(why) = self.obs.detach(&self.name).await {
+            return Output::failed(1, why);
+        }
+        self.processes.clear();
+        Output::default()
+    }
+}
+
+/// An instance's number, and its state before and after, in the words of `cordon.pl`.
+fn cordon_line(instance: &Instance) -> String {
+    let words = if instance.state == "building" {
+        "building building+cordoned"
+    } else {
+        "idle cordoned"
+    };
+    format!("{} {words}\n", instance.number)
+}

@@ -1,0 +1,162 @@
+//! The simulators' machines that are records answer what the daemon asks over ssh, as a worker would:
+//! the simulated demo rests on it.
+
+use jiff::Timestamp;
+use obs_scaler::config::{self, Backend, Discovery, Mode, Pool, Projects};
+use obs_scaler::model::{Arch, BackendName, FlavorName, Level, OrderId, PoolName, Vcpus};
+use obs_scaler::ssh::{
+    Access, CheckOutcome, DrainOutcome, HostKeys, PinnedHost, WorkerSettings, check, drain,
+    user_data,
+};
+use obs_sim::machine::{self, NewMachine, StandIns};
+use obs_sim::obs;
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::sshd::generate_key;
+
+const IP: &str = "127.0.201.7";
+const SYSCONFIG: &str = "/etc/sysconfig/obs-server";
+
+fn settings() -> WorkerSettings {
+    let name = BackendName::new("main");
+    let backend = Backend {
+        name: name.clone(),
+        access: config::Access::Servers {
+            source: "http://10.0.0.5:5352".to_owned(),
+            repository: "http://10.0.0.5:5252".to_owned(),
+        },
+        worker_source_server: "10.0.0.5:5352".to_owned(),
+        worker_repository_server: "10.0.0.5:5252".to_owned(),
+        projects: Vec::new(),
+        discovery: Discovery::default(),
+    };
+    let pool = Pool {
+        name: PoolName::try_from("l1").unwrap(),
+        arch: Arch::Aarch64,
+        level: Level::L1,
+        backends: vec![name.clone()],
+        mode: Mode::Full,
+        projects: Projects::default(),
+        reserve: 0,
+        flavor: FlavorName::new("small"),
+        vcpus: Vcpus(32),
+        instances: 2,
+        jobs: 4,
+    };
+    WorkerSettings::of(&pool, &BTreeMap::from([(name, backend)])).unwrap()
+}
+
+async fn empty_farm() -> obs::Simulator {
+    let options = obs::Options {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        size: obs::Size {
+            workers: 0,
+            instances: 0,
+            packages: 0,
+            jobs: 0,
+            jobs_per_hour: 0.0,
+            projects: vec!["P".to_owned()],
+            seed: 0,
+            speed: 1.0,
+        },
+        frontend: None,
+    };
+    obs::Simulator::start(options).await.unwrap()
+}
+
+fn free_port() -> u16 {
+    let free = std::net::TcpListener::bind((IP, 0)).unwrap();
+    free.local_addr().unwrap().port()
+}
+
+async fn workers(farm: &obs::Simulator) -> String {
+    let url = format!("http://{}/workerstatus", farm.address());
+    reqwest::get(url).await.unwrap().text().await.unwrap()
+}
+
+/// A job of a second and a half for aarch64.
+async fn queue_one(farm: &obs::Simulator) {
+    let jobs = r#"{"arch": "aarch64", "count": 1, "seconds": 1.5, "prefix": "job"}"#;
+    let url = format!("http://{}/_sim/jobs", farm.address());
+    let client = reqwest::Client::new();
+    let queued = client.post(url).body(jobs).send().await.unwrap();
+    assert!(queued.status().is_success());
+}
+
+#[tokio::test]
+async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let dir = tempfile::tempdir().unwrap();
+    let (known, other) = (dir.path().join("known"), dir.path().join("other"));
+    for key in [&known, &other] {
+        generate_key(key, &["-t", "ed25519"]);
+    }
+    let port = free_port();
+    let access = |key| {
+        Access::new(&config::Ssh {
+            user: "root".to_owned(),
+            port,
+            private_key: SecretString::from(std::fs::read_to_string(key).unwrap()),
+            host_key_secret: SecretString::from("s".repeat(32)),
+            connect_timeout: Duration::from_secs(10),
+            command_timeout: Duration::from_secs(10),
+            sysconfig: SYSCONFIG.to_owned(),
+        })
+        .unwrap()
+    };
+    let farm = empty_farm().await;
+    let machines = StandIns::new(&machine::Options {
+        obs: farm.address(),
+        ssh_port: port,
+        authorized_key: std::fs::read_to_string(known.with_extension("pub")).unwrap(),
+    })
+    .unwrap();
+    let keys = HostKeys::new(&SecretString::from("s".repeat(32)));
+    let key = keys.derive(&OrderId::new("order-1")).unwrap();
+    let user_data = user_data(&settings(), SYSCONFIG, &key).unwrap();
+    let machine = NewMachine {
+        id: "id".to_owned(),
+        name: "sim-1".to_owned(),
+        ip: IP.to_owned(),
+        arch: "aarch64".to_owned(),
+        vcpus: 32,
+        user_data: user_data.expose_secret().as_bytes().to_vec(),
+    };
+    machines.boot(&machine).await.unwrap();
+    let host = PinnedHost {
+        addr: SocketAddr::new(IP.parse().unwrap(), port),
+        pin: key.pin().clone(),
+    };
+    let checked = async |key, arch| {
+        let (access, settings) = (access(key), settings());
+        let report = check(&access, &host, arch, &settings, Timestamp::UNIX_EPOCH);
+        report.await.outcome
+    };
+
+    let refused = checked(&other, Arch::Aarch64).await;
+    assert!(
+        matches!(refused, CheckOutcome::Unreachable(_)),
+        "{refused:?}"
+    );
+    let wrong = checked(&known, Arch::X86_64).await;
+    assert!(matches!(wrong, CheckOutcome::Failed { .. }), "{wrong:?}");
+    assert!(!workers(&farm).await.contains("sim-1"));
+
+    assert_eq!(checked(&known, Arch::Aarch64).await, CheckOutcome::Passed);
+    assert_eq!(workers(&farm).await.matches("workerid=\"sim-1:").count(), 2);
+
+    queue_one(&farm).await;
+    let busy = drain(&access(&known), &host).await.outcome;
+    assert_eq!(busy, DrainOutcome::Remaining(1));
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while drain(&access(&known), &host).await.outcome != DrainOutcome::Drained {
+        assert!(std::time::Instant::now() < end, "it never drains");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    machines.destroy("id").await.unwrap();
+    let gone = checked(&known, Arch::Aarch64).await;
+    assert!(matches!(gone, CheckOutcome::Unreachable(_)), "{gone:?}");
+}
