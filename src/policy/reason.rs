@@ -1,6 +1,7 @@
 //! Why something was done, or was not, in words for labels and for people.
 
-use super::demand::{Held, PoolState};
+use super::demand::PoolState;
+use super::held::Held;
 use crate::model::Vcpus;
 use std::fmt;
 

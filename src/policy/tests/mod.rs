@@ -8,6 +8,7 @@ mod lawful;
 mod leaving;
 mod life;
 mod properties;
+mod vanished;
 
 use super::fixtures::{Farm, pool};
 use super::{Outcome, Plan, Reason, Step, plan};
