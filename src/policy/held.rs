@@ -38,12 +38,17 @@ pub struct Held {
 }
 
 impl Held {
+    /// The metric label of a source that was never read.
+    pub(super) const NEVER: &'static str = "never";
+    /// The metric label of a source that was read too long ago.
+    pub(super) const STALE: &'static str = "stale";
+
     /// The metric label.
     #[must_use]
     pub const fn label(&self) -> &'static str {
         match self.why {
-            Unknown::Never { .. } => "never",
-            Unknown::Stale { .. } => "stale",
+            Unknown::Never { .. } => Self::NEVER,
+            Unknown::Stale { .. } => Self::STALE,
         }
     }
 }

@@ -10,6 +10,7 @@ mod deeds;
 mod ghosts;
 mod orders;
 mod servers;
+mod spans;
 
 use crate::clock::Clock;
 use crate::config::{Config, Policy};

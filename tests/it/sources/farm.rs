@@ -53,11 +53,12 @@ fn free() -> SocketAddr {
     free.local_addr().unwrap()
 }
 
+/// A backend with workers of its own: six, of two instances.
 async fn backend(listen: SocketAddr, project: &str) -> obs::Simulator {
     let options = obs::Options {
         listen,
         size: obs::Size {
-            workers: 6,
+            workers: 0,
             instances: 2,
             packages: 400,
             jobs: 100,
@@ -68,7 +69,18 @@ async fn backend(listen: SocketAddr, project: &str) -> obs::Simulator {
         },
         frontend: None,
     };
-    obs::Simulator::start(options).await.unwrap()
+    let backend = obs::Simulator::start(options).await.unwrap();
+    let url = format!("http://{}/_sim/hosts", backend.address());
+    let client = obs_scaler::obs::http_client(Duration::from_secs(5), true).unwrap();
+    for number in 0..6 {
+        let arch = ["x86_64", "aarch64"][number % 2];
+        let host = format!(
+            "{{\"name\":\"{project}-{number}\",\"ip\":\"127.0.0.1\",\"arch\":\"{arch}\",\"instances\":2}}"
+        );
+        let answer = client.post(&url).body(host).send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+    }
+    backend
 }
 
 impl Farm {

@@ -124,7 +124,7 @@ const ROWS: &[Row] = &[
         fault: "is not there: connections are refused",
         at: At::BackendGone,
         up: false,
-        stands: &["workers", "results"],
+        stands: &["workers", "results", "history"],
         shown: ONLY_B,
         alerts: UNREACHABLE,
         says: HELD,

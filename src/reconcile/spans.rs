@@ -1,0 +1,106 @@
+//! How long a worker took for each span of its life, told when it leaves one.
+
+use crate::metrics::Span;
+use crate::model::{Member, Stage, elapsed};
+use crate::policy::CheckReport;
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// The spans that end with the step to `next`, and how long each took. A worker whose first session finds
+/// everything right is never seen being checked: its boot ended when that session began, and its checks
+/// took from there until now.
+pub(super) fn ended(
+    member: &Member,
+    next: &Stage,
+    check: Option<&CheckReport>,
+    now: Timestamp,
+) -> Vec<(Span, Duration)> {
+    let Some(left) = span(&member.stage) else {
+        return Vec::new();
+    };
+    let at_once = left == Span::Boot && matches!(next, Stage::Joining { .. } | Stage::Serving);
+    match check.filter(|_| at_once) {
+        Some(check) => vec![
+            (Span::Boot, elapsed(member.since, check.at)),
+            (Span::Check, elapsed(check.at, now)),
+        ],
+        None => vec![(left, elapsed(member.since, now))],
+    }
+}
+
+const fn span(stage: &Stage) -> Option<Span> {
+    match stage {
+        Stage::Creating => Some(Span::Create),
+        Stage::Booting { .. } => Some(Span::Boot),
+        Stage::Checking { .. } => Some(Span::Check),
+        Stage::Joining { .. } => Some(Span::Join),
+        Stage::Cordoned { .. } => Some(Span::Drain),
+        Stage::Deleting { .. } => Some(Span::Delete),
+        Stage::Serving | Stage::Gone { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{PoolName, ServerId, Vcpus, Why};
+    use crate::policy::CheckOutcome;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// What ends at second 100 for a worker that has stood there since second 10, with a check that was
+    /// begun at second 70: each span with its seconds.
+    fn ended_by(stage: Stage, next: &Stage, checked: bool) -> Vec<(&'static str, u64)> {
+        let member = Member {
+            server: ServerId::new("s"),
+            name: None,
+            pool: PoolName::new("p"),
+            order: None,
+            vcpus: Vcpus(32),
+            stage,
+            since: at(10),
+            reached: false,
+        };
+        let check = checked.then(|| CheckReport {
+            at: at(70),
+            outcome: CheckOutcome::Passed,
+        });
+        let ended = ended(&member, next, check.as_ref(), at(100));
+        let word = |(span, took): &(Span, Duration)| (span.as_str(), took.as_secs());
+        ended.iter().map(word).collect()
+    }
+
+    #[test]
+    fn checks_that_pass_at_once_were_made_all_the_same() {
+        let active = at(5);
+        for next in [Stage::Joining { active }, Stage::Serving] {
+            let ended = ended_by(Stage::Booting { active }, &next, true);
+            assert_eq!(ended, [("boot", 60), ("check", 30)], "{next:?}");
+        }
+    }
+
+    #[test]
+    fn any_other_step_ends_the_span_that_it_leaves() {
+        let active = at(5);
+        let idle = || Stage::Cordoned { why: Why::Idle };
+        let (booting, checking) = (Stage::Booting { active }, Stage::Checking { active });
+        for (stage, next, span) in [
+            (Stage::Creating, &booting, "create"),
+            (booting.clone(), &checking, "boot"),
+            (booting.clone(), &idle(), "boot"),
+            (checking.clone(), &Stage::Joining { active }, "check"),
+            (Stage::Joining { active }, &Stage::Serving, "join"),
+            (idle(), &Stage::Deleting { why: Why::Idle }, "drain"),
+            (
+                Stage::Deleting { why: Why::Idle },
+                &Stage::Gone { why: Why::Idle },
+                "delete",
+            ),
+        ] {
+            assert_eq!(ended_by(stage, next, true), [(span, 90)], "{next:?}");
+        }
+        assert!(ended_by(Stage::Serving, &idle(), true).is_empty());
+    }
+}
