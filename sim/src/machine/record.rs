@@ -86,6 +86,7 @@ impl Record {
     /// What the account's shell would say to this line, with this on its input.
     pub(super) async fn run(&mut self, line: &str, input: &str) -> Output {
         let Some(verb) = Verb::of(line) else {
+            tracing::warn!(name = self.name, line, "unknown command");
             return Output::failed(
                 127,
                 "this machine is a record and knows no such command".into(),

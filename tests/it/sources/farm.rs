@@ -18,10 +18,14 @@ const PROJECT: &str = "00000000000000000000000000000000";
 pub(super) struct Seen {
     /// `obs_up` of a and b.
     pub(super) up: [bool; 2],
+    /// Why `plan apply` buys nothing for the pools of a, of both, and of b.
+    pub(super) plan: [String; 3],
     /// The collectors whose last success, of a or of the cloud, is older than `max_age`.
     pub(super) stands: Vec<&'static str>,
-    /// Whether the pools of a, of both, and of b show their jobs.
+    /// Whether the pools of a, of both, and of b show their jobs, instances and workers.
     pub(super) shown: [bool; 3],
+    /// Of b's own pool.
+    pub(super) instances_of_b: f64,
     /// Those alerts that are looked for, and pending or firing.
     pub(super) alerts: Vec<&'static str>,
 }
@@ -44,9 +48,13 @@ pub(super) struct Farm {
     scaler: SocketAddr,
     prometheus: SocketAddr,
     client: reqwest::Client,
-    _programs: [Program; 2],
-    _folder: TempDir,
+    running: Option<Program>,
+    _prometheus: Program,
+    folder: TempDir,
 }
+
+/// The pools that are looked at: of a, of both, of b.
+const POOLS: [&str; 3] = ["x86-a-l1", "arm-l1", "x86-b-l1"];
 
 fn free() -> SocketAddr {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -96,7 +104,7 @@ impl Farm {
         let dir = folder.path();
         configure(dir, scaler, [a.address(), b.address()], cloud.addr);
         rules(dir, scaler);
-        let programs = [start_scaler(dir), start_prometheus(dir, prometheus)];
+        let (running, watching) = (start_scaler(dir), start_prometheus(dir, prometheus));
         Self {
             a_at: a.address(),
             a: Some(a),
@@ -105,8 +113,9 @@ impl Farm {
             scaler,
             prometheus,
             client: obs_scaler::obs::http_client(Duration::from_secs(5), true).unwrap(),
-            _programs: programs,
-            _folder: folder,
+            running: Some(running),
+            _prometheus: watching,
+            folder,
         }
     }
 
@@ -124,9 +133,8 @@ impl Farm {
         assert!(answer.status().is_success(), "{answer:?}");
     }
 
-    pub(super) async fn backend_fault(&self, routes: &str) {
-        self.put(self.a_at, format!("{{\"routes\":{routes}}}"))
-            .await;
+    pub(super) async fn backend_fault(&self, of: &str, faults: &str) {
+        self.put(self.a_at, format!("{{\"{of}\":{faults}}}")).await;
     }
 
     pub(super) async fn cloud_fault(&self, faults: &str) {
@@ -137,8 +145,37 @@ impl Farm {
         self.a.take().unwrap().stop().await;
     }
 
+    /// As a crash would.
+    pub(super) fn scaler_dies(&mut self) {
+        self.running = None;
+    }
+
+    /// Waits until Prometheus has no series of obs-scaler any more, and these alerts.
+    pub(super) async fn is_absent(&self, wanted: &[&'static str]) {
+        let url = format!(
+            "http://{}/api/v1/query?query=%7Bjob%3D%22obs-scaler%22%2C__name__%3D~%22obs_.*%22%7D",
+            self.prometheus
+        );
+        let look = async {
+            loop {
+                let series = self.json(&url).await;
+                let series = series.as_ref().and_then(|s| s.pointer("/data/result"));
+                let none = series.and_then(Value::as_array).is_some_and(Vec::is_empty);
+                if none && self.alerts(wanted).await.as_deref() == Some(wanted) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        let seen = tokio::time::timeout(Duration::from_secs(30), look).await;
+        assert!(seen.is_ok(), "{:?}", self.alerts(wanted).await);
+    }
+
     /// Ends every fault.
     pub(super) async fn mend(&mut self) {
+        if self.running.is_none() {
+            self.running = Some(start_scaler(self.folder.path()));
+        }
         if self.a.is_none() {
             self.a = Some(backend(self.a_at, "a").await);
         }
@@ -162,37 +199,46 @@ impl Farm {
         assert!(seen.is_ok(), "{when}: wanted {wanted:?}, seen {last:?}");
     }
 
-    /// `None` while obs-scaler or Prometheus does not answer.
+    /// `None` while obs-scaler or Prometheus does not answer, or something that must be known is not.
     async fn look(&self, named: &[&'static str]) -> Option<Seen> {
         let page = self.get(format!("http://{}/metrics", self.scaler)).await?;
-        let alerts = self.get(format!("http://{}/api/v1/alerts", self.prometheus));
-        let alerts: Value = serde_json::from_str(&alerts.await?).ok()?;
+        let up = |backend: &str| Some(value(&page, "obs_up", &[("backend", backend)])? == 1.0);
+        let plan = format!("http://{}/api/v1/plan/apply", self.scaler);
+        let plan = self.json(&plan).await?;
+        let [a, both, b] = POOLS;
+        Some(Seen {
+            up: [up("a")?, up("b")?],
+            plan: [why(&plan, a)?, why(&plan, both)?, why(&plan, b)?],
+            stands: self.stands(&page).await?,
+            shown: [shown(&page, a)?, shown(&page, both)?, shown(&page, b)?],
+            instances_of_b: values(&page, "obs_instances", &[("pool", b)]).sum(),
+            alerts: self.alerts(named).await?,
+        })
+    }
+
+    /// Of those alerts that faults bring about, the ones that are pending or firing, `named` ones first.
+    async fn alerts(&self, named: &[&'static str]) -> Option<Vec<&'static str>> {
+        let alerts = format!("http://{}/api/v1/alerts", self.prometheus);
+        let alerts = self.json(&alerts).await?;
         let active: BTreeSet<&str> = (alerts.pointer("/data/alerts")?.as_array()?.iter())
             .filter_map(|alert| alert.pointer("/labels/alertname")?.as_str())
             .collect();
-        let known = ["ObsBackendUnreachable", "ObsPoolHalted", "ObsDaemonDown"];
+        let known = [
+            "ObsBackendUnreachable",
+            "ObsPoolHalted",
+            "ObsDaemonDown",
+            "ObsScalerAbsent",
+        ];
         let mut seen: Vec<&'static str> =
             known.into_iter().filter(|n| active.contains(n)).collect();
         seen.sort_by_key(|name| named.iter().position(|n| n == name));
-        let up = |backend: &str| value(&page, "obs_up", &[("backend", backend)]) == Some(1.0);
-        let shown = |pool: &str| {
-            value(&page, "obs_jobs_expected_work_seconds", &[("pool", pool)]).is_some()
-        };
-        Some(Seen {
-            up: [up("a"), up("b")],
-            stands: self.stands(&page).await?,
-            shown: [shown("x86-a-l1"), shown("arm-l1"), shown("x86-b-l1")],
-            alerts: seen,
-        })
+        Some(seen)
     }
 
     /// By Prometheus' clock, which is ours.
     async fn stands(&self, page: &str) -> Option<Vec<&'static str>> {
-        let now = self.get(format!(
-            "http://{}/api/v1/query?query=time()",
-            self.prometheus
-        ));
-        let now: Value = serde_json::from_str(&now.await?).ok()?;
+        let now = format!("http://{}/api/v1/query?query=time()", self.prometheus);
+        let now = self.json(&now).await?;
         let now: f64 = now.pointer("/data/result/1")?.as_str()?.parse().ok()?;
         let name = "obs_scaler_last_success_timestamp_seconds";
         let at = |collector: &str| {
@@ -207,24 +253,52 @@ impl Farm {
         Some(sources.into_iter().filter(old).collect())
     }
 
+    async fn json(&self, url: &str) -> Option<Value> {
+        serde_json::from_str(&self.get(url.to_owned()).await?).ok()
+    }
+
     async fn get(&self, url: String) -> Option<String> {
         let answer = self.client.get(url).send().await.ok()?;
         answer.error_for_status().ok()?.text().await.ok()
     }
 }
 
+/// Why the plan buys nothing for a pool.
+fn why(plan: &Value, pool: &str) -> Option<String> {
+    let verdicts = plan.pointer("/verdicts")?.as_array()?;
+    let verdict = verdicts.iter().find(|v| v["pool"] == pool)?;
+    Some(verdict["reason"].as_str()?.to_owned())
+}
+
+/// Whether a pool shows what it has; `None` where it shows some of it only.
+fn shown(page: &str, pool: &str) -> Option<bool> {
+    let families = [
+        "obs_jobs",
+        "obs_jobs_expected_work_seconds",
+        "obs_instances",
+        "obs_workers",
+    ];
+    let there = families.map(|name| value(page, name, &[("pool", pool)]).is_some());
+    there.iter().all(|t| *t == there[0]).then_some(there[0])
+}
+
 /// The value of the first series of this name with these labels.
 fn value(page: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    values(page, name, labels).next()
+}
+
+/// The values of the series of this name with these labels.
+fn values(page: &str, name: &str, labels: &[(&str, &str)]) -> impl Iterator<Item = f64> {
     let of_name = page
         .lines()
-        .filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
-    let has = |series: &str| {
+        .filter_map(move |line| line.strip_prefix(name)?.strip_prefix('{'));
+    let has = move |series: &str| {
         let has = |(key, value): &(&str, &str)| series.contains(&format!("{key}=\"{value}\""));
         labels.iter().all(has)
     };
-    let mut samples = of_name.filter_map(|rest| rest.rsplit_once("} "));
-    let (_, value) = samples.find(|(series, _)| has(series))?;
-    value.parse().ok()
+    let samples = of_name.filter_map(|rest| rest.rsplit_once("} "));
+    let samples = samples.filter(move |(series, _)| has(series));
+    samples.filter_map(|(_, value)| value.parse().ok())
 }
 
 /// The shipped configuration with the places, backends and pools of this run, and polls of half a second.

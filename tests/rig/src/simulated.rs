@@ -156,6 +156,8 @@ async fn judge(parts: &Parts, load: Load) -> Result<()> {
     let live = farm.instances("idle") + farm.instances("building");
     ensure!(live == 0, "OBS still lists {live} live instances");
     ensure!(farm.ghosts() == 0, "{} builds were killed", farm.ghosts());
+    let unknown = parts.unknown_command()?;
+    ensure!(unknown.is_none(), "a record was asked: {unknown:?}");
     Ok(())
 }
 

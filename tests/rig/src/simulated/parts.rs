@@ -136,6 +136,11 @@ impl Parts {
                 ("127.0.0.1:5352".to_owned(), obs.to_string()),
                 ("127.0.0.1:5252".to_owned(), obs.to_string()),
                 ("port: 2222".to_owned(), format!("port: {ssh}")),
+                // a record has no /proc
+                (
+                    "resource_use: ssh".to_owned(),
+                    "resource_use: none".to_owned(),
+                ),
             ],
         )?;
         let to_alertmanager = (files::ALERTMANAGER.to_string(), alertmanager.to_string());
@@ -310,6 +315,14 @@ impl Parts {
             builds.extend(names.map(|name| format!("{name} for {arch}")));
         }
         Ok(builds)
+    }
+
+    /// The first command of obs-scaler that a record had no answer to, as `obs-sim ecs` tells of it.
+    pub(super) fn unknown_command(&self) -> Result<Option<String>> {
+        let log = self.options.root.join("log/obs-sim-ecs.log");
+        let log = std::fs::read_to_string(log)?;
+        let unknown = log.lines().find(|line| line.contains("unknown command"));
+        Ok(unknown.map(str::to_owned))
     }
 
     /// Copies the logs beside the folder, which goes.
