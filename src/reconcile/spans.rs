@@ -56,7 +56,7 @@ mod tests {
         let member = Member {
             server: ServerId::new("s"),
             name: None,
-            pool: PoolName::new("p"),
+            pool: PoolName::try_from("p").unwrap(),
             order: None,
             vcpus: Vcpus(32),
             stage,
