@@ -22,7 +22,7 @@ impl Address {
         let listener = TcpListener::bind(self.0).unwrap();
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            stream.read(&mut [0; 1024]).unwrap();
+            assert_ne!(stream.read(&mut [0; 1024]).unwrap(), 0);
             let answer =
                 b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\n<worker/>";
             stream.write_all(answer).unwrap();
