@@ -161,6 +161,7 @@ fn ours() -> (Metrics, Arc<Farm>, Own) {
         projects: BTreeMap::new(),
         ceiling: Vcpus(1792),
         max_age: Duration::from_secs(120),
+        workers_cached_for: BTreeMap::new(),
     };
     let mut registry = Registry::default();
     let own = Own::register(&mut registry, &configured.pools, &[]);

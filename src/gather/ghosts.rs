@@ -2,7 +2,7 @@
 
 use super::Collector;
 use super::source::{Source, view};
-use crate::model::{BackendName, Build, Ghosts, Observed, Snapshot, elapsed};
+use crate::model::{BackendName, Build, Ghosts, HostName, Observed, Snapshot, elapsed};
 use crate::obs::{Answered, ObsClient};
 use crate::policy::next_ghosts;
 use jiff::Timestamp;
@@ -26,8 +26,12 @@ pub(super) struct GhostsSource {
     known: Ghosts,
     /// When the instance of a build last was there.
     there: BTreeMap<Build, Timestamp>,
-    /// The builds whose instance refused the last connection.
-    refusing: BTreeSet<Build>,
+    /// The builds whose instance refused the last connection, and since when it does.
+    refusing: BTreeMap<Build, Timestamp>,
+    /// The hosts of which an instance ever answered us.
+    reached: BTreeSet<HostName>,
+    /// When an instance last answered us.
+    answered: Option<Timestamp>,
 }
 
 impl GhostsSource {
@@ -37,7 +41,9 @@ impl GhostsSource {
             snapshot,
             known: Ghosts::default(),
             there: BTreeMap::new(),
-            refusing: BTreeSet::new(),
+            refusing: BTreeMap::new(),
+            reached: BTreeSet::new(),
+            answered: None,
         }
     }
 
@@ -63,15 +69,13 @@ impl GhostsSource {
         let mut due: Vec<Build> = due.cloned().collect();
         due.sort_by_key(|build| {
             (
-                !self.refusing.contains(build),
+                !self.refusing.contains_key(build),
                 self.there.get(build).copied(),
             )
         });
         due.truncate(MOST_ASKED);
         let mut due = due.into_iter();
         let mut asked = JoinSet::new();
-        let mut refused = BTreeSet::new();
-        let mut any_there = false;
         loop {
             while asked.len() < AT_ONCE
                 && let Some(build) = due.next()
@@ -85,10 +89,11 @@ impl GhostsSource {
             match asked.join_next().await {
                 None => break,
                 Some(Ok((Answered::Refuses, build))) => {
-                    refused.insert(build);
+                    self.refusing.entry(build).or_insert(at);
                 }
                 Some(Ok((Answered::Builds | Answered::Denies, build))) => {
-                    any_there = true;
+                    self.answered = Some(at);
+                    self.reached.insert(build.instance.host.clone());
                     self.refusing.remove(&build);
                     self.there.insert(build, at);
                 }
@@ -96,15 +101,20 @@ impl GhostsSource {
                 Some(Ok((Answered::Unclear, _)) | Err(_)) => {}
             }
         }
-        // Where nobody answers us, a firewall may refuse in the workers' place.
-        if any_there
-            || self
-                .there
-                .values()
-                .any(|there| elapsed(*there, at) < 2 * LASTS)
-        {
-            self.refusing.extend(refused);
-        }
+    }
+
+    /// The builds whose instance refuses, where that says something: a firewall may refuse in a worker's
+    /// place, and the build goes on. So the host must have answered us before, and another answer us
+    /// while this one refuses; where nobody builds on another host there is none to ask.
+    fn refused(&self, builds: &[Build]) -> impl Iterator<Item = &Build> {
+        let hosts: BTreeSet<_> = builds.iter().map(|build| &build.instance.host).collect();
+        let alone = hosts.len() <= 1;
+        let refusing = self.refusing.iter();
+        let told = refusing.filter(move |(build, since)| {
+            let others_answer = self.answered.is_some_and(|at| at > **since);
+            self.reached.contains(&build.instance.host) && (alone || others_answer)
+        });
+        told.map(|(build, _)| build)
     }
 }
 
@@ -121,9 +131,9 @@ impl Source for GhostsSource {
         let (read_at, builds, mut suspects) = read.ok_or("nothing is read any more")?;
         let listed: BTreeSet<&Build> = builds.iter().collect();
         self.there.retain(|build, _| listed.contains(build));
-        self.refusing.retain(|build| listed.contains(build));
+        self.refusing.retain(|build, _| listed.contains(build));
         self.ask(&builds, at).await;
-        suspects.extend(self.refusing.iter().cloned());
+        suspects.extend(self.refused(&builds).cloned());
         self.known = next_ghosts(&self.known, suspects, read_at);
         Ok(self.known.clone())
     }
@@ -132,3 +142,7 @@ impl Source for GhostsSource {
         &mut view(snapshot, &self.client).ghosts
     }
 }
+
+#[cfg(test)]
+#[path = "ghosts_tests.rs"]
+mod tests;

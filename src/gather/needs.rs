@@ -50,6 +50,8 @@ pub(super) struct NeedsSource {
     snapshot: watch::Sender<Snapshot>,
     known: Requirements,
     answered: BTreeMap<Question, Timestamp>,
+    /// When a question that has no answer was last asked in vain.
+    in_vain: BTreeMap<Question, Timestamp>,
     failing: bool,
 }
 
@@ -66,6 +68,7 @@ impl NeedsSource {
                 unread: 0,
             },
             answered: BTreeMap::new(),
+            in_vain: BTreeMap::new(),
             failing: false,
         }
     }
@@ -83,13 +86,15 @@ impl NeedsSource {
         known.and_then(|s| wanted(&s)).unwrap_or_default()
     }
 
-    /// What was never answered, then what was answered longest ago.
+    /// What was never asked, then what was asked longest ago: many questions that fail must keep no
+    /// other from being asked.
     fn due(&self, wanted: &BTreeSet<Question>, at: Timestamp) -> Vec<Question> {
         let due = wanted.iter().filter_map(|question| {
             let before = self.answered.get(question).copied();
             let lasts = matches!(question, Question::Ready(..));
             let again = |before| !lasts && elapsed(before, at) >= LASTS;
-            before.is_none_or(again).then_some((before, question))
+            let asked = before.max(self.in_vain.get(question).copied());
+            before.is_none_or(again).then_some((asked, question))
         });
         let mut due: Vec<_> = due.collect();
         due.sort();
@@ -114,6 +119,7 @@ impl NeedsSource {
             }
             _ => return,
         }
+        self.in_vain.remove(&question);
         self.answered.insert(question, at);
     }
 
@@ -121,6 +127,7 @@ impl NeedsSource {
     fn forget(&mut self, wanted: &BTreeSet<Question>) {
         self.answered
             .retain(|question, _| wanted.contains(question));
+        self.in_vain.retain(|question, _| wanted.contains(question));
         let known = &mut self.known;
         let package =
             |(project, name): &(String, String)| Question::Package(project.clone(), name.clone());
@@ -181,7 +188,10 @@ impl Source for NeedsSource {
                 None => break,
                 Some(Err(broke_off)) => return Err(broke_off.to_string()),
                 Some(Ok((Ok(answer), question))) => self.learn(question, answer, at),
-                Some(Ok((Err(error), _))) => failed = Some(error),
+                Some(Ok((Err(error), question))) => {
+                    self.in_vain.insert(question, at);
+                    failed = Some(error);
+                }
             }
         }
         self.tell(failed.as_ref());

@@ -33,7 +33,7 @@ async fn source(jobs: Vec<Job>) -> (NeedsSource, Arc<Mutex<Vec<String>>>) {
         noted.lock().unwrap().push(route.clone());
         async move {
             match route {
-                r if r.contains("/broken/") => Reply::with(500, ""),
+                r if r.contains("/broken") => Reply::with(500, ""),
                 r if r.contains("/gcc/_constraints") => Reply::ok(ASKS),
                 r if r.contains("_constraints") => Reply::with(404, "<status code='404'/>"),
                 r if r.contains("_reason") => Reply::ok(REASON),
@@ -126,4 +126,23 @@ async fn a_long_queue_is_read_over_several_polls() {
     assert_eq!(asked.lock().unwrap().len(), MOST_REQUESTS);
     assert_eq!(first.unread, 51, "250 packages and their configuration");
     assert_eq!(source.read(at(20)).await.unwrap().unread, 0);
+}
+
+#[tokio::test]
+async fn many_that_fail_keep_no_other_from_being_read() {
+    let failing = (0..250).map(|n| job(&format!("broken{n}"), JobState::Blocked));
+    let jobs = failing.chain([job("gcc", JobState::Scheduled)]);
+    let (mut source, _) = source(jobs.collect()).await;
+    source.read(at(10)).await.unwrap();
+    let known = source.read(at(20)).await.unwrap();
+    assert!(known.packages.contains_key(&package("gcc")));
+    assert_eq!((known.ready.len(), known.unread), (1, 250));
+    for second in (620..650).step_by(10) {
+        source.read(at(second)).await.unwrap();
+    }
+    let again = source
+        .answered
+        .values()
+        .filter(|second| **second >= at(620));
+    assert_eq!(again.count(), 2, "what is old is read again");
 }

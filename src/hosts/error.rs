@@ -46,6 +46,12 @@ pub enum HostError {
 }
 
 impl HostError {
+    /// A line that is not understood. It goes into the log, so no more than its beginning is told.
+    pub(super) fn line(line: &str, of: &str) -> Self {
+        let [line, of] = [line, of].map(|text| text.chars().take(100).collect::<String>());
+        Self::Document(format!("the line {line:?} of {of:?}"))
+    }
+
     /// The metric label.
     #[must_use]
     pub const fn label(&self) -> &'static str {

@@ -18,7 +18,7 @@ pub(super) fn parse(page: &str) -> Result<HostCounters, HostError> {
         let metric = line.split(['{', ' ']).next().unwrap_or_default();
         if let Some(family) = Family::of(metric) {
             let sample = Sample::parse(line);
-            let sample = sample.ok_or_else(|| document(format!("the line {line:?}")))?;
+            let sample = sample.ok_or_else(|| HostError::line(line, "the page"))?;
             tally.sample(family, |name| sample.label(name), sample.value);
         }
     }
@@ -133,6 +133,8 @@ mod tests {
             let page = format!("{PAGE}{line}\n");
             assert!(parse(&page).is_err(), "{line}");
         }
+        let long = format!("node_memory_MemTotal_bytes {}\n", "x".repeat(1 << 20));
+        assert!(parse(&long).unwrap_err().to_string().len() < 300);
         let odd = "node_disk_reads_completed_total{model=\"a \\\"b}\\\", c\",device=\"loop0\"} 1";
         assert_eq!(parse(&format!("{PAGE}{odd}\n")), parse(PAGE));
     }

@@ -5,9 +5,12 @@ use reqwest::RequestBuilder;
 use std::error::Error;
 use std::time::Duration;
 
-/// The largest answer taken, in bytes: a page of node_exporter on 128 CPUs has about 300 KiB, what
-/// Prometheus says of 1000 workers about 20 MiB.
-const MAX_ANSWER: usize = 64 << 20;
+/// The largest answer taken from a worker, in bytes: a page of node_exporter on 128 CPUs has about
+/// 300 KiB. Builds run there as root, and many workers are asked at once.
+pub(super) const OF_WORKER: usize = 4 << 20;
+
+/// The largest answer taken from Prometheus, in bytes: of 1000 workers it says about 20 MiB.
+pub(super) const OF_PROMETHEUS: usize = 64 << 20;
 
 /// A client that waits `timeout` from connect to the last byte.
 pub(super) fn client(timeout: Duration, plain: bool) -> Result<reqwest::Client, HostError> {
@@ -15,14 +18,18 @@ pub(super) fn client(timeout: Duration, plain: bool) -> Result<reqwest::Client, 
     client.map_err(|error| HostError::Setup(error.to_string()))
 }
 
-/// The text of the answer.
-pub(super) async fn fetch(request: RequestBuilder, timeout: Duration) -> Result<String, HostError> {
+/// The text of an answer of at most `most` bytes.
+pub(super) async fn fetch(
+    request: RequestBuilder,
+    most: usize,
+    timeout: Duration,
+) -> Result<String, HostError> {
     let failed = |error: reqwest::Error| fault(error, timeout);
     let mut response = request.send().await.map_err(failed)?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(HostError::TooLarge(MAX_ANSWER));
+        if body.len() + chunk.len() > most {
+            return Err(HostError::TooLarge(most));
         }
         body.extend_from_slice(&chunk);
     }

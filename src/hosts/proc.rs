@@ -2,7 +2,7 @@
 //! line that names it (`proc(5)`; Linux, `Documentation/admin-guide/iostats.rst`).
 
 use super::HostError;
-use super::tally::{Counter, Tally};
+use super::tally::{Counter, Tally, is_count};
 use crate::model::HostCounters;
 
 /// The unit of `/proc/stat`, in seconds: the kernel shows every architecture's users 100 Hz.
@@ -33,7 +33,7 @@ pub(super) fn parse(output: &str) -> Result<HostCounters, HostError> {
             "net/dev" => net_dev(line, &mut tally),
             _ => None,
         };
-        read.ok_or_else(|| HostError::Document(format!("the line {line:?} of {file:?}")))?;
+        read.ok_or_else(|| HostError::line(line, file))?;
     }
     let whole = (files == 4).then(|| tally.counters()).flatten();
     whole.ok_or_else(|| HostError::Document("not the four files of /proc".to_owned()))
@@ -94,7 +94,7 @@ fn net_dev(line: &str, tally: &mut Tally) -> Option<()> {
 /// A counter of the kernel: digits, and nothing else.
 fn number(text: &str) -> Option<f64> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
+    digits.then(|| text.parse().ok().filter(is_count)).flatten()
 }
 
 #[cfg(test)]
@@ -136,7 +136,12 @@ mod tests {
 
     #[test]
     fn a_line_that_is_not_understood_is_an_error() {
+        let endless = "9".repeat(400);
         for (old, new) in [
+            (
+                "MemTotal:       24684084",
+                format!("MemTotal: {endless}").as_str(),
+            ),
             ("cpu  804592", "cpu  -804592"),
             ("MemTotal:       24684084 kB", "MemTotal: 24684084"),
             ("254       0 vda 1920757", "254 0 vda many"),

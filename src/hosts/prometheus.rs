@@ -45,7 +45,7 @@ impl Prometheus {
         let request = request
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body.query().unwrap_or_default().to_owned());
-        http::fetch(request, self.timeout).await
+        http::fetch(request, http::OF_PROMETHEUS, self.timeout).await
     }
 }
 

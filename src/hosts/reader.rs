@@ -161,7 +161,7 @@ impl Reader {
             Way::NodeExporter { http, port } => {
                 let addr = SocketAddr::new(target.ip, *port);
                 let page = http.get(format!("http://{addr}/metrics"));
-                exposition::parse(&http::fetch(page, self.timeout).await?)
+                exposition::parse(&http::fetch(page, http::OF_WORKER, self.timeout).await?)
             }
             Way::Ssh(ssh) => ssh.ask(target).await,
             Way::Prometheus(_) => Err(HostError::NoSeries),
@@ -222,6 +222,21 @@ mod tests {
         assert_eq!(of("w-1").unwrap_err().label(), "timeout");
         assert_eq!(of("w-42").unwrap_err().label(), "unreachable");
         assert!(of("w-41").unwrap().counters.cpu.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_floods_is_not_listened_to() {
+        let page = format!("{NODE}# {}\n", "x".repeat(http::OF_WORKER));
+        let node = serve(move |_| {
+            let page = page.clone();
+            async move { Answer::ok(page) }
+        });
+        let config = config("node_exporter", node.await.port(), "5s");
+        let reader = Reader::new(&config).unwrap().unwrap();
+        let targets = Target::all_of(&fleet(&["127.0.0.1"]));
+        let read = reader.read(targets, Timestamp::UNIX_EPOCH).await.unwrap();
+        let said = read[&HostName::new("w-1")].clone().unwrap_err();
+        assert_eq!(said, HostError::TooLarge(http::OF_WORKER));
     }
 
     #[test]

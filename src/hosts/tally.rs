@@ -14,6 +14,10 @@ pub(super) enum Counter {
     TransmittedBytes,
 }
 
+/// The most devices of one worker that are told apart: its builds run as root, and may make it tell of
+/// as many as fit into a page, each of which is compared with every other.
+const MOST_DEVICES: usize = 1024;
+
 /// A counter's value, or a size: neither below zero nor without end.
 pub(super) fn is_count(value: &f64) -> bool {
     value.is_finite() && *value >= 0.0
@@ -90,13 +94,16 @@ impl Tally {
         }
     }
 
-    /// The counters; `None` where nothing that is wanted was told.
+    /// The counters; `None` where nothing that is wanted was told. Of more devices than a machine has,
+    /// nothing is known.
     pub(super) fn counters(&self) -> Option<HostCounters> {
         use Counter::{ReadBytes, Reads, ReceivedBytes, TransmittedBytes, Writes, WrittenBytes};
         let disks = |inward, outward| self.sum(inward, outward, is_whole_disk);
         let interfaces = |inward, outward| self.sum(inward, outward, |name, _| is_real(name));
         let counters = HostCounters {
-            cpu: self.cpu,
+            cpu: self
+                .cpu
+                .filter(|cpu| (cpu.busy + cpu.idle + cpu.waiting).is_finite()),
             memory_usage_ratio: self.memory_usage_ratio(),
             disk_operations: disks(Reads, Writes),
             disk_bytes: disks(ReadBytes, WrittenBytes),
@@ -120,10 +127,14 @@ impl Tally {
         let side = |counter| {
             let all = self.devices.iter().filter(|((c, _), _)| *c == counter);
             let all: Vec<(&str, f64)> = all.map(|((_, name), v)| (name.as_str(), *v)).collect();
+            if all.len() > MOST_DEVICES {
+                return None;
+            }
             let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
             let counted = all.iter().filter(|(name, _)| counts(name, &names));
             let counted: Vec<f64> = counted.map(|(_, value)| *value).collect();
-            (!counted.is_empty()).then(|| counted.iter().sum())
+            let sum: f64 = counted.iter().sum();
+            (!counted.is_empty() && sum.is_finite()).then_some(sum)
         };
         Some(InOut {
             inward: side(inward)?,
@@ -185,6 +196,39 @@ fn is_real(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_worker_that_lies_gives_no_odd_number() {
+        let mut tally = Tally::default();
+        for mode in ["user", "idle"] {
+            tally.cpu(mode, f64::MAX);
+        }
+        for device in ["sda", "sdb"] {
+            tally.device(Counter::Reads, device, f64::MAX);
+            tally.device(Counter::Writes, device, 1.0);
+        }
+        tally.device(Counter::ReceivedBytes, "eth0", 1.0);
+        tally.device(Counter::TransmittedBytes, "eth0", 1.0);
+        let counters = tally.counters().unwrap();
+        assert_eq!((counters.cpu, counters.disk_operations), (None, None));
+        assert!(counters.network_bytes.is_some());
+    }
+
+    #[test]
+    fn a_worker_with_more_devices_than_a_machine_has_takes_no_time() {
+        let mut tally = Tally::default();
+        for n in 0..20_000 {
+            tally.device(Counter::ReadBytes, &format!("disk{n}x"), 1.0);
+            tally.device(Counter::WrittenBytes, &format!("disk{n}x"), 1.0);
+        }
+        tally.memory_total(4.0);
+        tally.memory_available(1.0);
+        let counters = tally.counters().unwrap();
+        assert_eq!(
+            (counters.disk_bytes, counters.memory_usage_ratio),
+            (None, Some(0.75))
+        );
+    }
 
     #[test]
     fn disks_are_counted_whole_and_once() {

@@ -95,6 +95,8 @@ pub struct Configured {
     pub ceiling: Vcpus,
     /// A reading older than this is not shown.
     pub max_age: Duration,
+    /// How old what a backend says of its workers may be when it is read, where that is not nothing.
+    pub workers_cached_for: BTreeMap<BackendName, Duration>,
 }
 
 impl From<&Config> for Configured {
@@ -107,6 +109,9 @@ impl From<&Config> for Configured {
                 .collect(),
             ceiling: config.policy.ceiling,
             max_age: config.policy.max_age,
+            workers_cached_for: (config.backends.iter())
+                .map(|(name, b)| (name.clone(), b.access.workers_cached_for()))
+                .collect(),
         }
     }
 }

@@ -17,8 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod docs;
+mod hostile;
 mod pages;
 mod rules;
+mod sources;
 mod workers;
 
 const NOW: i64 = 1_000_000;
@@ -59,6 +61,7 @@ fn configured() -> Configured {
             .collect(),
         ceiling: Vcpus(1792),
         max_age: Duration::from_secs(120),
+        workers_cached_for: BTreeMap::new(),
     }
 }
 

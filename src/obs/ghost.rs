@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// OBS tells the instance to drop the job before it frees it, and waits 30 s for that.
 const FREEING: Duration = Duration::from_secs(45);
 
+const ELSEWHERE: &str = "OBS shows the job elsewhere";
+
 /// What an instance says of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answered {
@@ -90,21 +92,31 @@ impl ObsClient {
         if !workers.builds.contains(build) {
             return Ok(Err("OBS does not show that build any more"));
         }
-        let url = self.build_route(build, "_jobstatus");
-        let status = self.get_short(url, job_status).await?;
-        let same = status.building
-            && status.started == build.started
-            && status.workerid == build.instance.to_string();
-        let (true, Some(uri), Some(jobid)) = (same, status.uri, status.jobid) else {
-            return Ok(Err("OBS shows the job elsewhere"));
+        let Some((uri, jobid)) = self.shown(build).await? else {
+            return Ok(Err(ELSEWHERE));
         };
         let doubted = workers.doubted.contains(build);
-        Ok(match self.ask_instance(&uri, Some(&jobid)).await {
+        let answered = self.ask_instance(&uri, Some(&jobid)).await;
+        // Asking may have taken seconds, in which OBS may have given the job to another.
+        if self.shown(build).await? != Some((uri, jobid)) {
+            return Ok(Err(ELSEWHERE));
+        }
+        Ok(match answered {
             Answered::Denies | Answered::Refuses => Ok(()),
             Answered::Unclear if doubted => Ok(()),
             Answered::Unclear => Err("the instance does not say"),
             Answered::Builds => Err("the instance builds it"),
         })
+    }
+
+    /// Where OBS says that this very build runs, and its job's id; `None` where it does not say so.
+    async fn shown(&self, build: &Build) -> Result<Option<(String, String)>, ObsError> {
+        let url = self.build_route(build, "_jobstatus");
+        let status = self.get_short(url, job_status).await?;
+        let same = status.building
+            && status.started == build.started
+            && status.workerid == build.instance.to_string();
+        Ok(status.uri.zip(status.jobid).filter(|_| same))
     }
 
     async fn restart(&self, build: &Build) -> Result<(), ObsError> {
@@ -207,6 +219,8 @@ mod tests {
         instance: (u16, &'static str),
         /// Whether OBS lists the instance as idle besides.
         idle: bool,
+        /// The job's id once the instance was asked.
+        then: &'static str,
     }
 
     const GHOST: Told = Told {
@@ -217,6 +231,7 @@ mod tests {
             "<status code='400'><summary>not building a job</summary></status>",
         ),
         idle: false,
+        then: "j1",
     };
 
     /// Frees the build of second 100, and counts the calls of `restartbuild`.
@@ -224,9 +239,14 @@ mod tests {
         let calls = Arc::new(Mutex::new(0));
         let counted = Arc::clone(&calls);
         let own = Arc::new(Mutex::new(String::new()));
+        let job = Arc::new(Mutex::new("j1"));
         let uri = Arc::clone(&own);
         let at = serve(move |route| {
             let uri = uri.lock().unwrap().clone();
+            let id = *job.lock().unwrap();
+            if route.starts_with("/worker?") {
+                *job.lock().unwrap() = told.then;
+            }
             if route.contains("cmd=restartbuild") {
                 assert!(route.contains("/build/P?"), "{route}");
                 assert!(route.contains("package=odd%3Aflavor"), "{route}");
@@ -240,7 +260,7 @@ mod tests {
                         told.listed
                     )),
                     r if r.contains("/_jobstatus") => Answer::ok(format!(
-                        "<jobstatus code='building'><starttime>{}</starttime><workerid>w:1</workerid><uri>{uri}</uri><jobid>j1</jobid></jobstatus>",
+                        "<jobstatus code='building'><starttime>{}</starttime><workerid>w:1</workerid><uri>{uri}</uri><jobid>{id}</jobid></jobstatus>",
                         told.status
                     )),
                     r if r == "/worker?jobid=j1" => Answer::with(told.instance.0, told.instance.1),
@@ -318,6 +338,10 @@ mod tests {
             },
             Told {
                 status: 101,
+                ..GHOST
+            },
+            Told {
+                then: "j2",
                 ..GHOST
             },
         ];

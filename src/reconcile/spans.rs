@@ -8,7 +8,8 @@ use std::time::Duration;
 
 /// The spans that end with the step to `next`, and how long each took. A worker whose first session finds
 /// everything right is never seen being checked: its boot ended when that session began, and its checks
-/// took from there until now.
+/// took from there until now. One whose instances are all registered by the end of its checks has nothing
+/// left to join.
 pub(super) fn ended(
     member: &Member,
     next: &Stage,
@@ -19,13 +20,17 @@ pub(super) fn ended(
         return Vec::new();
     };
     let at_once = left == Span::Boot && matches!(next, Stage::Joining { .. } | Stage::Serving);
-    match check.filter(|_| at_once) {
+    let mut ended = match check.filter(|_| at_once) {
         Some(check) => vec![
             (Span::Boot, elapsed(member.since, check.at)),
             (Span::Check, elapsed(check.at, now)),
         ],
         None => vec![(left, elapsed(member.since, now))],
+    };
+    if *next == Stage::Serving && left != Span::Join {
+        ended.push((Span::Join, Duration::ZERO));
     }
+    ended
 }
 
 const fn span(stage: &Stage) -> Option<Span> {
@@ -52,33 +57,39 @@ mod tests {
 
     /// What ends at second 100 for a worker that has stood there since second 10, with a check that was
     /// begun at second 70: each span with its seconds.
-    fn ended_by(stage: Stage, next: &Stage, checked: bool) -> Vec<(&'static str, u64)> {
+    fn ended_by(stage: Stage, next: &Stage) -> Vec<(&'static str, u64)> {
         let member = Member {
             server: ServerId::new("s"),
             name: None,
-            pool: PoolName::new("p"),
+            pool: PoolName::try_from("p").unwrap(),
             order: None,
             vcpus: Vcpus(32),
             stage,
             since: at(10),
             reached: false,
         };
-        let check = checked.then(|| CheckReport {
+        let check = CheckReport {
             at: at(70),
             outcome: CheckOutcome::Passed,
-        });
-        let ended = ended(&member, next, check.as_ref(), at(100));
+        };
+        let ended = ended(&member, next, Some(&check), at(100));
         let word = |(span, took): &(Span, Duration)| (span.as_str(), took.as_secs());
         ended.iter().map(word).collect()
     }
 
     #[test]
-    fn checks_that_pass_at_once_were_made_all_the_same() {
+    fn what_is_passed_over_in_one_step_is_measured_all_the_same() {
         let active = at(5);
-        for next in [Stage::Joining { active }, Stage::Serving] {
-            let ended = ended_by(Stage::Booting { active }, &next, true);
-            assert_eq!(ended, [("boot", 60), ("check", 30)], "{next:?}");
-        }
+        let (booting, joining) = (Stage::Booting { active }, Stage::Joining { active });
+        let checked = [("boot", 60), ("check", 30)];
+        assert_eq!(ended_by(booting.clone(), &joining), checked);
+        let served = [("boot", 60), ("check", 30), ("join", 0)];
+        assert_eq!(ended_by(booting, &Stage::Serving), served);
+        let served = [("check", 90), ("join", 0)];
+        assert_eq!(
+            ended_by(Stage::Checking { active }, &Stage::Serving),
+            served
+        );
     }
 
     #[test]
@@ -99,8 +110,8 @@ mod tests {
                 "delete",
             ),
         ] {
-            assert_eq!(ended_by(stage, next, true), [(span, 90)], "{next:?}");
+            assert_eq!(ended_by(stage, next), [(span, 90)], "{next:?}");
         }
-        assert!(ended_by(Stage::Serving, &idle(), true).is_empty());
+        assert!(ended_by(Stage::Serving, &idle()).is_empty());
     }
 }

@@ -68,6 +68,7 @@ fn app_within(snapshot: Snapshot, scrape: Duration) -> App {
         projects: BTreeMap::new(),
         ceiling: Vcpus(0),
         max_age: Duration::from_secs(120),
+        workers_cached_for: BTreeMap::new(),
     };
     let farm = FleetCollector::new(configured, Arc::clone(&source) as _);
     App {

@@ -199,6 +199,7 @@ pub(super) fn capabilities(world: &World, workerid: &str) -> Option<String> {
         host.ip,
         instance.number
     );
+    // a worker that builds in a chroot would tell neither memory nor disk; both are in MiB
     xml!(xml, "  <sandbox>kvm</sandbox>");
     xml!(
         xml,

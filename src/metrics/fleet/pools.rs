@@ -97,18 +97,24 @@ fn unplaceable(writer: &mut Writer<'_>, known: &Known<'_>) -> fmt::Result {
     writer.gauge(&pools::OBS_JOBS_UNPLACEABLE, series)
 }
 
+/// A package may wait in several pools, as one that is quick in one repository and slow in another, or
+/// the same project on two backends: its labels name no pool, so that the longest wait counts.
 fn watched(writer: &mut Writer<'_>, known: &Known<'_>) -> fmt::Result {
-    let series = known.iter().flat_map(|(_, facts)| {
-        let jobs = facts.watched.iter();
-        jobs.map(|((package, project, arch), since)| {
+    let mut longest = BTreeMap::new();
+    for (job, since) in known.iter().flat_map(|(_, facts)| &facts.watched) {
+        let longest = longest.entry(job).or_insert(since);
+        *longest = since.min(*longest);
+    }
+    let series = longest
+        .into_iter()
+        .map(|((package, project, arch), since)| {
             let job = [
                 ("package", package.as_str()),
                 ("project", project),
                 ("arch", arch),
             ];
             (labels(job), seconds(*since))
-        })
-    });
+        });
     writer.gauge(&pools::OBS_WATCHED_JOB_SCHEDULED_TIMESTAMP_SECONDS, series)
 }
 

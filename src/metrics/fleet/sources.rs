@@ -8,6 +8,7 @@ use crate::metrics::own::seconds;
 use crate::model::{BackendView, Daemon, DaemonState, Observed};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 pub(super) fn write(
     writer: &mut Writer<'_>,
@@ -15,7 +16,7 @@ pub(super) fn write(
     state: &FleetState,
 ) -> fmt::Result {
     up(writer, state)?;
-    last_success(writer, state)?;
+    last_success(writer, configured, state)?;
     unread(writer, state)?;
     packages(writer, configured, state)?;
     daemons(writer, configured, state)
@@ -29,14 +30,23 @@ fn up(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
     writer.gauge(&sources::OBS_UP, series)
 }
 
-fn last_success(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
+/// When each source was read. What a frontend says of workers counts as some minutes older than that:
+/// its age is for those who decide by what is in it (`scaling.max_age`). Whoever watches the source asks
+/// whether it answers.
+fn last_success(
+    writer: &mut Writer<'_>,
+    configured: &Configured,
+    state: &FleetState,
+) -> fmt::Result {
     let mut series: Vec<(Labels<'_>, f64)> = Vec::new();
     for (name, view) in &state.snapshot.backends {
         let mut add = |collector, at: Option<f64>| {
             let labels = labels([("collector", collector), ("backend", name.as_str())]);
             series.extend(at.map(|at| (labels, at)));
         };
-        add("workers", read_at(&view.workers));
+        let cached = configured.workers_cached_for.get(name);
+        let cached = cached.map_or(0.0, Duration::as_secs_f64);
+        add("workers", read_at(&view.workers).map(|at| at + cached));
         add("results", read_at(&view.results));
         add("history", read_at(&view.history));
         add("constraints", read_at(&view.requirements));

@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::policy::CheckOutcome;
 use crate::ssh::Check;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The check that is made in OBS' list: every instance is there.
@@ -34,8 +34,11 @@ pub(super) fn write(
         .collect();
     let known = configured.pools.values();
     let known = known.filter_map(|p| Some((p, state.pools.get(&p.name)?)));
+    // A name that stands in two pools is that of two servers: of one name there is one worker.
+    let mut named = BTreeSet::new();
     let workers: Vec<Worker<'_>> = known
         .flat_map(|(pool, facts)| of_one_pool(pool, facts, &members))
+        .filter(|worker| named.insert(worker.host))
         .collect();
     info(writer, configured, state, &workers)?;
     let instances = workers.iter().flat_map(|worker| {
