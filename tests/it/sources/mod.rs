@@ -133,6 +133,18 @@ const ROWS: &[Row] = &[
         RESULTS,
     ),
     Row {
+        source: "results",
+        fault: "lies: a whole list without any package",
+        at: At::Backend(r#"{"result":"empty"}"#),
+        up: true,
+        plan: ["enough", "observe", "observe"],
+        stands: &[],
+        shown: ALL,
+        alerts: &[],
+        says: "NOT NOTICED: the queue of a reads as empty. Nothing is bought for it, and idle workers may be given \
+            back after ObsIdle's time; none that builds",
+    },
+    Row {
         source: "job history",
         fault: "answers 500",
         at: At::Backend(r#"{"jobhistory":"error"}"#),
@@ -237,7 +249,7 @@ These are not made to happen here; what the other tests hold them to:
 | what fails | who says so | held by |
 | --- | --- | --- |
 | Prometheus or Alertmanager dies | no Watchdog is heard: after 5 minutes nothing is released. ObsScalerNoWatchdog, if Prometheus lives | `src/policy/tests`, `alerting-rules/tests` |
-| node_exporter of a worker dies | the worker's `obs_worker_cpu_usage_ratio` and its like go after `scaling.max_age`; nothing is decided by them | `src/gather/tests.rs` |
+| node_exporter of a worker dies | the worker's `obs_worker_cpu_usage_ratio` and its like go after `scaling.max_age`; nothing is decided by them | `src/metrics/tests/hosts.rs` |
 
 What can not be told from outside: answers that are whole and plausible and do not change. A backend that serves them
 for ever looks like a farm in which nothing happens; ObsQueueNotMoving is the alert for that.
