@@ -129,6 +129,11 @@ impl Farm {
             .await;
     }
 
+    pub(super) async fn daemon_dies(&self, name: &str) {
+        let faults = format!("{{\"daemons\":{{\"{name}\":\"dead\"}}}}");
+        self.put(self.a_at, faults).await;
+    }
+
     pub(super) async fn cloud_fault(&self, faults: &str) {
         self.put(self.cloud.addr, faults.to_owned()).await;
     }

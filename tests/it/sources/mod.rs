@@ -20,6 +20,8 @@ const NONE: Shown = [false; 3];
 enum At {
     /// A route of backend a: what the simulator's control takes.
     Backend(&'static str),
+    /// A daemon of backend a, which is shown as dead.
+    Daemon(&'static str),
     /// The cloud.
     Cloud(&'static str),
     /// Backend a is not there at all.
@@ -121,6 +123,16 @@ const ROWS: &[Row] = &[
     },
     Row {
         source: "backend a",
+        fault: "shows its dispatcher as dead",
+        at: At::Daemon("dispatcher"),
+        up: true,
+        stands: &[],
+        shown: ALL,
+        alerts: &["ObsDaemonDown"],
+        says: "no pool that a feeds counts as fresh for the rules, so that no alert asks for anything there",
+    },
+    Row {
+        source: "backend a",
         fault: "is not there: connections are refused",
         at: At::BackendGone,
         up: false,
@@ -169,7 +181,6 @@ are those that begin to wait for their `for` within seconds.
 const TAIL: &str = "
 | what fails | who says so |
 | --- | --- |
-| a scheduler or the dispatcher dies | `obs_daemon_up` is 0, ObsDaemonDown, and no pool of the backend counts as fresh: no alert asks for anything |
 | obs-scaler dies | its series end; ObsScalerAbsent. ObsBusy and ObsIdle end too, and `resolved` never releases |
 | Prometheus or Alertmanager dies | no Watchdog is heard: after 5 minutes nothing is released. What is in hand is finished |
 | node_exporter of a worker dies | the worker's `obs_worker_cpu_usage_ratio` and its like go after `scaling.max_age`; nothing is decided by them |
@@ -236,6 +247,7 @@ async fn a_source_that_fails_hides_and_holds_what_it_feeds_and_nothing_else() {
         let name = format!("{} {}", row.source, row.fault);
         match row.at {
             At::Backend(routes) => farm.backend_fault(routes).await,
+            At::Daemon(name) => farm.daemon_dies(name).await,
             At::Cloud(faults) => farm.cloud_fault(faults).await,
             At::BackendGone => farm.backend_goes().await,
         }
