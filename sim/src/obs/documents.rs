@@ -199,7 +199,7 @@ pub(super) fn capabilities(world: &World, workerid: &str) -> Option<String> {
         host.ip,
         instance.number
     );
-    xml!(xml, "  <sandbox>chroot</sandbox>");
+    xml!(xml, "  <sandbox>kvm</sandbox>");
     xml!(
         xml,
         "  <linux>\n    <version>5.10.0-153</version>\n    <flavor>generic</flavor>\n  </linux>"
@@ -211,15 +211,8 @@ pub(super) fn capabilities(world: &World, workerid: &str) -> Option<String> {
     xml!(xml, "    </cpu>");
     xml!(xml, "    <processors>{}</processors>", host.vcpus);
     xml!(xml, "    <jobs>{}</jobs>", host.vcpus);
-    xml!(
-        xml,
-        "    <memory>\n      <size unit=\"M\">{}</size>\n    </memory>",
-        host.vcpus * 4096
-    );
-    xml!(
-        xml,
-        "    <disk>\n      <size unit=\"M\">200000</size>\n    </disk>"
-    );
+    xml!(xml, "    <memory>{}</memory>", host.vcpus * 4096);
+    xml!(xml, "    <disk>200000</disk>");
     xml!(xml, "  </hardware>\n</worker>");
     Some(xml.end())
 }
