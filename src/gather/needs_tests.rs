@@ -127,3 +127,13 @@ async fn a_long_queue_is_read_over_several_polls() {
     assert_eq!(first.unread, 51, "250 packages and their configuration");
     assert_eq!(source.read(at(20)).await.unwrap().unread, 0);
 }
+
+#[tokio::test]
+async fn what_a_host_has_is_known_for_an_hour_after_it_is_listed_no_more() {
+    let (mut source, _) = source(Vec::new()).await;
+    let id = InstanceId::parse("w:1").unwrap();
+    let question = Question::Worker("x86_64".to_owned(), id);
+    source.learn(question, Answer::Worker(Capabilities::default()), at(0));
+    assert_eq!(source.read(at(3600)).await.unwrap().workers.len(), 1);
+    assert_eq!(source.read(at(3601)).await.unwrap().workers.len(), 0);
+}
