@@ -36,7 +36,10 @@ long:
 	$(INSTALL)
 	tests/rig/spike-drain.sh
 	PROPTEST_CASES=20000 $(CARGO) test --release --lib policy
+	$(CARGO) bench --bench results
+	$(CARGO) bench --bench poll
 	$(CARGO) bench --bench metrics
+	$(CARGO) bench --bench mission
 	benches/side-by-side.sh
 
 lint:

@@ -54,10 +54,10 @@ def everyone():
         {
             "worker": "Worker", "stage": "Stage", "pool": "Pool", "flavor": "Flavor", "ip": "Address",
             "managed": "Ours", "protected": "Pinned", "Value #C": "Building", "Value #D": "Idle", "Value #E": "CPU",
-            "Value #F": "Memory", "Value #G": "Built", "Value #H": "Failed", "Value #I": "Checks passed", "Value #J": "Checks",
+            "Value #F": "Memory", "Value #G": "Built", "Value #H": "Failed", "Value #I": "Passed", "Value #J": "Checks",
         },
         joined="worker", sort="Building", size=(24, 12),
-        widths={"Ours": 70, "Pinned": 70, "Stage": 100, "Building": 80, "Idle": 60, "Built": 60, "Failed": 70, "Checks passed": 110, "Checks": 80},
+        widths={"Ours": 70, "Pinned": 70, "Stage": 100, "Building": 80, "Idle": 60, "Built": 60, "Failed": 70, "Passed": 75, "Pool": 110, "Flavor": 130, "Address": 120, "Checks": 80},
     )
     yes_no = [model.ValueMap(options={
         "true": model.ValueMappingResult(text="yes", index=0), "false": model.ValueMappingResult(text="no", index=1)})]
@@ -66,7 +66,7 @@ def everyone():
     for name in ("Built", "Failed"):
         table = column(table, name, decimals=0)
     for name in ("CPU", "Memory"):
-        table = column(table, name, width=140, unit="percentunit", min=0, max=1, cell={"type": "gauge", "mode": "basic"})
+        table = column(table, name, width=120, unit="percentunit", min=0, max=1, cell={"type": "gauge", "mode": "basic"})
     alone = build.DashboardLink("This worker alone").type(model.DashboardLinkType.LINK)
     alone = alone.url(f"/d/{WORKERS}?${{__url_time_range}}&var-datasource=${{datasource}}&var-worker=${{__value.raw}}")
     return [column(table, "Worker", width=240, links=[alone.build()])]
@@ -87,8 +87,9 @@ def use():
 
 def health():
     state = words_for(v0=("fails", "red"), v1=("passes", "green"))
-    checks = rows("Checks", f"What was found when each worker was last checked: {CHECKS}.",
-                  [chosen(f'min by (job, worker, check) ({gauge("obs_worker_check")})')], {"worker": "Worker", "check": "Check", "Value": "State"}, size=(8, 9))
+    worst = chosen(f'min by (job, worker, check) ({gauge("obs_worker_check")})')
+    checks = rows("Checks", f"What was found when each worker was last checked, failures first: {CHECKS}.",
+                  [f"sort({worst})"], {"worker": "Worker", "check": "Check", "Value": "State"}, size=(8, 9))
     return [
         lines("Builds that ended, by outcome", "Over all workers that are chosen.",
               [(f'sum by (outcome) ({chosen(counted("increase", "obs_worker_builds_total", "outcome"))})', "{{outcome}}")], "short", bars=True,

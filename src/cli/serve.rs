@@ -67,14 +67,18 @@ fn log(args: &Args) {
     }
 }
 
-/// The decisions that lead to something are counted from 0 on: Prometheus sees no rise in a series that
+/// The reasons of every decision. They are counted from 0 on: Prometheus sees no rise in a series that
 /// begins with 1.
-const DEEDS: [(Direction, &str); 4] = [
-    (Direction::Apply, Reason::Needed.label()),
-    (Direction::Apply, Reason::MaxOrder.label()),
-    (Direction::Apply, Reason::Ceiling.label()),
-    (Direction::Release, Reason::Idle.label()),
-];
+fn reasons() -> Vec<(Direction, &'static str)> {
+    let deeds = [
+        (Direction::Apply, Reason::Needed.label()),
+        (Direction::Apply, Reason::MaxOrder.label()),
+        (Direction::Apply, Reason::Ceiling.label()),
+        (Direction::Release, Reason::Idle.label()),
+    ];
+    let holds = Reason::HOLDS.map(|reason| (Direction::Hold, reason));
+    deeds.into_iter().chain(holds).collect()
+}
 
 async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     for warning in &config.warnings.all {
@@ -87,7 +91,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let listener = listener.with_context(|| format!("web.listen {}", config.web.listen))?;
 
     let mut registry = Registry::default();
-    let own = Own::register(&mut registry, &config.policy.pools, &DEEDS);
+    let own = Own::register(&mut registry, &config.policy.pools, &reasons());
     let builds = WorkerBuilds::register(&mut registry);
     let ecs = Arc::new(ecs(&config, clock, &own)?);
     let pollers = TaskTracker::new();

@@ -187,8 +187,8 @@ fn add_unmanaged<'a>(
         };
         let there = workers.value().instances.values();
         for instance in there.filter(|i| i.state != InstanceState::Down) {
-            if let Some((pool, Standing::Unmanaged)) = placement.of_instance(name, instance, &hosts)
-            {
+            let placed = placement.of_instance(name, instance, &hosts);
+            if let Some((pool, Standing::Unmanaged | Standing::Unsized)) = placed {
                 unmanaged.insert((pool, instance.id.host.clone()));
             }
         }

@@ -230,8 +230,8 @@ pub struct Ledger {
     pub streaks: BTreeMap<ServerId, IdleStreak>,
     /// What each pool is known to have had.
     pub supply: BTreeMap<PoolName, Supply>,
-    /// Since when a worker in service lacks instances in OBS' list.
-    pub unlisted: BTreeMap<ServerId, Timestamp>,
+    /// Since when some instance of a worker in service is absent: OBS lists it nowhere, or as `down`.
+    pub absent: BTreeMap<ServerId, Timestamp>,
     /// When the cloud last refused an order of a pool.
     pub refused: BTreeMap<PoolName, Timestamp>,
 }

@@ -3,6 +3,9 @@
 //! Nothing here calls the planner's own helpers: states, freshness and the ceiling are worked out
 //! anew from the view, in the plainest way, so that one mistake does not pass twice.
 
+mod last_fit;
+
+use super::SETTLE;
 use super::View;
 use super::plan::{Plan, Step};
 use super::supply;
@@ -62,6 +65,8 @@ pub enum Law {
     Unknown,
     /// Nothing is released while the Watchdog is not heard.
     Watchdog,
+    /// The last worker that meets what a job asks is never released.
+    LastFit,
     /// No more workers are on their way out than may be at once.
     Releases,
 }
@@ -84,6 +89,7 @@ impl Law {
             Self::Building => "building",
             Self::Unknown => "unknown",
             Self::Watchdog => "watchdog",
+            Self::LastFit => "last_fit",
             Self::Releases => "releases",
         }
     }
@@ -187,6 +193,7 @@ impl<'a> Court<'a> {
         let server = self.managed(id, pool)?;
         law(!server.tags.protected, Law::Protected)?;
         self.idle(server, pool)?;
+        self.leaves_a_fit(server, pool)?;
         law(self.left_in_service(pool) > pool.reserve, Law::Reserve)?;
         law(
             self.leaving() < self.view.policy.max_releases,
@@ -199,13 +206,14 @@ impl<'a> Court<'a> {
         let view = self.view;
         let pool = view.policy.pools.get(name).ok_or(Law::Configured)?;
         let states = self.instances(pool)?;
+        let vanished = self.has_vanished(pool, &states, action)?;
         let mut alarms = view.alarms.iter();
         let rings = alarms.any(|alarm| {
             let asks = alarm.pool == *name && alarm.action == action;
             asks && elapsed(alarm.heard, view.now) < view.policy.alarm_expiry
         });
         law(rings, Law::Alarm)?;
-        law(!self.has_vanished(pool, &states), Law::Halt)?;
+        law(!vanished, Law::Halt)?;
         Ok(pool)
     }
 
@@ -237,21 +245,50 @@ impl<'a> Court<'a> {
 
     /// Whether the pool is halted, or all its backends together list fewer instances than the pool
     /// alone may have lost. (Which of them are the pool's own is a matter of the planner's definition,
-    /// and is not worked out again here.)
+    /// and is not worked out again here.) Absences are excused for a moment where workers are bought, and
+    /// never where some are given up.
     fn has_vanished(
         &self,
         pool: &Pool,
         states: &BTreeMap<&InstanceId, BTreeSet<InstanceState>>,
-    ) -> bool {
-        let Some(supply) = self.view.ledger.supply.get(&pool.name) else {
-            return false;
+        action: Action,
+    ) -> Result<bool, Law> {
+        let Some(known) = self.view.ledger.supply.get(&pool.name) else {
+            return Ok(false);
         };
         let live = |seen: &&BTreeSet<InstanceState>| seen.iter().any(|state| state.is_live());
         let live = number(states.values().filter(live).count());
-        let peaks = supply::recent(&supply.peaks, self.view.now);
-        let most = peaks.values().copied().max().unwrap_or_default();
+        let excused = match action {
+            Action::Apply => self.returning(pool, states)?,
+            Action::Release => 0,
+        };
+        let most = supply::most(Some(known), self.view.now);
         let ratio = self.view.policy.known_instances_ratio;
-        supply.halted_below.is_some() || supply::fell_below(live, most, ratio)
+        Ok(known.halted_below.is_some() || supply::fell_below(live + excused, most, ratio))
+    }
+
+    /// The instances that the pool's workers in service lack, where they have not lacked any for long.
+    fn returning(
+        &self,
+        pool: &Pool,
+        states: &BTreeMap<&InstanceId, BTreeSet<InstanceState>>,
+    ) -> Result<u32, Law> {
+        let fleet = self.fleet()?;
+        let mut returning = 0;
+        for member in self.view.ledger.members.values() {
+            let since = self.view.ledger.absent.get(&member.server);
+            let lasts = since.is_some_and(|since| elapsed(*since, self.view.now) >= SETTLE);
+            let server = fleet.servers.get(&member.server);
+            let runs = server.filter(|server| server.status == ServerStatus::Active);
+            let serves = member.pool == pool.name && member.stage == Stage::Serving && !lasts;
+            if let Some(server) = runs.filter(|_| serves) {
+                let own = states.iter().filter(|(id, _)| id.host == server.name);
+                let down = BTreeSet::from([InstanceState::Down]);
+                let there = number(own.filter(|(_, seen)| **seen != down).count());
+                returning += pool.instances.saturating_sub(there);
+            }
+        }
+        Ok(returning)
     }
 
     fn is_watched(&self) -> bool {

@@ -2,7 +2,8 @@
 
 use super::SETTLE;
 use super::View;
-use super::account::Account;
+use super::account::{Account, count};
+use super::held::{Held, Source};
 use super::placement::{Hosts, Placement, Standing};
 use super::waiting::{Placed, Waiting, Workforce};
 use crate::config::{Policy, Pool, rest_of};
@@ -13,52 +14,6 @@ use crate::model::{
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A source that decisions rest on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// A backend's worker status.
-    Workers,
-    /// A backend's results.
-    Results,
-    /// The cloud's list.
-    Ecs,
-}
-
-impl Source {
-    /// The word used in labels (`collector`).
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Workers => "workers",
-            Self::Results => "results",
-            Self::Ecs => "ecs",
-        }
-    }
-}
-
-/// Why nothing is decided for a pool: a source that feeds it is not known. Missing is never zero.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{} {why}", .input.as_str(), .backend.as_ref().map(|b| format!(" of {b}")).unwrap_or_default())]
-pub struct Held {
-    /// The source.
-    pub input: Source,
-    /// The backend that it belongs to; `None` for the cloud.
-    pub backend: Option<BackendName>,
-    /// How long it has been unknown, and why.
-    pub why: Unknown,
-}
-
-impl Held {
-    /// The metric label.
-    #[must_use]
-    pub const fn label(&self) -> &'static str {
-        match self.why {
-            Unknown::Never { .. } => "never",
-            Unknown::Stale { .. } => "stale",
-        }
-    }
-}
 
 /// One of our workers that is in service, and that the cloud lists as `ACTIVE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,10 +41,10 @@ impl WorkerState {
             && none(InstanceState::Dead)
     }
 
-    /// How many of its configured instances OBS lists nowhere, or as having said goodbye: one that takes
-    /// new code says so to every backend, and comes back.
+    /// How many of its configured instances are absent: OBS lists them nowhere, or as having said goodbye.
+    /// One that takes new code says so to every backend, and comes back.
     #[must_use]
-    pub fn unlisted(&self, instances_per_worker: u32) -> u32 {
+    pub fn absent(&self, instances_per_worker: u32) -> u32 {
         let there = self.instances.live() + self.instances.get(InstanceState::Dead);
         instances_per_worker.saturating_sub(there)
     }
@@ -123,7 +78,8 @@ pub struct PoolState {
     pub blocked: u32,
     /// Every instance, counted once over the backends, those of leaving workers included.
     pub instances: InstanceCounts,
-    /// The same without leaving workers: what the pool can count on.
+    /// The same of workers in service and of unmanaged hosts of known size: what the pool can count on. Those
+    /// of workers that are leaving, or joining, come and go by our doing.
     pub supply: InstanceCounts,
     /// Idle instances of workers in service and of unmanaged hosts.
     pub idle: u32,
@@ -131,6 +87,8 @@ pub struct PoolState {
     /// between two jobs, and for some seconds while a worker takes new code before its first one. They
     /// are about to be idle, and count as such against the need; for [`SETTLE`], and no longer.
     pub returning: u32,
+    /// Instances of unmanaged hosts that are there, and may be the pool's: their size has not been read yet.
+    pub unsized_live: u32,
     /// Workers that are bought and on their way into service.
     pub in_flight: u32,
     /// What is bought for the pool.
@@ -144,6 +102,12 @@ pub struct PoolState {
 }
 
 impl PoolState {
+    /// How many instances are not in the supply, and yet did not vanish as far as is known.
+    #[must_use]
+    pub const fn excused(&self) -> u32 {
+        self.returning + self.unsized_live
+    }
+
     /// How many workers the jobs that wait ask for beyond what is in flight.
     #[must_use]
     pub fn needed(&self) -> u32 {
@@ -207,24 +171,6 @@ pub fn assess(view: &View<'_>) -> BTreeMap<PoolName, Result<PoolState, Held>> {
     }
 }
 
-impl Held {
-    const fn cloud(why: Unknown) -> Self {
-        Self {
-            input: Source::Ecs,
-            backend: None,
-            why,
-        }
-    }
-
-    fn backend(input: Source, backend: &BackendName, why: Unknown) -> Self {
-        Self {
-            input,
-            backend: Some(backend.clone()),
-            why,
-        }
-    }
-}
-
 /// When the workers of a backend were asked for, where all its sources are fresh; else the first that
 /// is not.
 fn read_at(view: &View<'_>, backend: &BackendName) -> Result<Timestamp, Held> {
@@ -255,6 +201,7 @@ struct Seen<'a> {
     waiting: Waiting,
     workforce: Workforce<'a>,
     instances: BTreeMap<PoolName, BTreeMap<&'a InstanceId, (InstanceState, Standing)>>,
+    unsized_live: BTreeMap<(&'a BackendName, Arch), BTreeSet<&'a InstanceId>>,
 }
 
 impl<'a> Seen<'a> {
@@ -268,6 +215,7 @@ impl<'a> Seen<'a> {
             waiting: Waiting::default(),
             workforce: Workforce::new(view, fleet),
             instances: BTreeMap::new(),
+            unsized_live: BTreeMap::new(),
         };
         let placement = Placement::new(view.policy, &view.snapshot.build_times);
         let hosts = Hosts::new(fleet, view.ledger);
@@ -321,12 +269,20 @@ impl<'a> Seen<'a> {
     /// counts once, in the state that comes first.
     fn count_instances(
         &mut self,
-        backend: &BackendName,
+        backend: &'a BackendName,
         workers: &'a Workers,
         placement: &Placement<'a>,
         hosts: &Hosts<'a>,
     ) {
         for instance in workers.instances.values() {
+            let standing = hosts.of(&instance.id.host).map(|(_, standing)| standing);
+            if let Some(arch) = instance.arch
+                && standing == Some(Standing::Unsized)
+                && instance.state.is_live()
+            {
+                let there = self.unsized_live.entry((backend, arch)).or_default();
+                there.insert(&instance.id);
+            }
             let Some((pool, standing)) = placement.of_instance(backend, instance, hosts) else {
                 continue;
             };
@@ -355,6 +311,7 @@ impl<'a> Seen<'a> {
             supply: InstanceCounts::default(),
             idle: 0,
             returning: 0,
+            unsized_live: self.unsized_live(pool),
             in_flight: account.in_flight,
             bought: account.bought,
             workers: Vec::new(),
@@ -373,13 +330,20 @@ impl<'a> Seen<'a> {
     }
 
     fn returning(&self, pool: &Pool, worker: &WorkerState) -> u32 {
-        let since = self.view.ledger.unlisted.get(&worker.server);
+        let since = self.view.ledger.absent.get(&worker.server);
         let lasts = since.is_some_and(|since| elapsed(*since, self.view.now) >= SETTLE);
         if lasts {
             0
         } else {
-            worker.unlisted(pool.instances)
+            worker.absent(pool.instances)
         }
+    }
+
+    /// They stand at the lowest level, and will stand at that of their size.
+    fn unsized_live(&self, pool: &Pool) -> u32 {
+        let near = |backend| self.unsized_live.get(&(backend, pool.arch));
+        let instances = pool.backends.iter().filter_map(near).flatten();
+        count(instances.collect::<BTreeSet<_>>().into_iter())
     }
 
     fn jobs(&self, pool: &Pool, state: JobState) -> u32 {
@@ -396,11 +360,12 @@ impl<'a> Seen<'a> {
         for (id, &(doing, standing)) in counted {
             hosts.entry(&id.host).or_default().add(doing);
             state.instances.add(doing);
-            if standing != Standing::Leaving {
-                state.supply.add(doing);
+            match standing {
+                Standing::Serving | Standing::Unmanaged => state.supply.add(doing),
+                Standing::Unsized => {}
+                Standing::InFlight | Standing::Leaving => continue,
             }
-            let in_service = matches!(standing, Standing::Serving | Standing::Unmanaged);
-            if doing == InstanceState::Idle && in_service {
+            if doing == InstanceState::Idle {
                 state.idle += 1;
                 *idle.entry(&id.host).or_default() += 1;
             }

@@ -23,6 +23,7 @@ mod costs;
 mod demand;
 mod fit;
 mod ghosts;
+mod held;
 mod levels;
 mod lifecycle;
 pub mod orders;
@@ -43,14 +44,15 @@ mod tests;
 pub use account::{Account, PoolAccount};
 pub use audit::{Law, Lawful, Refusal, audit};
 pub use costs::{Cost, Costs, costs};
-pub use demand::{Held, PoolState, Source, WorkerState, assess, evaluate, workers_needed};
+pub use demand::{PoolState, WorkerState, assess, evaluate, workers_needed};
 pub use ghosts::{GHOST_AFTER, ghost_jobs, ghosts, next_ghosts, to_be_freed};
+pub use held::{Held, Source};
 pub use levels::level_with_hysteresis;
 pub use lifecycle::{Act, Advance, SETTLE, Terms, advance};
 pub use placement::{Hosts, Placement, Standing, pool_of_server};
 pub use plan::{Outcome, Plan, Step, Verdict, plan};
 pub use reason::{Figures, Reason};
-pub use retire::{Kept, look, next_streak, unlisted};
+pub use retire::{Kept, absent, look, next_streak};
 pub use sight::{
     Absence, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, InstancesSeen, Sight,
     SubJob, instances_seen, next_absence,

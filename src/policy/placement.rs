@@ -130,6 +130,8 @@ fn base_name(package: &str) -> &str {
 pub enum Standing {
     /// Not ours: supply that is never touched.
     Unmanaged,
+    /// Not ours either, and its size has not been read yet: at the lowest level until it is.
+    Unsized,
     /// Ours and in service.
     Serving,
     /// Ours and on its way into service. The worker as a whole is counted as in flight, so the
@@ -175,6 +177,7 @@ impl<'a> Hosts<'a> {
     /// And every other that some backend lists. It is in one pool, whoever lists it: the first by name
     /// of those that it could be in, one where it is live before others. A backend's last reading
     /// counts however old it is: that a backend is stale must move no host to the pool of another.
+    /// It is at the level of its size, which the cloud tells of servers, and a worker of itself.
     #[must_use]
     pub fn and_unmanaged(
         mut self,
@@ -182,14 +185,13 @@ impl<'a> Hosts<'a> {
         fleet: &Fleet,
         placement: &Placement<'a>,
     ) -> Self {
-        let ours = fleet.servers.values();
-        let sizes: BTreeMap<_, _> = ours.map(|server| (&server.name, server.vcpus)).collect();
+        let sizes = sizes(snapshot, fleet);
         let mut unmanaged = BTreeMap::<&HostName, (bool, &PoolName)>::new();
         for (backend, view) in &snapshot.backends {
             let last = view.workers.last().into_iter();
             for instance in last.flat_map(|reading| reading.value.instances.values()) {
                 let host = &instance.id.host;
-                let size = sizes.get(host).copied();
+                let size = sizes.get(host).copied().flatten();
                 let pool = instance.arch.filter(|_| self.of(host).is_none());
                 let pool = pool.and_then(|arch| placement.of_unmanaged(backend, arch, size));
                 if let Some(pool) = pool {
@@ -200,7 +202,11 @@ impl<'a> Hosts<'a> {
             }
         }
         let unmanaged = unmanaged.into_iter();
-        let unmanaged = unmanaged.map(|(host, (_, pool))| (host, (pool, Standing::Unmanaged)));
+        let standing = |host| match sizes.contains_key(host) {
+            true => Standing::Unmanaged,
+            false => Standing::Unsized,
+        };
+        let unmanaged = unmanaged.map(|(host, (_, pool))| (host, (pool, standing(host))));
         self.by_name.extend(unmanaged);
         self
     }
@@ -210,6 +216,23 @@ impl<'a> Hosts<'a> {
     pub fn of(&self, host: &HostName) -> Option<(&'a PoolName, Standing)> {
         self.by_name.get(host).copied()
     }
+}
+
+/// How large each host is: by the cloud's list, else by the worker's own account, the most of several.
+/// `None` where that was read and tells no size; what was not read is not in there.
+fn sizes<'a>(snapshot: &'a Snapshot, fleet: &'a Fleet) -> BTreeMap<&'a HostName, Option<Vcpus>> {
+    let mut sizes = BTreeMap::<_, Option<Vcpus>>::new();
+    for view in snapshot.backends.values() {
+        let known = view.requirements.last().into_iter();
+        for (host, has) in known.flat_map(|reading| &reading.value.workers) {
+            let size = has.hardware.as_ref().map(|it| Vcpus(it.processors));
+            let most = sizes.entry(host).or_default();
+            *most = size.max(*most);
+        }
+    }
+    let listed = fleet.servers.values();
+    sizes.extend(listed.map(|server| (&server.name, Some(server.vcpus))));
+    sizes
 }
 
 /// The standing of a server that the cloud lists and no member knows: one that was ordered is on

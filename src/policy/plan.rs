@@ -2,7 +2,8 @@
 
 use super::View;
 use super::account::Account;
-use super::demand::{Held, PoolState, assess};
+use super::demand::{PoolState, assess};
+use super::held::Held;
 use super::reason::{Figures, Reason};
 use super::retire::{Kept, Retiring, retire};
 use super::share::{Wish, share};

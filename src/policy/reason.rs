@@ -1,6 +1,7 @@
 //! Why something was done, or was not, in words for labels and for people.
 
-use super::demand::{Held, PoolState};
+use super::demand::PoolState;
+use super::held::Held;
 use crate::model::Vcpus;
 use std::fmt;
 
@@ -60,6 +61,30 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The labels of every reason for which a pool may get nothing and give nothing back.
+    pub const HOLDS: [&str; 20] = [
+        Held::NEVER,
+        Held::STALE,
+        Self::Halted { below: 0 }.label(),
+        Self::NoAlarm.label(),
+        Self::Observe.label(),
+        Self::ApplyOnly.label(),
+        Self::Enough.label(),
+        Self::Refused.label(),
+        Self::Ceiling.label(),
+        Self::NoWatchdog.label(),
+        Self::InFlight.label(),
+        Self::Waiting.label(),
+        Self::MaxReleases.label(),
+        Self::NoWorker.label(),
+        Self::Unread.label(),
+        Self::LastFit.label(),
+        Self::Reserve.label(),
+        Self::Protected.label(),
+        Self::Busy.label(),
+        Self::NotLongEnough { looks: 0 }.label(),
+    ];
+
     /// The metric label.
     #[must_use]
     pub const fn label(&self) -> &'static str {

@@ -2,8 +2,10 @@
 
 use super::View;
 use super::account::{Account, count};
-use super::demand::{Held, PoolState, WorkerState};
+use super::demand::{PoolState, WorkerState};
+use super::held::Held;
 use super::reason::Reason;
+use super::supply;
 use super::waiting::LastFits;
 use crate::config::{Mode, Pool};
 use crate::model::{Action, HostName, IdleStreak, InstanceState, PoolName, ServerId, elapsed};
@@ -39,25 +41,26 @@ pub fn next_streak(
     })
 }
 
-/// Since when each worker in service lacks instances in OBS' list, after one more look.
+/// Since when some instance of each worker in service is absent, after one more look. Of a pool that is held
+/// it is not known whether they came back: that ends no absence.
 #[must_use]
-pub fn unlisted(
+pub fn absent(
     view: &View<'_>,
     states: &BTreeMap<PoolName, Result<PoolState, Held>>,
 ) -> BTreeMap<ServerId, Timestamp> {
     let known = states.values().flatten();
     let workers = known.flat_map(|state| state.workers.iter().map(move |w| (state, w)));
-    let lacking = workers.filter(|(state, worker)| worker.unlisted(state.per_worker) > 0);
-    let since = |server| {
-        view.ledger
-            .unlisted
-            .get(server)
-            .copied()
-            .unwrap_or(view.now)
+    let lacking = workers.filter(|(state, worker)| worker.absent(state.per_worker) > 0);
+    let before = &view.ledger.absent;
+    let since = |server| before.get(server).copied().unwrap_or(view.now);
+    let lacking = lacking.map(|(_, worker)| (worker.server.clone(), since(&worker.server)));
+    let held = |server: &ServerId| {
+        let member = view.ledger.members.get(server);
+        member.is_some_and(|m| matches!(states.get(&m.pool), Some(Err(_))))
     };
-    lacking
-        .map(|(_, worker)| (worker.server.clone(), since(&worker.server)))
-        .collect()
+    let unseen = before.iter().filter(|(server, _)| held(server));
+    let unseen = unseen.map(|(server, since)| (server.clone(), *since));
+    unseen.chain(lacking).collect()
 }
 
 /// The streaks of all workers in service after one more look. What can not be seen has no streak:
@@ -165,12 +168,19 @@ fn gate(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<(), Reason> {
         Mode::Apply => return Err(Reason::ApplyOnly),
         Mode::Full => {}
     }
+    let most = supply::most(view.ledger.supply.get(&pool.name), view.now);
+    let ratio = view.policy.known_instances_ratio;
     let gates = [
         (state.workers.is_empty(), Reason::NoWorker),
         (!view.rings(Action::Release, &pool.name), Reason::NoAlarm),
         (!view.watched(), Reason::NoWatchdog),
         (state.in_flight > 0, Reason::InFlight),
         (state.no_idle_fit > 0, Reason::Waiting),
+        // what is excused may stay away: while it does, nothing more is given up
+        (
+            supply::fell_below(state.supply.live(), most, ratio),
+            Reason::Halted { below: most },
+        ),
     ];
     let closed = gates.into_iter().find(|(closed, _)| *closed);
     closed.map_or(Ok(()), |(_, reason)| Err(reason))

@@ -11,28 +11,39 @@ use std::time::Duration;
 /// How far back the rule looks.
 pub const WINDOW: Duration = Duration::from_secs(3600);
 
-/// The supply after one more fresh reading: `live` instances of workers that are not leaving
-/// ([`super::PoolState::supply`]). A pool that is not known is not observed: keep what was.
+/// The supply after one more fresh reading: `live` instances ([`super::PoolState::supply`]), and `excused`
+/// ones that are not among them and yet did not vanish as far as is known ([`super::PoolState::excused`]).
+/// An excuse keeps a pool from being halted, and never ends a halt; nor does it raise what later readings are
+/// held against. A pool that is not known is not observed: keep what was.
 #[must_use]
-pub fn observe(before: &Supply, live: u32, now: Timestamp, ratio: f64) -> Supply {
+pub fn observe(before: &Supply, live: u32, excused: u32, now: Timestamp, ratio: f64) -> Supply {
     let mut peaks = recent(&before.peaks, now);
-    let most = peaks.values().copied().max().unwrap_or_default();
-    let against = before.halted_below.unwrap_or(most);
+    let (known, against) = match before.halted_below {
+        Some(below) => (live, below),
+        None => (live + excused, most(Some(before), now)),
+    };
     let peak = peaks.entry(minute(now)).or_default();
     *peak = live.max(*peak);
     Supply {
         peaks,
-        halted_below: fell_below(live, against, ratio).then_some(against),
+        halted_below: fell_below(known, against, ratio).then_some(against),
     }
 }
 
-/// How many instances leave by our doing as a worker goes from one stage to another. It had `live`
-/// ones in the last reading, and more of its `configured` ones may have counted in an earlier one; a
+/// The most instances that the last hour saw.
+pub(super) fn most(known: Option<&Supply>, now: Timestamp) -> u32 {
+    let peaks = known.map(|known| recent(&known.peaks, now));
+    let peaks = peaks.into_iter().flatten();
+    peaks.map(|(_, peak)| peak).max().unwrap_or_default()
+}
+
+/// How many instances leave by our doing as a worker goes from one stage to another. Those of one that was
+/// not in service never counted. It had `live` ones in the last reading, and more of its `configured` ones may have counted in an earlier one; a
 /// worker that shows none is taken to have had none. One that somebody else took away vanished.
 #[must_use]
 pub fn given_up(from: &Stage, to: &Stage, live: u32, configured: u32) -> u32 {
     let ours = to.why().is_some_and(|why| *why != Why::Vanished);
-    if ours && !from.is_leaving() && live > 0 {
+    if ours && *from == Stage::Serving && live > 0 {
         live.max(configured)
     } else {
         0
@@ -63,7 +74,7 @@ pub(super) fn fell_below(live: u32, against: u32, ratio: f64) -> bool {
 }
 
 /// The peaks that lie in the window.
-pub(super) fn recent(peaks: &BTreeMap<Timestamp, u32>, now: Timestamp) -> BTreeMap<Timestamp, u32> {
+fn recent(peaks: &BTreeMap<Timestamp, u32>, now: Timestamp) -> BTreeMap<Timestamp, u32> {
     let recent = peaks.iter().filter(|(at, _)| elapsed(**at, now) <= WINDOW);
     recent.map(|(at, peak)| (*at, *peak)).collect()
 }

@@ -3,7 +3,7 @@
 use super::View;
 use super::demand::fresh;
 use super::fit::{asked, meets, would_meet};
-use super::placement::{Hosts, Placement, Standing};
+use super::placement::{Hosts, Standing};
 use super::reason::Reason;
 use crate::config::Pool;
 use crate::model::{
@@ -184,7 +184,6 @@ pub(super) struct LastFits<'a> {
 impl<'a> LastFits<'a> {
     pub(super) fn new(view: &View<'a>, fleet: &'a Fleet) -> Self {
         let workforce = Workforce::new(view, fleet);
-        let placement = Placement::new(view.policy, &view.snapshot.build_times);
         let mut demands = BTreeSet::new();
         let mut fits = Self::default();
         for (name, backend) in &view.snapshot.backends {
@@ -194,16 +193,17 @@ impl<'a> LastFits<'a> {
             };
             let pending = |job: &&Job| job.state != JobState::Building;
             for job in results.value().jobs.iter().filter(pending) {
-                let Some(pool) = placement.of_job(name, job) else {
+                // whether a pool is for it or not, the dispatcher gives it to any worker
+                let Some(arch) = view.policy.host_arch(&job.key.arch) else {
                     continue;
                 };
                 match known.and_then(|known| asked(known, &job.key)) {
                     None => {
-                        fits.unread.insert((name, pool.arch));
+                        fits.unread.insert((name, arch));
                     }
                     Some(asked) if asked.is_empty() => {}
                     Some(asked) => {
-                        demands.insert((name, pool.arch, asked));
+                        demands.insert((name, arch, asked));
                     }
                 }
             }

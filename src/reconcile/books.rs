@@ -153,15 +153,15 @@ impl Books {
         Ok(())
     }
 
-    /// How long each worker has been idle, and has lacked instances: both are counted anew after a
+    /// How long each worker has been idle, and has had absent instances: both are counted anew after a
     /// restart, and so not written.
     pub(super) fn looks(
         &mut self,
         streaks: BTreeMap<ServerId, IdleStreak>,
-        unlisted: BTreeMap<ServerId, Timestamp>,
+        absent: BTreeMap<ServerId, Timestamp>,
     ) {
         self.ledger.streaks = streaks;
-        self.ledger.unlisted = unlisted;
+        self.ledger.absent = absent;
     }
 }
 

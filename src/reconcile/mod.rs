@@ -10,6 +10,7 @@ mod deeds;
 mod ghosts;
 mod orders;
 mod servers;
+mod spans;
 
 use crate::clock::Clock;
 use crate::config::{Config, Policy};
@@ -252,14 +253,14 @@ impl Reconciler {
         let view = look.view(self.books.ledger());
         let states = policy::assess(&view);
         let streaks = policy::look(&view, &states);
-        let unlisted = policy::unlisted(&view, &states);
-        self.books.looks(streaks, unlisted);
+        let absent = policy::absent(&view, &states);
+        self.books.looks(streaks, absent);
         for (pool, state) in &states {
             let Ok(state) = state else { continue };
-            let live = state.supply.live();
+            let (live, excused) = (state.supply.live(), state.excused());
             let before = self.books.known_supply(pool);
             let ratio = look.policy.known_instances_ratio;
-            let after = policy::supply::observe(&before, live, look.now, ratio);
+            let after = policy::supply::observe(&before, live, excused, look.now, ratio);
             self.seen
                 .tell_halt(pool, live, after.halted_below, look.now);
             self.books.supply(pool, after)?;

@@ -1,11 +1,11 @@
 //! Servers: taken up from the cloud's list, moved on, and let go.
 
-use super::{Look, Reconciler};
+use super::{Look, Reconciler, spans};
 use crate::config::Policy;
 use crate::ecs::EcsError;
 use crate::execute::Deed;
 use crate::journal::JournalError;
-use crate::metrics::{OrderEnd, ReleaseEnd, Span};
+use crate::metrics::{OrderEnd, ReleaseEnd};
 use crate::model::{Fleet, Member, PoolName, Server, ServerId, ServerStatus, Stage, Why, elapsed};
 use crate::policy::{
     Act, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, Sight, SubJob, Terms, View,
@@ -197,8 +197,9 @@ impl Reconciler {
         let order = order.as_ref().map(ToString::to_string).unwrap_or_default();
         let own = &self.parts.own;
         let spent = elapsed(member.since, now);
-        if let Some(span) = span(&member.stage) {
-            own.spent(span, spent);
+        let check = self.seen.checks.get(server);
+        for (span, took) in spans::ended(member, stage, check, now) {
+            own.spent(span, took);
         }
         let seconds = spent.as_secs_f64();
         if let Some(why) = stage.why().filter(|_| member.stage.is_in_flight()) {
@@ -339,19 +340,6 @@ const fn listed<'a>(sight: &Sight<'a>) -> Option<&'a Server> {
     match sight.cloud {
         Cloud::Listed { server, .. } => Some(server),
         Cloud::Unknown | Cloud::Absent(_) => None,
-    }
-}
-
-/// The stage of a worker's life whose length is measured when it is left.
-const fn span(stage: &Stage) -> Option<Span> {
-    match stage {
-        Stage::Creating => Some(Span::Create),
-        Stage::Booting { .. } => Some(Span::Boot),
-        Stage::Checking { .. } => Some(Span::Check),
-        Stage::Joining { .. } => Some(Span::Join),
-        Stage::Cordoned { .. } => Some(Span::Drain),
-        Stage::Deleting { .. } => Some(Span::Delete),
-        Stage::Serving | Stage::Gone { .. } => None,
     }
 }
 

@@ -11,6 +11,8 @@ mod rules;
 #[cfg(test)]
 mod simulated_demo;
 #[cfg(test)]
+mod sources;
+#[cfg(test)]
 mod ssh;
 #[cfg(test)]
 mod sshd;

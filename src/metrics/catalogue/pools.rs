@@ -19,6 +19,11 @@ families! {
         source: "config: `mode` of the pool; always 1",
         absent: "never",
     }
+    OBS_SCALER_POOL_HALTED: Gauge "obs_scaler_pool_halted" ["pool", "arch", "level"] {
+        help: "Whether nothing is ordered or released in the pool because many of its instances vanished",
+        source: "this program's journal: the pool's known instances, by `/workerstatus`, against those of the last hour",
+        absent: "never: while the pool cannot be seen it stays what it was",
+    }
     OBS_JOBS: Gauge "obs_jobs" ["pool", "arch", "level", "backend", "project", "state"] {
         help: "Jobs by state",
         source: "source server, `/build/PROJECT/_result?view=status&multibuild=1`; the level from the build times",

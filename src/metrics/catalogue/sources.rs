@@ -12,6 +12,11 @@ families! {
         source: "this program's clock, when it began the poll; what is no backend's has no label `backend`",
         absent: "until the source was read whole once",
     }
+    OBS_SCALER_CONSTRAINTS_UNREAD: Gauge "obs_scaler_constraints_unread" ["backend"] {
+        help: "Questions to OBS about the constraints of waiting jobs, and about what workers have, that were never answered",
+        source: "this program: what it asked of `_constraints`, `_buildconfig`, `_reason` and `/worker/HOSTARCH:ID`; nothing is released where a job's constraints are among them",
+        absent: "until a backend was asked once",
+    }
     OBS_PACKAGES: Gauge "obs_packages" ["backend", "project", "repository", "arch", "code"] {
         help: "Packages by OBS status code",
         source: "source server, `/build/PROJECT/_result?view=status&multibuild=1`",

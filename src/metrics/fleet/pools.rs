@@ -34,6 +34,7 @@ pub(super) fn write(
         .filter_map(|p| Some((p, state.pools.get(&p.name)?)))
         .collect();
     from_config(writer, configured)?;
+    halted(writer, configured, state)?;
     queue(writer, configured, &known)?;
     supply(writer, &known)
 }
@@ -51,6 +52,16 @@ fn from_config(writer: &mut Writer<'_>, configured: &Configured) -> fmt::Result 
         )
     });
     writer.gauge(&pools::OBS_SCALER_POOL_MODE, mode)
+}
+
+fn halted(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState) -> fmt::Result {
+    let is_halted = |pool: &Pool| {
+        let known = state.ledger.supply.get(&pool.name);
+        u32::from(known.is_some_and(|known| known.halted_below.is_some()))
+    };
+    let pools = configured.pools.values();
+    let series = pools.map(|pool| (of_pool(pool), is_halted(pool)));
+    writer.gauge(&pools::OBS_SCALER_POOL_HALTED, series)
 }
 
 fn queue(writer: &mut Writer<'_>, configured: &Configured, known: &Known<'_>) -> fmt::Result {

@@ -17,6 +17,7 @@ pub(super) fn write(
 ) -> fmt::Result {
     up(writer, state)?;
     last_success(writer, configured, state)?;
+    unread(writer, state)?;
     packages(writer, configured, state)?;
     daemons(writer, configured, state)
 }
@@ -59,6 +60,16 @@ fn last_success(
 
 fn read_at<T>(observed: &Observed<T>) -> Option<f64> {
     observed.last().map(|reading| seconds(reading.at))
+}
+
+/// However old: what was never answered stays so.
+fn unread(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
+    let backends = state.snapshot.backends.iter();
+    let series = backends.filter_map(|(name, view)| {
+        let known = view.requirements.last()?;
+        Some((labels([("backend", name.as_str())]), known.value.unread))
+    });
+    writer.gauge(&sources::OBS_SCALER_CONSTRAINTS_UNREAD, series)
 }
 
 fn packages(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState) -> fmt::Result {

@@ -153,11 +153,11 @@ fn on_machine(outcome: &CheckOutcome) -> Vec<(&'static str, bool)> {
     made.map(|word| (word, passed(word))).collect()
 }
 
-/// Whether OBS lists every instance; `None` where a worker is not that far yet, or is leaving.
+/// Whether OBS lists every instance, and none as `down`; `None` where a worker is not that far yet, or is leaving.
 fn registered(member: &Member, ledger: &Ledger) -> Option<bool> {
     match member.stage {
         Stage::Joining { .. } => Some(false),
-        Stage::Serving => Some(!ledger.unlisted.contains_key(&member.server)),
+        Stage::Serving => Some(!ledger.absent.contains_key(&member.server)),
         Stage::Creating
         | Stage::Booting { .. }
         | Stage::Checking { .. }

@@ -51,7 +51,7 @@ fn a_check_that_was_not_made_is_not_shown() {
 fn a_worker_in_service_that_lacks_instances_is_not_registered() {
     let mut state = state();
     let ledger = Arc::make_mut(&mut state.ledger);
-    ledger.unlisted.insert(ServerId::new("s1"), at(NOW));
+    ledger.absent.insert(ServerId::new("s1"), at(NOW));
     assert_shows(
         &page(state),
         &["obs_worker_check{worker=\"w1\",check=\"registered\"} 0"],

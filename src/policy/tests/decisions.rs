@@ -2,7 +2,7 @@
 
 use super::super::fixtures::{Farm, NOW, at, key, minutes, pool};
 use super::super::{
-    Outcome, Reason, assess, evaluate, instances_seen, look, next_streak, plan, supply, unlisted,
+    Outcome, Reason, absent, assess, evaluate, instances_seen, look, next_streak, plan,
 };
 use super::{book, decided, ordered, released};
 use crate::config::Mode;
@@ -81,10 +81,10 @@ fn instances_that_are_listed_nowhere_for_a_moment_are_not_bought_for() {
     let mut farm = busy("x-l1", 7);
     let server = farm.worker("x-l1", "w", 2);
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 0);
-    let look = |farm: &Farm| farm.see(|view| unlisted(view, &assess(view)));
+    let look = |farm: &Farm| farm.see(|view| absent(view, &assess(view)));
     assert_eq!(look(&farm), BTreeMap::from([(server.clone(), at(NOW))]));
-    farm.ledger.unlisted.insert(server, at(NOW - 30));
-    assert_eq!(look(&farm), farm.ledger.unlisted, "since the first look");
+    farm.ledger.absent.insert(server, at(NOW - 30));
+    assert_eq!(look(&farm), farm.ledger.absent, "since the first look");
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "they do not come back");
 }
 
@@ -94,7 +94,7 @@ fn instances_that_take_new_code_are_down_for_a_moment_and_not_bought_for() {
     let server = farm.worker("x-l1", "w", 2);
     farm.list("x-l1", "w", InstanceState::Down, 5);
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 0);
-    farm.ledger.unlisted.insert(server, at(NOW - 30));
+    farm.ledger.absent.insert(server, at(NOW - 30));
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "they do not come back");
 }
 
@@ -365,52 +365,4 @@ fn looks_are_counted_by_readings_and_not_by_calls() {
         minutes(1),
     );
     assert_eq!(ended, None);
-}
-
-#[test]
-fn a_pool_whose_farm_vanished_is_halted_until_it_is_back_or_accepted() {
-    let mut supply = Supply::default();
-    let see = |supply: &mut Supply, live, second| {
-        *supply = supply::observe(supply, live, at(second), 0.7);
-        supply.halted_below
-    };
-    assert_eq!(see(&mut supply, 100, 0), None);
-    assert_eq!(see(&mut supply, 70, 60), None);
-    assert_eq!(see(&mut supply, 69, 120), Some(100));
-    assert_eq!(
-        see(&mut supply, 69, 9_000),
-        Some(100),
-        "time alone ends nothing"
-    );
-    assert_eq!(see(&mut supply, 70, 9_060), None);
-    assert_eq!(see(&mut supply, 0, 9_120), Some(70));
-    supply = supply::accept();
-    assert_eq!(see(&mut supply, 0, 9_180), None);
-}
-
-#[test]
-fn what_we_give_back_does_not_halt() {
-    let before = supply::observe(&Supply::default(), 100, at(0), 0.7);
-    let after = supply::observe(&supply::gave_back(&before, 40), 60, at(60), 0.7);
-    assert_eq!(after.halted_below, None);
-    let unasked = supply::observe(&before, 60, at(60), 0.7);
-    assert_eq!(unasked.halted_below, Some(100));
-}
-
-#[test]
-fn only_what_we_give_up_is_no_loss_and_all_of_a_worker_goes_with_it() {
-    let cordoned = |why| Stage::Cordoned { why };
-    let given_up = |to: Stage, live| supply::given_up(&Stage::Serving, &to, live, 7);
-    assert_eq!(given_up(cordoned(Why::Idle), 7), 7);
-    assert_eq!(given_up(cordoned(Why::Idle), 5), 7, "two are between jobs");
-    assert_eq!(given_up(cordoned(Why::NotActive), 0), 0, "never there");
-    assert_eq!(given_up(cordoned(Why::Vanished), 7), 0, "not our doing");
-    assert_eq!(given_up(Stage::Gone { why: Why::Vanished }, 7), 0);
-    let again = supply::given_up(
-        &cordoned(Why::Idle),
-        &Stage::Deleting { why: Why::Idle },
-        7,
-        7,
-    );
-    assert_eq!(again, 0, "once");
 }

@@ -4,7 +4,8 @@ use super::super::fixtures::{Farm, NOW, at, pool};
 use super::super::{Law, Plan, Refusal, Step, audit, plan};
 use crate::config::Mode;
 use crate::model::{
-    Action, Alarms, FlavorName, InstanceState, ServerId, ServerStatus, Stage, Supply, Vcpus, Why,
+    Action, Alarms, Capabilities, Constraints, FlavorName, Hardware, HostName, InstanceState,
+    JobState, ServerId, ServerStatus, Stage, Supply, Vcpus, WantedHardware, Why,
 };
 use std::collections::BTreeMap;
 
@@ -161,6 +162,67 @@ fn one_worker_is_released_once_and_the_reserve_counts_the_steps_before() {
         broken(&farm, &[release("w-1"), release("w-2")]),
         [Law::Reserve]
     );
+}
+
+/// A job that asks for 32 processors, which these hosts have.
+fn asking(state: JobState, hosts: &[&str]) -> Farm {
+    let mut farm = farm();
+    farm.job("main", "i586", "wide", state);
+    let main = farm.backend("main");
+    let asks = Constraints {
+        hardware: Some(WantedHardware {
+            processors: Some(32),
+            ..WantedHardware::default()
+        }),
+        ..Constraints::default()
+    };
+    main.asks.insert("wide".to_owned(), asks);
+    for host in ["w-1", "w-2"] {
+        let fits = hosts.contains(&host);
+        let hardware = Hardware {
+            processors: if fits { 32 } else { 8 },
+            ..Hardware::default()
+        };
+        let has = Capabilities {
+            hardware: Some(hardware),
+            ..Capabilities::default()
+        };
+        main.has.insert(HostName::new(host), has);
+    }
+    farm
+}
+
+#[test]
+fn the_last_worker_that_meets_a_job_is_never_released() {
+    let both = [release("w-1"), release("w-2")];
+    for state in [JobState::Scheduled, JobState::Blocked] {
+        let one = asking(state, &["w-1"]);
+        assert_eq!(broken(&one, &both), [Law::LastFit]);
+        assert_eq!(broken(&one, &[release("w-2")]), [], "it is not the one");
+        let two = asking(state, &["w-1", "w-2"]);
+        assert_eq!(broken(&two, &[release("w-1")]), []);
+        assert_eq!(broken(&two, &both), [Law::LastFit], "after the first");
+        assert_eq!(broken(&asking(state, &[]), &both), [], "none meets it");
+    }
+    let built = asking(JobState::Building, &["w-1"]);
+    assert_eq!(broken(&built, &both), []);
+
+    let mut leaving = asking(JobState::Blocked, &["w-1", "w-2"]);
+    leaving.member("x-l1", "w-2", Stage::Serving).stage = Stage::Cordoned { why: Why::Idle };
+    assert_eq!(broken(&leaving, &[release("w-1")]), [Law::LastFit]);
+}
+
+#[test]
+fn what_is_not_known_of_a_job_or_a_worker_may_be_the_last_fit() {
+    let mut unread = asking(JobState::Blocked, &["w-1", "w-2"]);
+    unread.backend("main").unread.insert("wide".to_owned());
+    assert_eq!(broken(&unread, &[release("w-1")]), [Law::LastFit]);
+    let mut stranger = asking(JobState::Blocked, &["w-1", "w-2"]);
+    stranger.backend("main").has.remove(&HostName::new("w-2"));
+    let both = [release("w-1"), release("w-2")];
+    assert_eq!(broken(&stranger, &both), [Law::LastFit; 2]);
+    stranger.backend("main").asks.clear();
+    assert_eq!(broken(&stranger, &both), [], "nothing is asked");
 }
 
 #[test]

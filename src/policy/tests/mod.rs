@@ -8,6 +8,7 @@ mod lawful;
 mod leaving;
 mod life;
 mod properties;
+mod vanished;
 
 use super::fixtures::{Farm, pool};
 use super::{Outcome, Plan, Reason, Step, plan};
@@ -30,11 +31,15 @@ fn book(farm: &mut Farm, plan: &Plan) {
     }
 }
 
-/// What was decided for the pool.
+/// What was decided for the pool; a pool is held back only for reasons that are counted from 0 on.
 fn decided(farm: &Farm, name: &str, direction: Action) -> (Outcome, Reason) {
     let plan = farm.see(plan);
     let of = |v: &&super::Verdict| v.pool == pool(name) && v.direction == direction;
     let verdict = plan.verdicts.iter().find(of).unwrap();
+    if verdict.outcome == Outcome::Hold {
+        let reason = verdict.reason.label();
+        assert!(Reason::HOLDS.contains(&reason), "{reason} is not in HOLDS");
+    }
     (verdict.outcome, verdict.reason.clone())
 }
 
