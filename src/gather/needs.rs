@@ -10,6 +10,7 @@ use crate::model::{
     PackageConstraints, PackageKey, Requirements, Results, Snapshot, TargetKey, Workers, elapsed,
 };
 use crate::obs::{ObsClient, ObsError};
+use crate::policy::supply;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -123,10 +124,15 @@ impl NeedsSource {
         self.answered.insert(question, at);
     }
 
-    /// Forgets what nobody asks for any more: a job that waits anew is looked at anew.
-    fn forget(&mut self, wanted: &BTreeSet<Question>) {
+    /// Forgets what nobody asks for any more: a job that waits anew is looked at anew. A host that is not
+    /// listed is not forgotten for an hour: a list may be wrong, and once it is right again the host counts
+    /// at once as what it was.
+    fn forget(&mut self, wanted: &BTreeSet<Question>, at: Timestamp) {
+        let lately = |question: &Question, answered: Timestamp| {
+            matches!(question, Question::Worker(..)) && elapsed(answered, at) <= supply::WINDOW
+        };
         self.answered
-            .retain(|question, _| wanted.contains(question));
+            .retain(|question, answered| wanted.contains(question) || lately(question, *answered));
         self.in_vain.retain(|question, _| wanted.contains(question));
         let known = &mut self.known;
         let package =
@@ -138,7 +144,7 @@ impl NeedsSource {
         known.targets.retain(|key, _| wanted.contains(&target(key)));
         let ready = |(job, seen): &(PackageKey, Timestamp)| Question::Ready(job.clone(), *seen);
         known.ready.retain(|key, _| wanted.contains(&ready(key)));
-        let hosts: BTreeSet<_> = (wanted.iter())
+        let hosts: BTreeSet<_> = (self.answered.keys())
             .filter_map(|question| match question {
                 Question::Worker(_, id) => Some(&id.host),
                 _ => None,
@@ -173,7 +179,7 @@ impl Source for NeedsSource {
     /// A question that fails keeps no other from being answered, and is asked again with the next poll.
     async fn read(&mut self, at: Timestamp) -> Result<Requirements, String> {
         let wanted = self.wanted().await;
-        self.forget(&wanted);
+        self.forget(&wanted, at);
         let mut due = self.due(&wanted, at).into_iter();
         let mut asked = JoinSet::new();
         let mut failed = None;

@@ -146,3 +146,13 @@ async fn many_that_fail_keep_no_other_from_being_read() {
         .filter(|second| **second >= at(620));
     assert_eq!(again.count(), 2, "what is old is read again");
 }
+
+#[tokio::test]
+async fn what_a_host_has_is_known_for_an_hour_after_it_is_listed_no_more() {
+    let (mut source, _) = source(Vec::new()).await;
+    let id = InstanceId::parse("w:1").unwrap();
+    let question = Question::Worker("x86_64".to_owned(), id);
+    source.learn(question, Answer::Worker(Capabilities::default()), at(0));
+    assert_eq!(source.read(at(3600)).await.unwrap().workers.len(), 1);
+    assert_eq!(source.read(at(3601)).await.unwrap().workers.len(), 0);
+}

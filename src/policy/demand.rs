@@ -87,8 +87,9 @@ pub struct PoolState {
     /// between two jobs, and for some seconds while a worker takes new code before its first one. They
     /// are about to be idle, and count as such against the need; for [`SETTLE`], and no longer.
     pub returning: u32,
-    /// Instances of unmanaged hosts that are there, and may be the pool's: their size has not been read yet.
-    pub unsized_live: u32,
+    /// Live instances of unmanaged hosts that its backends list and that may be its own, and do not count in
+    /// its supply: their size is not known yet, or they stand in a pool of another backend.
+    pub elsewhere: u32,
     /// Workers that are bought and on their way into service.
     pub in_flight: u32,
     /// What is bought for the pool.
@@ -105,7 +106,7 @@ impl PoolState {
     /// How many instances are not in the supply, and yet did not vanish as far as is known.
     #[must_use]
     pub const fn excused(&self) -> u32 {
-        self.returning + self.unsized_live
+        self.returning + self.elsewhere
     }
 
     /// How many workers the jobs that wait ask for beyond what is in flight.
@@ -201,7 +202,7 @@ struct Seen<'a> {
     waiting: Waiting,
     workforce: Workforce<'a>,
     instances: BTreeMap<PoolName, BTreeMap<&'a InstanceId, (InstanceState, Standing)>>,
-    unsized_live: BTreeMap<(&'a BackendName, Arch), BTreeSet<&'a InstanceId>>,
+    elsewhere: BTreeMap<&'a PoolName, BTreeSet<&'a InstanceId>>,
 }
 
 impl<'a> Seen<'a> {
@@ -215,7 +216,7 @@ impl<'a> Seen<'a> {
             waiting: Waiting::default(),
             workforce: Workforce::new(view, fleet),
             instances: BTreeMap::new(),
-            unsized_live: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
         };
         let placement = Placement::new(view.policy, &view.snapshot.build_times);
         let hosts = Hosts::new(fleet, view.ledger);
@@ -275,13 +276,10 @@ impl<'a> Seen<'a> {
         hosts: &Hosts<'a>,
     ) {
         for instance in workers.instances.values() {
-            let standing = hosts.of(&instance.id.host).map(|(_, standing)| standing);
-            if let Some(arch) = instance.arch
-                && standing == Some(Standing::Unsized)
-                && instance.state.is_live()
-            {
-                let there = self.unsized_live.entry((backend, arch)).or_default();
-                there.insert(&instance.id);
+            if instance.state.is_live() {
+                for pool in placement.could_be_of(backend, instance, hosts) {
+                    self.elsewhere.entry(pool).or_default().insert(&instance.id);
+                }
             }
             let Some((pool, standing)) = placement.of_instance(backend, instance, hosts) else {
                 continue;
@@ -311,7 +309,7 @@ impl<'a> Seen<'a> {
             supply: InstanceCounts::default(),
             idle: 0,
             returning: 0,
-            unsized_live: self.unsized_live(pool),
+            elsewhere: count(self.elsewhere.get(&pool.name).into_iter().flatten()),
             in_flight: account.in_flight,
             bought: account.bought,
             workers: Vec::new(),
@@ -337,13 +335,6 @@ impl<'a> Seen<'a> {
         } else {
             worker.absent(pool.instances)
         }
-    }
-
-    /// They stand at the lowest level, and will stand at that of their size.
-    fn unsized_live(&self, pool: &Pool) -> u32 {
-        let near = |backend| self.unsized_live.get(&(backend, pool.arch));
-        let instances = pool.backends.iter().filter_map(near).flatten();
-        count(instances.collect::<BTreeSet<_>>().into_iter())
     }
 
     fn jobs(&self, pool: &Pool, state: JobState) -> u32 {

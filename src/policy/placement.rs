@@ -83,6 +83,35 @@ impl<'a> Placement<'a> {
         serves.then(|| (pool.clone(), standing))
     }
 
+    /// The pools in which an instance that this backend lists could stand, and does not count as supply: an
+    /// unmanaged host that two backends list stands in a pool of one of them, and goes to the other's when the
+    /// one does not list it; one whose size is not known yet may go to any level.
+    pub(super) fn could_be_of(
+        &self,
+        backend: &'a BackendName,
+        instance: &Instance,
+        hosts: &Hosts<'a>,
+    ) -> Vec<&'a PoolName> {
+        let host = &instance.id.host;
+        let (Some(arch), Some((own, standing))) = (instance.arch, hosts.of(host)) else {
+            return Vec::new();
+        };
+        let at = |level| rest_of(self.pools.get(&(backend, arch, level))?.iter().copied());
+        match standing {
+            Standing::Unsized => {
+                let pools = Level::ALL.into_iter().filter_map(at);
+                pools.map(|pool| &pool.name).collect()
+            }
+            Standing::Unmanaged => {
+                let size = hosts.sizes.get(host).copied().flatten();
+                let pool = self.of_unmanaged(backend, arch, size);
+                let other = pool.filter(|pool| pool.name != *own);
+                other.map(|pool| &pool.name).into_iter().collect()
+            }
+            Standing::Serving | Standing::InFlight | Standing::Leaving => Vec::new(),
+        }
+    }
+
     /// The pool of an unmanaged host at this backend, by its size where that is known. What private
     /// projects have is bought for them: such a host is in a pool for the rest.
     fn of_unmanaged(
@@ -145,6 +174,7 @@ pub enum Standing {
 #[derive(Debug)]
 pub struct Hosts<'a> {
     by_name: BTreeMap<&'a HostName, (&'a PoolName, Standing)>,
+    sizes: BTreeMap<&'a HostName, Option<Vcpus>>,
 }
 
 impl<'a> Hosts<'a> {
@@ -171,6 +201,7 @@ impl<'a> Hosts<'a> {
         });
         Self {
             by_name: listed.chain(known).collect(),
+            sizes: BTreeMap::new(),
         }
     }
 
@@ -182,7 +213,7 @@ impl<'a> Hosts<'a> {
     pub fn and_unmanaged(
         mut self,
         snapshot: &'a Snapshot,
-        fleet: &Fleet,
+        fleet: &'a Fleet,
         placement: &Placement<'a>,
     ) -> Self {
         let sizes = sizes(snapshot, fleet);
@@ -208,6 +239,7 @@ impl<'a> Hosts<'a> {
         };
         let unmanaged = unmanaged.map(|(host, (_, pool))| (host, (pool, standing(host))));
         self.by_name.extend(unmanaged);
+        self.sizes = sizes;
         self
     }
 

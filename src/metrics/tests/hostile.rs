@@ -1,8 +1,7 @@
 //! Names as odd as they come, and names that come twice: Prometheus has to take the page all the same.
 
+use super::rules::promtool;
 use super::*;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 const ODD: [&str; 4] = ["a\"} 1\n# EOF\nb{c=\"", "\\", "ünï\u{fffd}\r\n", "{}, #"];
 
@@ -61,27 +60,4 @@ fn a_series_comes_once_whatever_the_names() {
     let longest = "obs_watched_job_scheduled_timestamp_seconds{package=\"kernel\",project=\"P:A\",arch=\"aarch64\"} 999050.0";
     assert_shows(&page, &[longest]);
     promtool(&page);
-}
-
-#[test]
-fn promtool_finds_no_fault_with_the_metrics() {
-    promtool(&page(state()));
-}
-
-fn promtool(page: &str) {
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool is needed: apt-get install prometheus");
-    promtool
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(page.as_bytes())
-        .unwrap();
-    let verdict = promtool.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&verdict.stderr);
-    assert!(verdict.status.success() && said.is_empty(), "{said}");
 }

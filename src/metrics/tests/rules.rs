@@ -6,6 +6,11 @@ use std::process::{Command, Stdio};
 
 #[test]
 fn promtool_finds_no_fault_with_the_metrics() {
+    promtool(&page(state()));
+}
+
+/// Has the real promtool check a page.
+pub(super) fn promtool(page: &str) {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -16,7 +21,7 @@ fn promtool_finds_no_fault_with_the_metrics() {
         .stdin
         .take()
         .unwrap()
-        .write_all(page(state()).as_bytes())
+        .write_all(page.as_bytes())
         .unwrap();
     let verdict = promtool.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&verdict.stderr);

@@ -6,7 +6,7 @@ use super::{decided, ordered, released};
 use crate::model::{
     Action, Capabilities, Hardware, HostName, InstanceState, ServerId, Stage, Supply, Why,
 };
-use InstanceState::{Building, Dead, Down, Idle};
+use InstanceState::{Away, Building, Dead, Down, Idle};
 
 #[test]
 fn a_pool_whose_farm_vanished_is_halted_until_it_is_back_or_accepted() {
@@ -183,4 +183,22 @@ fn unmanaged_hosts_whose_size_is_learnt_vanish_from_no_pool() {
     let instances = &mut farm.backend("main").workers.instances;
     instances.retain(|id, _| !unmanaged.contains_key(id));
     assert_eq!(look(&mut farm), Some(14), "now it is gone");
+}
+
+#[test]
+fn an_unmanaged_host_that_goes_to_the_pool_of_another_backend_vanishes_from_none() {
+    let mut farm = Farm::new();
+    farm.list("home", "w", Building, 7);
+    farm.list("x-l1", "w", Away, 7);
+    let has = Capabilities::default();
+    farm.backend("home").has.insert(HostName::new("w"), has);
+    let seen = supply::observe(&Supply::default(), 7, 0, at(NOW - 60), 0.7);
+    farm.ledger.supply.insert(pool("x-l1"), seen);
+    assert_eq!(
+        look(&mut farm),
+        None,
+        "it stood here while home did not list it"
+    );
+    farm.backend("main").workers.instances.clear();
+    assert_eq!(look(&mut farm), Some(7), "main does not list it, either");
 }

@@ -133,8 +133,14 @@ impl Farm {
         assert!(answer.status().is_success(), "{answer:?}");
     }
 
-    pub(super) async fn backend_fault(&self, of: &str, faults: &str) {
-        self.put(self.a_at, format!("{{\"{of}\":{faults}}}")).await;
+    pub(super) async fn backend_fault(&self, routes: &str) {
+        self.put(self.a_at, format!("{{\"routes\":{routes}}}"))
+            .await;
+    }
+
+    pub(super) async fn daemon_dies(&self, name: &str) {
+        let faults = format!("{{\"daemons\":{{\"{name}\":\"dead\"}}}}");
+        self.put(self.a_at, faults).await;
     }
 
     pub(super) async fn cloud_fault(&self, faults: &str) {

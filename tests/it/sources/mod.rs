@@ -30,8 +30,8 @@ const INSTANCES_OF_B: f64 = 6.0;
 enum At {
     /// Routes of backend a: what the simulator's control takes.
     Backend(&'static str),
-    /// Daemons of backend a, likewise.
-    Daemons(&'static str),
+    /// A daemon of backend a, which is shown as dead.
+    Daemon(&'static str),
     /// The cloud.
     Cloud(&'static str),
     /// Backend a is not there at all.
@@ -167,16 +167,15 @@ const ROWS: &[Row] = &[
         says: "as above",
     },
     Row {
-        source: "daemons",
-        fault: "the dispatcher of a is dead",
-        at: At::Daemons(r#"{"dispatcher":"dead"}"#),
+        source: "backend a",
+        fault: "shows its dispatcher as dead",
+        at: At::Daemon("dispatcher"),
         up: true,
         plan: WANTS,
         stands: &[],
         shown: ALL,
         alerts: &["ObsDaemonDown"],
-        says: "the rules count no pool that a feeds as fresh: none rings for them. The plan itself does not look \
-            at daemons",
+        says: "no pool that a feeds counts as fresh for the rules, so that no alert asks for anything there. The plan itself does not look at daemons",
     },
     Row {
         source: "backend a",
@@ -320,8 +319,8 @@ async fn a_source_that_fails_hides_and_holds_what_it_feeds_and_nothing_else() {
     for row in ROWS {
         let name = format!("{} {}", row.source, row.fault);
         match row.at {
-            At::Backend(routes) => farm.backend_fault("routes", routes).await,
-            At::Daemons(daemons) => farm.backend_fault("daemons", daemons).await,
+            At::Backend(routes) => farm.backend_fault(routes).await,
+            At::Daemon(name) => farm.daemon_dies(name).await,
             At::Cloud(faults) => farm.cloud_fault(faults).await,
             At::BackendGone => farm.backend_goes().await,
             At::Scaler => {
