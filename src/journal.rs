@@ -221,6 +221,7 @@ mod tests {
             job: None,
             body_sha256: "00".to_owned(),
             closed: None,
+            zone: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The list, asked for less often while the cloud does not accept our key.
 
-use super::{Class, EcsClient, EcsError};
-use crate::model::Fleet;
+use super::{EcsClient, EcsError};
+use crate::model::{Class, Fleet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;

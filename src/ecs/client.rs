@@ -1,6 +1,6 @@
 //! The calls that this program makes.
 
-use super::error::{Class, EcsError};
+use super::error::EcsError;
 use super::jobs::{self, JobStatus};
 use super::list::{Listing, MAX_PAGES, Next, PAGE};
 use super::request::CreateRequest;
@@ -8,7 +8,7 @@ use super::transport::{Answer, Ask, Observer, Transport};
 use super::types::{self, Record, TAG_OWNER};
 use crate::clock::Clock;
 use crate::config;
-use crate::model::{Fleet, Server, ServerId};
+use crate::model::{Class, Fleet, Server, ServerId};
 use serde_json::{Value, json};
 
 /// The most servers that one deletion may name.

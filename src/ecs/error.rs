@@ -1,102 +1,38 @@
 //! What goes wrong with the cloud, in classes, and what each asks for.
 
+use crate::model::{Class, Retry};
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// What an error asks for. The codes of each class are those of the API reference's page
-/// "Error Codes" (ECS) and of API Gateway's; a job's parts fail with the same ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Class {
-    /// The flavor or disk is sold out where it was asked for: another flavor or zone may do.
-    Capacity,
-    /// A quota, or the subnet's addresses, are used up: stop growing.
-    Quota,
-    /// The account is restricted, frozen or out of money: a person has to act.
-    Account,
-    /// The key, the signature or the rights are wrong: a person has to act.
-    Permission,
-    /// The request itself is wrong, and will be next time.
-    Request,
-    /// The server is not in a state that allows the call.
-    State,
-    /// There is no such server (or job): a success for a deletion.
-    Gone,
-    /// The cloud failed inside.
-    Transient,
-    /// Too many calls: pause all of them.
-    Throttled,
-    /// What happened, or what the code means, is not known.
-    Unknown,
-}
-
-impl Class {
-    /// The metric label.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Capacity => "capacity",
-            Self::Quota => "quota",
-            Self::Account => "account",
-            Self::Permission => "permission",
-            Self::Request => "request",
-            Self::State => "state",
-            Self::Gone => "gone",
-            Self::Transient => "transient",
-            Self::Throttled => "throttled",
-            Self::Unknown => "unknown",
+/// The class of a code of the cloud; `None` for a code that is not in the reference. The codes of each
+/// class are those of the API reference's page "Error Codes" (ECS) and of API Gateway's; a job's parts
+/// fail with the same ones.
+pub(super) fn class_of_code(code: &str) -> Option<Class> {
+    let class = match code {
+        "Ecs.0018" | "Ecs.0319" | "Ecs.0219" | "Ecs.0204" | "Ecs.0044" | "Ecs.0202"
+        | "Ecs.0203" => Class::Capacity,
+        "Ecs.0001" | "Ecs.0012" | "Ecs.0013" | "Ecs.0021" | "Ecs.0022" | "Ecs.0913"
+        | "Ecs.0118" => Class::Quota,
+        "Ecs.0003" | "Ecs.0066" | "Ecs.0067" | "Ecs.0069" | "Ecs.0070" | "Ecs.0071"
+        | "Ecs.7000" => Class::Account,
+        "Ecs.0110" | "Ecs.0023" | "Pdp.0001" | "Common.0018" | "Common.0013" | "APIGW.0301"
+        | "APIGW.0303" | "APIGW.0307" => Class::Permission,
+        "Ecs.0000" | "Ecs.0005" | "Ecs.0008" | "Ecs.0010" | "Ecs.0014" | "Ecs.0015"
+        | "Ecs.0016" | "Ecs.0019" | "Ecs.0027" | "Ecs.0028" | "Ecs.0029" | "Ecs.0031"
+        | "Ecs.0032" | "Ecs.0038" | "Ecs.0039" | "Ecs.0041" | "Ecs.0064" | "Ecs.0076"
+        | "Ecs.0077" | "Ecs.0082" | "Ecs.0083" | "Ecs.0084" | "Ecs.0122" | "Ecs.0123"
+        | "Ecs.0124" | "Ecs.0314" | "Ecs.0703" | "Ecs.0905" | "Ecs.0906" | "Ecs.0907"
+        | "Ecs.0908" | "Ecs.0914" | "Ecs.0915" | "APIGW.0101" => Class::Request,
+        "Ecs.0100" | "Ecs.0605" | "Ecs.0030" | "Ecs.0513" => Class::State,
+        "Ecs.0114" | "Ecs.0614" | NOT_FOUND => Class::Gone,
+        "Ecs.0002" | "Ecs.0106" | "Ecs.0603" | "Ecs.1000" | "Ecs.1001" | "Ecs.1002"
+        | "Ecs.1100" | "Ecs.1200" | "Ecs.1201" | "Ecs.1300" | "Common.0001" | "Common.0025" => {
+            Class::Transient
         }
-    }
-
-    /// What may be done next.
-    #[must_use]
-    pub const fn retry(self) -> Retry {
-        match self {
-            Self::Account | Self::Permission | Self::Request | Self::Gone => Retry::Never,
-            Self::Capacity | Self::Quota | Self::State => Retry::Later,
-            Self::Transient | Self::Throttled | Self::Unknown => Retry::SameToken,
-        }
-    }
-
-    /// The class of a code of the cloud; `None` for a code that is not in the reference.
-    #[must_use]
-    pub fn of_code(code: &str) -> Option<Self> {
-        let class = match code {
-            "Ecs.0018" | "Ecs.0319" | "Ecs.0219" | "Ecs.0204" | "Ecs.0044" | "Ecs.0202"
-            | "Ecs.0203" => Self::Capacity,
-            "Ecs.0001" | "Ecs.0012" | "Ecs.0013" | "Ecs.0021" | "Ecs.0022" | "Ecs.0913"
-            | "Ecs.0118" => Self::Quota,
-            "Ecs.0003" | "Ecs.0066" | "Ecs.0067" | "Ecs.0069" | "Ecs.0070" | "Ecs.0071"
-            | "Ecs.7000" => Self::Account,
-            "Ecs.0110" | "Ecs.0023" | "Pdp.0001" | "Common.0018" | "Common.0013" | "APIGW.0301"
-            | "APIGW.0303" | "APIGW.0307" => Self::Permission,
-            "Ecs.0000" | "Ecs.0005" | "Ecs.0008" | "Ecs.0010" | "Ecs.0014" | "Ecs.0015"
-            | "Ecs.0016" | "Ecs.0019" | "Ecs.0027" | "Ecs.0028" | "Ecs.0029" | "Ecs.0031"
-            | "Ecs.0032" | "Ecs.0038" | "Ecs.0039" | "Ecs.0041" | "Ecs.0064" | "Ecs.0076"
-            | "Ecs.0077" | "Ecs.0082" | "Ecs.0083" | "Ecs.0084" | "Ecs.0122" | "Ecs.0123"
-            | "Ecs.0124" | "Ecs.0314" | "Ecs.0703" | "Ecs.0905" | "Ecs.0906" | "Ecs.0907"
-            | "Ecs.0908" | "Ecs.0914" | "Ecs.0915" | "APIGW.0101" => Self::Request,
-            "Ecs.0100" | "Ecs.0605" | "Ecs.0030" | "Ecs.0513" => Self::State,
-            "Ecs.0114" | "Ecs.0614" | NOT_FOUND => Self::Gone,
-            "Ecs.0002" | "Ecs.0106" | "Ecs.0603" | "Ecs.1000" | "Ecs.1001" | "Ecs.1002"
-            | "Ecs.1100" | "Ecs.1200" | "Ecs.1201" | "Ecs.1300" | "Common.0001" | "Common.0025" => {
-                Self::Transient
-            }
-            "APIGW.0308" | "Common.0024" | "Common.1503" => Self::Throttled,
-            _ => return None,
-        };
-        Some(class)
-    }
-}
-
-/// What may be done after an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// The call does not succeed by being repeated.
-    Never,
-    /// The very same call may be repeated: a creation with the same token and the same body.
-    SameToken,
-    /// This call does not succeed any more; another one (of a new token) may, later.
-    Later,
+        "APIGW.0308" | "Common.0024" | "Common.1503" => Class::Throttled,
+        _ => return None,
+    };
+    Some(class)
 }
 
 /// An error of a call to the cloud.
@@ -257,8 +193,8 @@ impl Refusal {
         if self.code == NO_SUCH_JOB && self.operation == super::jobs::OPERATION {
             return Class::Gone;
         }
-        let detail = self.detail.as_deref().and_then(Class::of_code);
-        match (Class::of_code(&self.code), detail) {
+        let detail = self.detail.as_deref().and_then(class_of_code);
+        match (class_of_code(&self.code), detail) {
             (Some(Class::Request) | None, Some(detail)) => detail,
             (Some(class), _) => class,
             (None, None) => self.class_of_status(),

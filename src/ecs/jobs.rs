@@ -1,6 +1,7 @@
 //! A job of the cloud: its parts are the truth, its own status only says whether it is over.
 
-use super::Class;
+use super::error::class_of_code;
+use crate::model::Class;
 use crate::model::ServerId;
 use serde_json::Value;
 
@@ -57,7 +58,7 @@ impl Failure {
     /// The class of its code; that of a wrapper, of a failed rollback or of none is unknown.
     #[must_use]
     pub fn class(&self) -> Class {
-        Class::of_code(&self.code).unwrap_or(Class::Unknown)
+        class_of_code(&self.code).unwrap_or(Class::Unknown)
     }
 }
 

@@ -15,7 +15,7 @@ mod types;
 
 pub use brake::BrakedList;
 pub use client::{Created, EcsClient};
-pub use error::{Class, EcsError, Refusal, Retry};
+pub use error::{EcsError, Refusal};
 pub use jobs::{Failure, JobState, JobStatus, SubJob};
 pub use request::CreateRequest;
 pub use transport::{Call, Observer};

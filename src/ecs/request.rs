@@ -154,8 +154,8 @@ fn server(
         ],
         "extendparam": { "chargingMode": 0 },
     });
-    if let (Some(zone), Some(fields)) = (&ecs.availability_zone, server.as_object_mut()) {
-        fields.insert("availability_zone".to_owned(), json!(zone));
+    if let (Some(zone), Some(fields)) = (&order.zone, server.as_object_mut()) {
+        fields.insert("availability_zone".to_owned(), json!(zone.as_str()));
     }
     server
 }

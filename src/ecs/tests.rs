@@ -5,7 +5,7 @@ mod deleting;
 use super::*;
 use crate::clock::Clock;
 use crate::config;
-use crate::model::{Arch, Level, Order, OrderId, PoolName, ServerId, Vcpus};
+use crate::model::{Arch, Class, Level, Order, OrderId, PoolName, Retry, ServerId, Vcpus};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -67,6 +67,7 @@ pub(super) fn order(count: u32) -> Order {
         job: None,
         body_sha256: String::new(),
         closed: None,
+        zone: Some(crate::model::ZoneName::new("cn-north-4a")),
     }
 }
 

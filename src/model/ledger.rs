@@ -1,6 +1,6 @@
 //! What this program has in hand: orders, the life of each server, and how long workers are idle.
 
-use super::{FlavorName, HostName, OrderId, PoolName, ServerId, Vcpus};
+use super::{FlavorName, HostName, OrderId, PoolName, ServerId, Vcpus, ZoneName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -15,6 +15,9 @@ pub struct Order {
     pub pool: PoolName,
     /// What is bought.
     pub flavor: FlavorName,
+    /// In which zone; `None` where the cloud chooses.
+    #[serde(default)]
+    pub zone: Option<ZoneName>,
     /// The size of each server.
     pub vcpus: Vcpus,
     /// How many servers.

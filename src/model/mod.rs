@@ -10,6 +10,7 @@ mod ledger;
 mod names;
 mod needs;
 mod reading;
+mod refusal;
 mod snapshot;
 
 pub use alarm::{Action, Alarm, Alarms};
@@ -23,11 +24,12 @@ pub use fleet::{Fleet, Server, ServerStatus, Tags};
 pub use host::{CpuTime, HostCounters, HostUse, InOut};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
 pub use names::{
-    BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus,
+    BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus, ZoneName,
 };
 pub use needs::{
     Capabilities, Constraints, Hardware, Overwrite, PackageConstraints, Requirements, TargetKey,
     Wanted, WantedHardware, WantedLinux,
 };
 pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
+pub use refusal::{Class, Retry};
 pub use snapshot::{BackendView, Snapshot};

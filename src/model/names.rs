@@ -45,6 +45,10 @@ name! {
     HostName
 }
 name! {
+    /// A zone of the cloud in which servers stand, such as `cn-north-4a` (ECS: availability zone).
+    ZoneName
+}
+name! {
     /// The id of an ECS server (a UUID).
     ServerId
 }

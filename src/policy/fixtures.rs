@@ -319,6 +319,7 @@ impl Farm {
             job: None,
             body_sha256: String::new(),
             closed: None,
+            zone: None,
         };
         self.ledger.orders.insert(id.clone(), order);
         id

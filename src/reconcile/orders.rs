@@ -5,7 +5,9 @@ use crate::ecs::{self, Created, EcsError, JobState, JobStatus};
 use crate::execute::{Deed, Subject};
 use crate::journal::JournalError;
 use crate::metrics::OrderEnd;
-use crate::model::{Action, Order, OrderId, PoolName, ServerId, Snapshot, Stage, elapsed};
+use crate::model::{
+    Action, Class, Order, OrderId, PoolName, Retry, ServerId, Snapshot, Stage, ZoneName, elapsed,
+};
 use crate::policy::SubJob;
 use crate::policy::orders::{self, OrderNext, OrderSight};
 use jiff::Timestamp;
@@ -41,6 +43,13 @@ impl Reconciler {
             job: None,
             body_sha256: String::new(),
             closed: None,
+            zone: self
+                .parts
+                .config
+                .ecs
+                .availability_zone
+                .clone()
+                .map(ZoneName::new),
         };
         match self.parts.hands.request(&order) {
             Ok(request) => order.body_sha256 = request.sha256(),
@@ -169,7 +178,7 @@ impl Reconciler {
                     .rest(Subject::Order(id.clone()), now, PAUSE_AFTER_SILENCE);
                 Ok(())
             }
-            Err(error) if error.outcome_known() && error.retry() != ecs::Retry::SameToken => {
+            Err(error) if error.outcome_known() && error.retry() != Retry::SameToken => {
                 tracing::error!(order = %id, pool = %order.pool, %error, class = error.label(),
                     doubtful, "the cloud refuses the order");
                 if doubtful {
@@ -215,7 +224,7 @@ impl Reconciler {
                     self.parts.look.now();
                 }
             }
-            (Err(error), Some(job)) if error.class() == ecs::Class::Gone => {
+            (Err(error), Some(job)) if error.class() == Class::Gone => {
                 tracing::warn!(order = %id, job, "the cloud no longer knows the job");
                 self.seen.ended_jobs.insert(job);
             }
