@@ -28,7 +28,7 @@ pub use prices::Price;
 pub use projects::{Projects, pool_of_project, rest_of};
 pub use secret::{Outside, SecretPlace, SecretSource};
 
-use crate::model::{Arch, BackendName, FlavorName, Level, PoolName, Vcpus};
+use crate::model::{Arch, BackendName, FlavorName, Level, Numbering, PoolName, Vcpus};
 use regex::Regex;
 use secrecy::SecretString;
 use std::collections::{BTreeMap, BTreeSet};
@@ -236,9 +236,43 @@ pub struct Levels {
     pub packages: Vec<(Regex, Level)>,
 }
 
+/// What new servers are called: `PREFIX-POOL-NUMBER`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Naming {
+    /// What names begin with.
+    pub prefix: String,
+    /// The largest number; the smallest is 1.
+    pub range: u32,
+}
+
+impl Naming {
+    /// How many digits a number has: as many as the largest.
+    #[must_use]
+    pub const fn digits(&self) -> u8 {
+        match self.range.checked_ilog10() {
+            Some(3..) => 4,
+            Some(2) => 3,
+            Some(1) => 2,
+            Some(0) | None => 1,
+        }
+    }
+
+    /// The names of a pool's servers from this number on.
+    #[must_use]
+    pub fn of(&self, pool: &PoolName, first: u32) -> Numbering {
+        Numbering {
+            stem: format!("{}-{pool}-", self.prefix),
+            first,
+            digits: self.digits(),
+        }
+    }
+}
+
 /// What decisions rest on.
 #[derive(Debug, Clone)]
 pub struct Policy {
+    /// What new servers are called.
+    pub naming: Naming,
     /// The value of the owner tag: servers that carry it are ours.
     pub owner: String,
     /// The pools.
@@ -340,8 +374,8 @@ pub struct Ecs {
     pub root_volume_type: String,
     /// Its size in GiB.
     pub root_volume_gib: u32,
-    /// What the servers' names begin with.
-    pub name_prefix: String,
+    /// What the servers are called.
+    pub naming: Naming,
     /// For one call, from connect to the last byte.
     pub timeout: Duration,
     /// Between two looks at a job.

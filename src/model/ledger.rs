@@ -1,6 +1,6 @@
 //! What this program has in hand: orders, the life of each server, and how long workers are idle.
 
-use super::{FlavorName, HostName, OrderId, PoolName, ServerId, Vcpus, ZoneName};
+use super::{FlavorName, HostName, Numbering, OrderId, PoolName, ServerId, Vcpus, ZoneName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,6 +22,9 @@ pub struct Order {
     pub vcpus: Vcpus,
     /// How many servers.
     pub count: u32,
+    /// Their names; `None` in an order of an old journal, whose servers are named after its id.
+    #[serde(default)]
+    pub names: Option<Numbering>,
     /// When the intent was written, before the call.
     pub at: Timestamp,
     /// The cloud's job, once it has answered.
@@ -235,6 +238,8 @@ pub struct Ledger {
     pub supply: BTreeMap<PoolName, Supply>,
     /// Since when some instance of a worker in service is absent: OBS lists it nowhere, or as `down`.
     pub absent: BTreeMap<ServerId, Timestamp>,
+    /// The last number in a pool's server names that was used.
+    pub last_numbers: BTreeMap<PoolName, u32>,
     /// When the cloud last refused an order of a pool.
     pub refused: BTreeMap<PoolName, Timestamp>,
 }

@@ -9,6 +9,7 @@ mod host;
 mod ledger;
 mod names;
 mod needs;
+mod numbering;
 mod reading;
 mod refusal;
 mod snapshot;
@@ -30,6 +31,7 @@ pub use needs::{
     Capabilities, Constraints, Hardware, Overwrite, PackageConstraints, Requirements, TargetKey,
     Wanted, WantedHardware, WantedLinux,
 };
+pub use numbering::Numbering;
 pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
 pub use refusal::{Class, Retry};
 pub use snapshot::{BackendView, Snapshot};

@@ -26,6 +26,7 @@ mod ghosts;
 mod held;
 mod levels;
 mod lifecycle;
+pub mod names;
 pub mod orders;
 mod placement;
 mod plan;

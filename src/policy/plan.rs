@@ -4,6 +4,7 @@ use super::View;
 use super::account::Account;
 use super::demand::{PoolState, assess};
 use super::held::Held;
+use super::names::names_for;
 use super::reason::{Figures, Reason};
 use super::retire::{Kept, Retiring, retire};
 use super::share::{Wish, share};
@@ -186,7 +187,11 @@ fn wanted(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<u32, Reason
     if view.was_refused(&pool.name) {
         return Err(Reason::Refused);
     }
-    Ok(state.needed().min(view.policy.max_order))
+    let most = state.needed().min(view.policy.max_order);
+    match names_for(view, &pool.name, most) {
+        Some((_, named)) => Ok(named),
+        None => Err(Reason::Names),
+    }
 }
 
 /// What is bought over all pools; the ceiling itself where that is not known.
@@ -230,8 +235,17 @@ impl Draft<'_> {
             Some(Ok(count)) if *count == self.view.policy.max_order => {
                 (Outcome::Act(*count), Reason::MaxOrder)
             }
+            Some(Ok(count)) if self.named_only(pool, *count) => {
+                (Outcome::Act(*count), Reason::Names)
+            }
             Some(Ok(count)) => (Outcome::Act(*count), Reason::Ceiling),
         }
+    }
+
+    /// Whether no row of names is free that is longer than this.
+    fn named_only(&self, pool: &Pool, count: u32) -> bool {
+        let more = names_for(self.view, &pool.name, count.saturating_add(1));
+        more.is_none_or(|(_, named)| named <= count)
     }
 
     fn released(&self, pool: &Pool) -> (Outcome, Reason) {

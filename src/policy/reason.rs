@@ -31,6 +31,8 @@ pub enum Reason {
     Refused,
     /// The ceiling leaves no room, or less than is needed.
     Ceiling,
+    /// Every name is in use, or no longer row of names is free.
+    Names,
     /// One order is never larger: the rest comes with the next decision.
     MaxOrder,
     /// The Watchdog has not been heard: Prometheus may be blind.
@@ -62,7 +64,7 @@ pub enum Reason {
 
 impl Reason {
     /// The labels of every reason for which a pool may get nothing and give nothing back.
-    pub const HOLDS: [&str; 20] = [
+    pub const HOLDS: [&str; 21] = [
         Held::NEVER,
         Held::STALE,
         Self::Halted { below: 0 }.label(),
@@ -72,6 +74,7 @@ impl Reason {
         Self::Enough.label(),
         Self::Refused.label(),
         Self::Ceiling.label(),
+        Self::Names.label(),
         Self::NoWatchdog.label(),
         Self::InFlight.label(),
         Self::Waiting.label(),
@@ -99,6 +102,7 @@ impl Reason {
             Self::Enough => "enough",
             Self::Refused => "refused",
             Self::Ceiling => "ceiling",
+            Self::Names => "names",
             Self::MaxOrder => "max_order",
             Self::NoWatchdog => "no_watchdog",
             Self::InFlight => "in_flight",
@@ -136,6 +140,7 @@ impl fmt::Display for Reason {
             Self::Enough => "what is idle and on its way is enough",
             Self::Refused => "the cloud refused the last order less than a minute ago",
             Self::Ceiling => "the ceiling leaves no more room",
+            Self::Names => "no more names of the pool are free in a row: see ecs.name_range",
             Self::MaxOrder => "as many as one order may have; more with the next decision",
             Self::NoWatchdog => "the Watchdog has not been heard: Prometheus may be blind",
             Self::InFlight => "workers are on their way into service",

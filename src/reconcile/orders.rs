@@ -9,6 +9,7 @@ use crate::model::{
     Action, Class, Order, OrderId, PoolName, Retry, ServerId, Snapshot, Stage, ZoneName, elapsed,
 };
 use crate::policy::SubJob;
+use crate::policy::names::names_for;
 use crate::policy::orders::{self, OrderNext, OrderSight};
 use jiff::Timestamp;
 use std::time::Duration;
@@ -33,12 +34,17 @@ impl Reconciler {
             self.books.pause(&pool.name, now);
             return Ok(());
         };
+        let view = look.view(self.books.ledger());
+        let Some((names, count)) = names_for(&view, &pool.name, count) else {
+            return Ok(());
+        };
         let mut order = Order {
             id,
             pool: pool.name.clone(),
             flavor: pool.flavor.clone(),
             vcpus: pool.vcpus,
             count,
+            names: Some(names),
             at: now,
             job: None,
             body_sha256: String::new(),
