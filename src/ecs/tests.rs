@@ -33,7 +33,10 @@ pub(super) fn config(endpoint: &str) -> config::Ecs {
         key_name: "build-key".to_owned(),
         root_volume_type: "SSD".to_owned(),
         root_volume_gib: 40,
-        name_prefix: "bw".to_owned(),
+        naming: config::Naming {
+            prefix: "bw".to_owned(),
+            range: 199,
+        },
         timeout: Duration::from_secs(5),
         job_poll: Duration::from_secs(1),
     }
@@ -67,6 +70,7 @@ pub(super) fn order(count: u32) -> Order {
         job: None,
         body_sha256: String::new(),
         closed: None,
+        names: None,
         zone: Some(crate::model::ZoneName::new("cn-north-4a")),
     }
 }

@@ -9,6 +9,7 @@ mod host;
 mod ledger;
 mod names;
 mod needs;
+mod numbering;
 mod offer;
 mod reading;
 mod refusal;
@@ -31,6 +32,7 @@ pub use needs::{
     Capabilities, Constraints, Hardware, Overwrite, PackageConstraints, Requirements, TargetKey,
     Wanted, WantedHardware, WantedLinux,
 };
+pub use numbering::Numbering;
 pub use offer::{Allowed, Offer, Scope, Setback, Setbacks};
 pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
 pub use refusal::{Class, Reaction, Retry};

@@ -27,6 +27,7 @@ mod ghosts;
 mod held;
 mod levels;
 mod lifecycle;
+pub mod names;
 pub mod offers;
 pub mod orders;
 mod placement;

@@ -35,6 +35,8 @@ pub enum Reason {
     Probing,
     /// The ceiling leaves no room, or less than is needed.
     Ceiling,
+    /// Every name is in use, or no longer row of names is free.
+    Names,
     /// One order is never larger: the rest comes with the next decision.
     MaxOrder,
     /// The Watchdog has not been heard: Prometheus may be blind.
@@ -66,7 +68,7 @@ pub enum Reason {
 
 impl Reason {
     /// The labels of every reason for which a pool may get nothing and give nothing back.
-    pub const HOLDS: [&str; 25] = [
+    pub const HOLDS: [&str; 26] = [
         Held::NEVER,
         Held::STALE,
         Self::Halted { below: 0 }.label(),
@@ -81,6 +83,7 @@ impl Reason {
         Self::NoOffer.label(),
         Self::Probing.label(),
         Self::Ceiling.label(),
+        Self::Names.label(),
         Self::NoWatchdog.label(),
         Self::InFlight.label(),
         Self::Waiting.label(),
@@ -110,6 +113,7 @@ impl Reason {
             Self::NoOffer => "no_offer",
             Self::Probing => "probing",
             Self::Ceiling => "ceiling",
+            Self::Names => "names",
             Self::MaxOrder => "max_order",
             Self::NoWatchdog => "no_watchdog",
             Self::InFlight => "in_flight",
@@ -151,6 +155,7 @@ impl fmt::Display for Reason {
             Self::NoOffer => "each of its flavors and zones was refused not long ago",
             Self::Probing => "one server is tried first, after a refusal",
             Self::Ceiling => "the ceiling leaves no more room",
+            Self::Names => "no more names of the pool are free in a row: see ecs.name_range",
             Self::MaxOrder => "as many as one order may have; more with the next decision",
             Self::NoWatchdog => "the Watchdog has not been heard: Prometheus may be blind",
             Self::InFlight => "workers are on their way into service",

@@ -323,6 +323,7 @@ const fn nearness(reason: &Reason) -> u32 {
         | Reason::InFlight
         | Reason::Unread
         | Reason::NoWorker
+        | Reason::Names
         | Reason::Protected => 0,
     }
 }

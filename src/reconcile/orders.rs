@@ -10,6 +10,7 @@ use crate::model::{
     Stage, elapsed,
 };
 use crate::policy::SubJob;
+use crate::policy::names::names_for;
 use crate::policy::offers::{self, Refused};
 use crate::policy::orders::{self, OrderNext, OrderSight};
 use jiff::Timestamp;
@@ -35,6 +36,10 @@ impl Reconciler {
             self.can_not_be_written(&pool.name, "the system gives no randomness", now);
             return Ok(());
         };
+        let view = look.view(self.books.ledger());
+        let Some((names, count)) = names_for(&view, &pool.name, count) else {
+            return Ok(());
+        };
         let mut order = Order {
             id,
             pool: pool.name.clone(),
@@ -42,6 +47,7 @@ impl Reconciler {
             zone: offer.zone,
             vcpus: pool.vcpus,
             count,
+            names: Some(names),
             at: now,
             job: None,
             body_sha256: String::new(),
