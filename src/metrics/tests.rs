@@ -133,6 +133,7 @@ fn fleet() -> Fleet {
             pool: Some(name("near")),
             order: None,
             protected: true,
+            ..Tags::default()
         },
     };
     Fleet {
@@ -150,6 +151,7 @@ fn ledger() -> Ledger {
         stage,
         since: at(1),
         reached: true,
+        ordered_here: true,
     };
     let adopted = Member {
         order: None,

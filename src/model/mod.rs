@@ -6,6 +6,7 @@ mod build_times;
 mod farm;
 mod fleet;
 mod host;
+mod lease;
 mod ledger;
 mod names;
 mod needs;
@@ -22,6 +23,7 @@ pub use farm::{
 };
 pub use fleet::{Fleet, Server, ServerStatus, Tags};
 pub use host::{CpuTime, HostCounters, HostUse, InOut};
+pub use lease::{LeaseTag, OwnLease, Scaler, ScalerId};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
 pub use names::{
     BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus, ZoneName,

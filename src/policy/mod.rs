@@ -24,6 +24,7 @@ mod demand;
 mod fit;
 mod ghosts;
 mod held;
+pub mod lease;
 mod levels;
 mod lifecycle;
 pub mod orders;
@@ -47,6 +48,7 @@ pub use costs::{Cost, Costs, costs};
 pub use demand::{PoolState, WorkerState, assess, evaluate, workers_needed};
 pub use ghosts::{GHOST_AFTER, ghost_jobs, ghosts, next_ghosts, to_be_freed};
 pub use held::{Held, Source};
+pub use lease::{Lease, lease};
 pub use levels::level_with_hysteresis;
 pub use lifecycle::{Act, Advance, SETTLE, Terms, advance};
 pub use placement::{Hosts, Placement, Standing, pool_of_server};
@@ -126,6 +128,18 @@ impl<'a> View<'a> {
     pub fn was_refused(&self, pool: &PoolName) -> bool {
         let refused = self.ledger.refused.get(pool);
         refused.is_some_and(|at| elapsed(*at, self.now) < REFUSED_PAUSE)
+    }
+
+    /// Whether this scaler may buy and release at all.
+    ///
+    /// # Errors
+    /// Where another one of the same owner goes first, or that is not known yet.
+    fn may_act(&self) -> Result<(), Reason> {
+        match lease(self) {
+            Lease::Younger { .. } => Err(Reason::SecondScaler),
+            Lease::Starting => Err(Reason::LeaseUnread),
+            Lease::Sole | Lease::Elder { .. } | Lease::NoServer | Lease::Unkept { .. } => Ok(()),
+        }
     }
 
     /// How many instances the pool is held against; `None` while it is not halted.

@@ -170,6 +170,7 @@ fn grant(
 
 /// How many workers the pool asks for in one order; at least 1.
 fn wanted(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<u32, Reason> {
+    view.may_act()?;
     if let Some(below) = view.halted_below(&pool.name) {
         return Err(Reason::Halted { below });
     }
