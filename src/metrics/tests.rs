@@ -43,6 +43,7 @@ fn pool(of: &str, backends: &[&str]) -> Pool {
         projects: crate::config::Projects::default(),
         reserve: 1,
         flavor: FlavorName::new("ki1.16xlarge.4"),
+        alternatives: Vec::new(),
         vcpus: Vcpus(64),
         instances: 7,
         jobs: 64,

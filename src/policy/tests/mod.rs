@@ -9,6 +9,7 @@ mod leases;
 mod leaving;
 mod life;
 mod properties;
+mod refusals;
 mod vanished;
 
 use super::fixtures::{Farm, pool};
