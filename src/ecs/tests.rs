@@ -113,7 +113,7 @@ impl Cloud {
 }
 
 fn client(config: &config::Ecs) -> EcsClient {
-    EcsClient::new(config, "me".to_owned(), Clock).unwrap()
+    EcsClient::new(config, "me".to_owned(), Clock::default()).unwrap()
 }
 
 async fn serve(stream: TcpStream, answer: &str, log: &Mutex<Vec<Seen>>) {

@@ -1,3 +1,4 @@
+mod cloud;
 mod hosts;
 
 use super::*;
@@ -171,6 +172,7 @@ fn ledger() -> Ledger {
     Ledger {
         members,
         supply: BTreeMap::from([(name("near"), halted)]),
+        setbacks: cloud::refused(),
         ..Ledger::default()
     }
 }
