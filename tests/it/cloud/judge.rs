@@ -46,10 +46,6 @@ impl Judge {
         self.taken.insert(id.to_owned());
     }
 
-    pub(super) fn all_pinned(&self) -> Vec<String> {
-        self.pinned.keys().cloned().collect()
-    }
-
     /// What is broken now; nothing where all is well.
     pub(super) async fn look(&mut self, farm: &Farm) -> Result<(), String> {
         let ledger = farm.cloud.ledger();

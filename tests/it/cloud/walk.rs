@@ -10,8 +10,9 @@ use super::judge::Judge;
 use super::mischief;
 use super::random::Random;
 use super::scaler::{Bell, Said, Scaler};
+use obs_scaler::ecs::TAG_PROTECTED;
 use obs_scaler::journal::Journal;
-use obs_scaler::model::Action;
+use obs_scaler::model::{Action, PoolName};
 use obs_sim::ecs::{Foreign, ServerEntry};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -218,8 +219,10 @@ impl Walk {
             tags,
         };
         let words = format!("somebody buys {foreign:?}");
-        // a sold-out fault may refuse it
-        if let Some(id) = self.farm.cloud.add_foreign(foreign.clone()) {
+        let id = self.farm.cloud.add_foreign(foreign.clone());
+        // a fault that is in force may be everybody's
+        let there = self.farm.cloud.ledger().servers;
+        if let Some(id) = id.filter(|id| there.iter().any(|server| server.id == *id)) {
             self.judge.bought_by_others(id, foreign);
         }
         words
@@ -293,11 +296,12 @@ impl Walk {
     async fn end(&mut self) {
         self.farm.cloud.set_faults(Default::default());
         self.mend_obs().await;
-        for id in self.judge.all_pinned() {
-            self.judge.pinned(&id, false);
-            self.farm.pin(&id, false).await;
-        }
         for server in self.farm.cloud.ledger().servers {
+            let pinned = |tag: &String| tag.starts_with(TAG_PROTECTED);
+            if !server.foreign && server.tags.iter().any(pinned) {
+                self.judge.pinned(&server.id, false);
+                self.farm.pin(&server.id, false).await;
+            }
             if server.status == "SHUTOFF" {
                 self.farm.power("os-start", &server.id).await;
             }
@@ -307,18 +311,24 @@ impl Walk {
             self.bell.ring(&self.farm, Action::Release, pool);
         }
         let end = Instant::now() + END;
-        let mut accepted = Instant::now();
         while !self.is_over().await {
-            if accepted.elapsed() > Duration::from_secs(1) {
-                for pool in POOLS {
-                    self.scaler.as_ref().unwrap().accept(pool).await;
-                }
-                accepted = Instant::now();
-            }
+            self.accept_what_is_halted().await;
             let left = self.left().await;
             self.hold(Instant::now() < end, &left);
-            self.look().await;
             tokio::time::sleep(PACE).await;
+        }
+    }
+
+    /// What is missing is missing for good.
+    async fn accept_what_is_halted(&self) {
+        let scaler = self.scaler.as_ref().unwrap();
+        let in_hand = scaler.in_hand.borrow().clone();
+        for pool in POOLS {
+            let pool_name = PoolName::try_from(pool).unwrap();
+            let known = in_hand.ledger.supply.get(&pool_name);
+            if known.is_some_and(|known| known.halted_below.is_some()) {
+                scaler.accept(pool).await;
+            }
         }
     }
 
@@ -335,10 +345,12 @@ impl Walk {
 
     async fn left(&self) -> String {
         let in_hand = self.scaler.as_ref().unwrap().in_hand.borrow().clone();
+        let ledger = &in_hand.ledger;
         format!(
-            "not over in time: OBS {}, in hand {:#?}, the cloud {:?}",
+            "not over in time: OBS {}, in hand {:#?} {:#?}, the cloud {:?}",
             self.farm.obs_state().await,
-            in_hand.ledger,
+            ledger.orders,
+            ledger.members,
             self.farm.cloud.ledger().totals,
         )
     }
