@@ -1,6 +1,6 @@
 //! What this program has in hand: orders, the life of each server, and how long workers are idle.
 
-use super::{FlavorName, HostName, OrderId, PoolName, ServerId, Vcpus, ZoneName};
+use super::{FlavorName, HostName, Offer, OrderId, PoolName, ServerId, Setbacks, Vcpus, ZoneName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +30,17 @@ pub struct Order {
     pub body_sha256: String,
     /// Set when the cloud refused the order, or it came to nothing in time: nothing more is expected.
     pub closed: Option<String>,
+}
+
+impl Order {
+    /// What it buys, and where.
+    #[must_use]
+    pub fn offer(&self) -> Offer {
+        Offer {
+            flavor: self.flavor.clone(),
+            zone: self.zone.clone(),
+        }
+    }
 }
 
 /// Why a server is given up.
@@ -235,8 +246,8 @@ pub struct Ledger {
     pub supply: BTreeMap<PoolName, Supply>,
     /// Since when some instance of a worker in service is absent: OBS lists it nowhere, or as `down`.
     pub absent: BTreeMap<ServerId, Timestamp>,
-    /// When the cloud last refused an order of a pool.
-    pub refused: BTreeMap<PoolName, Timestamp>,
+    /// What the cloud refused, and has not done since.
+    pub setbacks: Setbacks,
 }
 
 impl Ledger {

@@ -9,6 +9,7 @@ mod host;
 mod ledger;
 mod names;
 mod needs;
+mod offer;
 mod reading;
 mod refusal;
 mod snapshot;
@@ -30,6 +31,7 @@ pub use needs::{
     Capabilities, Constraints, Hardware, Overwrite, PackageConstraints, Requirements, TargetKey,
     Wanted, WantedHardware, WantedLinux,
 };
+pub use offer::{Allowed, Offer, Scope, Setback, Setbacks};
 pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
-pub use refusal::{Class, Retry};
+pub use refusal::{Class, Reaction, Retry};
 pub use snapshot::{BackendView, Snapshot};
