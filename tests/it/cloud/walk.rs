@@ -10,6 +10,7 @@ use super::judge::Judge;
 use super::mischief;
 use super::random::Random;
 use super::scaler::{Bell, Said, Scaler};
+use jiff::SignedDuration;
 use obs_scaler::ecs::TAG_PROTECTED;
 use obs_scaler::journal::Journal;
 use obs_scaler::model::{Action, PoolName};
@@ -25,6 +26,12 @@ const MOST_FOREIGN: usize = 30;
 /// Within so long everything of ours has to be gone once nothing goes wrong any more: an hour and a half
 /// of the farm.
 const END: Duration = Duration::from_secs(90);
+
+/// What somebody may do to one of our servers. What can be undone is undone more often.
+const HANDS: [&str; 15] = [
+    "delete", "reclaim", "stop", "start", "start", "reboot", "lock", "unlock", "unlock", "freeze",
+    "thaw", "thaw", "pin", "let go", "let go",
+];
 
 struct Walk {
     seed: u64,
@@ -80,6 +87,7 @@ impl Walk {
             78..81 => self.foreign(),
             81..85 => self.restart().await,
             85..88 => self.accept().await,
+            88..89 => self.jump(),
             _ => "nothing".to_owned(),
         };
         self.steps.push(words);
@@ -166,10 +174,7 @@ impl Walk {
     }
 
     async fn somebody(&mut self) -> String {
-        let deed = *self
-            .random
-            .one(&["delete", "os-stop", "os-start", "os-start", "pin", "let go"])
-            .unwrap();
+        let deed = *self.random.one(&HANDS).unwrap();
         let Some(ServerEntry { id, name, .. }) = self.server() else {
             return "nobody finds a server".to_owned();
         };
@@ -187,8 +192,12 @@ impl Walk {
                 self.judge.pinned(&id, false);
                 self.farm.pin(&id, false).await;
             }
-            power => {
-                self.farm.power(power, &id).await;
+            "reclaim" => {
+                self.judge.taken(&id);
+                self.farm.lay_hand(deed, &id).await;
+            }
+            other => {
+                self.farm.lay_hand(other, &id).await;
             }
         }
         format!("somebody: {deed} {name}")
@@ -250,6 +259,15 @@ impl Walk {
         format!("a person accepts {pool}")
     }
 
+    /// The cloud's clock runs ahead of ours.
+    fn jump(&mut self) -> String {
+        let seconds = 1 + self.random.below(60);
+        self.farm
+            .cloud
+            .advance(SignedDuration::from_secs(seconds as i64));
+        format!("the cloud's clock jumps by {seconds} s")
+    }
+
     /// Keeps the program running and told, and looks at everything.
     async fn look(&mut self) {
         if self.scaler.is_none() {
@@ -302,10 +320,17 @@ impl Walk {
                 self.judge.pinned(&server.id, false);
                 self.farm.pin(&server.id, false).await;
             }
-            if server.status == "SHUTOFF" {
-                self.farm.power("os-start", &server.id).await;
+            if server.deleted_at.is_none() {
+                for hand in ["start", "unlock", "thaw"] {
+                    self.farm.lay_hand(hand, &server.id).await;
+                }
             }
         }
+        // what was refused for long is left alone for up to an hour: after a restart it is asked anew
+        if let Some(scaler) = self.scaler.take() {
+            scaler.terminate().await;
+        }
+        self.look().await;
         for pool in POOLS {
             self.bell.ring(&self.farm, Action::Apply, pool);
             self.bell.ring(&self.farm, Action::Release, pool);
@@ -366,12 +391,17 @@ impl Walk {
         let empty = left.orders.is_empty() && left.members.is_empty();
         self.hold(empty, &format!("left in the journal: {left:#?}"));
         let summary = format!(
-            "{} steps, {:?}; {:?}; {} create calls, {} never built, {} foreign",
+            "{} steps, {:?}; {:?}; {} create calls, {} never built, {} volumes leaked, {} foreign",
             self.steps.len(),
             self.counts,
             ledger.totals,
             ledger.create_calls.len(),
             ledger.never_built.len(),
+            ledger
+                .leaked_volumes
+                .iter()
+                .filter(|volume| volume.deleted_at.is_none())
+                .count(),
             self.judge.foreign(),
         );
         self.farm.stop().await;
