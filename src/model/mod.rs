@@ -7,6 +7,7 @@ mod farm;
 mod fleet;
 mod host;
 mod ledger;
+mod market;
 mod names;
 mod needs;
 mod reading;
@@ -23,6 +24,7 @@ pub use farm::{
 pub use fleet::{Fleet, Server, ServerStatus, Tags};
 pub use host::{CpuTime, HostCounters, HostUse, InOut};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
+pub use market::{Availability, Limit, Offer, Price, PriceList, Quota, Stock};
 pub use names::{
     BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus, ZoneName,
 };

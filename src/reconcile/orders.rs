@@ -1,7 +1,7 @@
 //! Orders: from the intent to the last of their servers.
 
 use super::{Look, Reconciler};
-use crate::ecs::{self, Created, EcsError, JobState, JobStatus};
+use crate::cloud::{self, Created, JobState, JobStatus};
 use crate::execute::{Deed, Subject};
 use crate::journal::JournalError;
 use crate::metrics::OrderEnd;
@@ -153,7 +153,7 @@ impl Reconciler {
     pub(super) fn created(
         &mut self,
         id: &OrderId,
-        result: Result<Created, EcsError>,
+        result: Result<Created, cloud::Error>,
         now: Timestamp,
     ) -> Result<(), JournalError> {
         let Some(order) = self.books.ledger().orders.get(id).cloned() else {
@@ -204,7 +204,7 @@ impl Reconciler {
     }
 
     /// Takes in what the cloud's job says. Its parts are the truth.
-    pub(super) fn polled(&mut self, id: &OrderId, result: Result<JobStatus, EcsError>) {
+    pub(super) fn polled(&mut self, id: &OrderId, result: Result<JobStatus, cloud::Error>) {
         let job = self
             .books
             .ledger()
@@ -214,7 +214,7 @@ impl Reconciler {
         match (result, job) {
             (Ok(status), Some(job)) => {
                 let ended = status.state != JobState::Running
-                    && !status.sub_jobs.contains(&ecs::SubJob::Pending);
+                    && !status.sub_jobs.contains(&cloud::SubJob::Pending);
                 for part in status.sub_jobs {
                     self.part(id, part);
                 }
@@ -235,16 +235,21 @@ impl Reconciler {
         }
     }
 
-    fn part(&mut self, order: &OrderId, part: ecs::SubJob) {
+    fn part(&mut self, order: &OrderId, part: cloud::SubJob) {
         match part {
-            ecs::SubJob::Pending | ecs::SubJob::Succeeded(None) => {}
-            ecs::SubJob::Succeeded(Some(server)) => {
+            cloud::SubJob::Pending | cloud::SubJob::Succeeded { server: None, .. } => {}
+            cloud::SubJob::Succeeded {
+                server: Some(server),
+                ..
+            } => {
                 self.seen.sub_jobs.insert(server, SubJob::Succeeded);
             }
-            ecs::SubJob::Failed { server, failure } => {
+            cloud::SubJob::Failed {
+                server, failure, ..
+            } => {
                 let words = format!("{}: {}", failure.code, failure.words);
                 let name = server.as_ref().map_or("of no name", ServerId::as_str);
-                let class = failure.class().label();
+                let class = failure.class.label();
                 self.seen.odd(format!(
                     "order {order}: the cloud could not create server {name} ({class}): {words}"
                 ));

@@ -1,8 +1,8 @@
 //! Servers: taken up from the cloud's list, moved on, and let go.
 
 use super::{Look, Reconciler, spans};
+use crate::cloud;
 use crate::config::Policy;
-use crate::ecs::EcsError;
 use crate::execute::Deed;
 use crate::journal::JournalError;
 use crate::metrics::{OrderEnd, ReleaseEnd};
@@ -325,7 +325,7 @@ impl Reconciler {
         self.seen.drains.insert(server, report);
     }
 
-    pub(super) fn deleted(&mut self, server: &ServerId, result: Result<Vec<String>, EcsError>) {
+    pub(super) fn deleted(&mut self, server: &ServerId, result: Result<Vec<String>, cloud::Error>) {
         match result {
             Ok(jobs) => tracing::info!(%server, ?jobs, "the cloud deletes it"),
             Err(error) => {
