@@ -143,6 +143,7 @@ fn read_poll(poll: &Section<'_>) -> Option<Poll> {
     let results = poll.or("results", seconds(30), duration);
     let history = poll.or("history", seconds(60), duration);
     let ecs = poll.or("ecs", seconds(30), duration);
+    let market = poll.or("market", seconds(30), duration);
     let hosts = poll.or("hosts", seconds(30), duration);
     let timeout = poll.or("timeout", seconds(30), duration);
     Some(Poll {
@@ -150,6 +151,7 @@ fn read_poll(poll: &Section<'_>) -> Option<Poll> {
         results: results?,
         history: history?,
         ecs: ecs?,
+        market: market?,
         hosts: hosts?,
         timeout: timeout?,
     })
@@ -248,6 +250,7 @@ fn readings_outlive_two_polls(scaling: &Node<'_>, max_age: Duration, poll: &Poll
         ("results", poll.results),
         ("history", poll.history),
         ("ecs", poll.ecs),
+        ("market", poll.market),
         ("hosts", poll.hosts),
     ];
     for (source, interval) in sources {

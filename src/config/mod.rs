@@ -285,6 +285,8 @@ pub struct Poll {
     pub history: Duration,
     /// Between two readings of the cloud's list.
     pub ecs: Duration,
+    /// Between two readings of the cloud's stock and of the quota.
+    pub market: Duration,
     /// Between two readings of the workers' resource use.
     pub hosts: Duration,
     /// For one request, from connect to the last byte.
