@@ -67,6 +67,9 @@ async fn the_example_of_a_bad_day_takes_its_course() {
 fn a_wrong_scenario_ends_the_command_with_2_and_says_what_is_wrong() {
     let path = std::env::temp_dir().join(format!("obs-sim-scenario-{}.yaml", std::process::id()));
     std::fs::write(&path, "steps: [{at: 5, add_faults: {arears: true}}]").unwrap();
+    // A command that took the file would find its address taken, and end with another status.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
     let run = |path: &Path| {
         Command::new(env!("CARGO_BIN_EXE_obs-sim"))
             .args([
@@ -77,8 +80,8 @@ fn a_wrong_scenario_ends_the_command_with_2_and_says_what_is_wrong() {
                 "a",
                 "--secret-key",
                 "s",
-                "--scenario",
             ])
+            .args(["--listen", &address, "--scenario"])
             .arg(path)
             .output()
             .unwrap()
