@@ -4,6 +4,7 @@
 //! anew from the view, in the plainest way, so that one mistake does not pass twice.
 
 mod last_fit;
+mod lease;
 
 use super::SETTLE;
 use super::View;
@@ -11,8 +12,8 @@ use super::plan::{Plan, Step};
 use super::supply;
 use crate::config::{Mode, Pool};
 use crate::model::{
-    Action, FlavorName, Fleet, InstanceId, InstanceState, PoolName, Server, ServerId, ServerStatus,
-    Stage, Vcpus, elapsed,
+    Action, Fleet, InstanceId, InstanceState, Offer, PoolName, Scope, Server, ServerId,
+    ServerStatus, Stage, Vcpus, elapsed,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,11 +46,17 @@ pub enum Law {
     Fresh,
     /// The pool's mode allows it.
     Mode,
+    /// No other scaler of the same owner goes first, and one could know of this one.
+    Lease,
+    /// Only a worker whose host key is known is released: another can not be drained.
+    Pinned,
     /// A live alarm asks for it.
     Alarm,
     /// The pool's instances did not vanish.
     Halt,
-    /// An order is for the pool's own flavor, and of a lawful size.
+    /// Nothing is ordered or released while the cloud refuses everything.
+    Refused,
+    /// An order is for a flavor and a zone of the pool's list, and of a lawful size.
     Order,
     /// Never more vCPU bought than the ceiling, in flight included.
     Ceiling,
@@ -79,8 +86,11 @@ impl Law {
             Self::Configured => "configured",
             Self::Fresh => "fresh",
             Self::Mode => "mode",
+            Self::Lease => "lease",
+            Self::Pinned => "pinned",
             Self::Alarm => "alarm",
             Self::Halt => "halt",
+            Self::Refused => "refused",
             Self::Order => "order",
             Self::Ceiling => "ceiling",
             Self::Managed => "managed",
@@ -146,14 +156,15 @@ impl<'a> Court<'a> {
     }
 
     fn judge(&mut self, step: &Step) -> Result<(), Law> {
+        self.goes_first()?;
         match step {
             Step::Order {
                 pool,
                 count,
-                flavor,
+                offer,
                 vcpus,
             } => {
-                let size = self.order(pool, *count, flavor, *vcpus)?;
+                let size = self.order(pool, *count, offer, *vcpus)?;
                 self.bought += size;
             }
             Step::Release { server, pool } => {
@@ -165,19 +176,13 @@ impl<'a> Court<'a> {
     }
 
     /// The vCPU of a lawful order.
-    fn order(
-        &self,
-        pool: &PoolName,
-        count: u32,
-        flavor: &FlavorName,
-        vcpus: Vcpus,
-    ) -> Result<u64, Law> {
+    fn order(&self, pool: &PoolName, count: u32, offer: &Offer, vcpus: Vcpus) -> Result<u64, Law> {
         let pool = self.pool(pool, Action::Apply)?;
         self.fleet()?;
         law(pool.mode != Mode::Observe, Law::Mode)?;
         let sized = (1..=self.view.policy.max_order).contains(&count);
         law(
-            sized && *flavor == pool.flavor && vcpus == pool.vcpus,
+            sized && self.is_listed(pool, offer) && vcpus == pool.vcpus,
             Law::Order,
         )?;
         let size = u64::from(vcpus.0) * u64::from(count);
@@ -186,12 +191,23 @@ impl<'a> Court<'a> {
         Ok(size)
     }
 
+    fn is_listed(&self, pool: &Pool, offer: &Offer) -> bool {
+        let zones = &self.view.policy.zones;
+        let in_zone = match &offer.zone {
+            None => zones.is_empty(),
+            Some(zone) => zones.contains(zone),
+        };
+        in_zone && (pool.flavor == offer.flavor || pool.alternatives.contains(&offer.flavor))
+    }
+
     fn release(&self, id: &ServerId, pool: &PoolName) -> Result<(), Law> {
         let pool = self.pool(pool, Action::Release)?;
         law(pool.mode == Mode::Full, Law::Mode)?;
         law(self.is_watched(), Law::Watchdog)?;
         let server = self.managed(id, pool)?;
         law(!server.tags.protected, Law::Protected)?;
+        let pinned = server.tags.order.is_some() || self.view.ledger.pinned.contains(id);
+        law(pinned, Law::Pinned)?;
         self.idle(server, pool)?;
         self.leaves_a_fit(server, pool)?;
         law(self.left_in_service(pool) > pool.reserve, Law::Reserve)?;
@@ -205,6 +221,9 @@ impl<'a> Court<'a> {
     fn pool(&self, name: &PoolName, action: Action) -> Result<&'a Pool, Law> {
         let view = self.view;
         let pool = view.policy.pools.get(name).ok_or(Law::Configured)?;
+        let mut setbacks = view.ledger.setbacks.iter();
+        let refused = setbacks.any(|(of, _, s)| *of == Scope::Everything && view.now < s.until);
+        law(!refused, Law::Refused)?;
         let states = self.instances(pool)?;
         let vanished = self.has_vanished(pool, &states, action)?;
         let mut alarms = view.alarms.iter();

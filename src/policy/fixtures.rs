@@ -1,7 +1,7 @@
 //! Small farms for tests.
 
 use super::{View, level_with_hysteresis};
-use crate::config::{Levels, Mode, Policy, Pool, Projects};
+use crate::config::{Levels, Mode, Naming, Policy, Pool, Projects};
 use crate::model::{
     Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, Capabilities, Constraints,
     Expected, FlavorName, Fleet, Ghosts, HostName, IdleStreak, Instance, InstanceId, InstanceState,
@@ -97,6 +97,7 @@ fn configured(name: &str, backend: &str, arch: Arch, level: Level, size: u32) ->
         mode: Mode::Full,
         reserve: 0,
         flavor: FlavorName::new(format!("{arch}.{size}")),
+        alternatives: Vec::new(),
         vcpus: Vcpus(size),
         instances: if level == Level::L3 { 12 } else { 7 },
         jobs: size,
@@ -112,8 +113,13 @@ fn policy() -> Policy {
         configured("home", "home", Arch::X86_64, Level::L1, 32),
     ];
     Policy {
+        naming: Naming {
+            prefix: "obs".to_owned(),
+            range: 199,
+        },
         owner: "test".to_owned(),
         pools: pools.into_iter().map(|p| (p.name.clone(), p)).collect(),
+        zones: Vec::new(),
         archs: [("i586".to_owned(), Arch::X86_64)].into(),
         levels: Levels {
             l1_below: minutes(5),
@@ -164,6 +170,11 @@ impl Farm {
 
     /// Calls with a view of the farm at [`NOW`].
     pub(super) fn see<T>(&self, call: impl FnOnce(&View<'_>) -> T) -> T {
+        self.see_at(NOW, call)
+    }
+
+    /// Calls with a view of the farm at this second.
+    pub(super) fn see_at<T>(&self, now: i64, call: impl FnOnce(&View<'_>) -> T) -> T {
         let backend = |(name, b): (&BackendName, &Backend)| {
             let view = BackendView {
                 workers: Observed::known(at(b.workers_at), b.workers.clone()),
@@ -185,7 +196,7 @@ impl Farm {
             ledger: &self.ledger,
             alarms: &self.alarms,
             policy: &self.policy,
-            now: at(NOW),
+            now: at(now),
         })
     }
 
@@ -270,7 +281,7 @@ impl Farm {
             tags: Tags {
                 pool: Some(pool.name),
                 order: Some(OrderId::new("settled")),
-                protected: false,
+                ..Tags::default()
             },
         };
         self.fleet.servers.entry(id).or_insert(server)
@@ -288,6 +299,7 @@ impl Farm {
             stage,
             since: at(0),
             reached: true,
+            ordered_here: true,
         };
         self.ledger.members.entry(server.id).or_insert(member)
     }
@@ -319,6 +331,7 @@ impl Farm {
             job: None,
             body_sha256: String::new(),
             closed: None,
+            names: None,
             zone: None,
         };
         self.ledger.orders.insert(id.clone(), order);

@@ -2,7 +2,7 @@
 
 use super::demand::PoolState;
 use super::held::Held;
-use crate::model::Vcpus;
+use crate::model::{Class, Vcpus};
 use std::fmt;
 
 /// Why a pool gets workers, gives workers back, or neither.
@@ -27,10 +27,16 @@ pub enum Reason {
     ApplyOnly,
     /// What is idle and on its way is enough.
     Enough,
-    /// The cloud refused an order only just now.
-    Refused,
+    /// The cloud refused what concerns the pool, or everything, for this cause.
+    CloudRefuses(Class),
+    /// Every flavor and zone of the pool's list was refused not long ago.
+    NoOffer,
+    /// One server is tried first, after a refusal.
+    Probing,
     /// The ceiling leaves no room, or less than is needed.
     Ceiling,
+    /// Every name is in use, or no longer row of names is free.
+    Names,
     /// One order is never larger: the rest comes with the next decision.
     MaxOrder,
     /// The Watchdog has not been heard: Prometheus may be blind.
@@ -51,6 +57,12 @@ pub enum Reason {
     Reserve,
     /// Pinned by a person.
     Protected,
+    /// No order bought it, and its host key is in no known-hosts file: it can not be drained.
+    NoHostKey,
+    /// Another scaler of the same owner is the elder: this one only decides and says.
+    SecondScaler,
+    /// This scaler's own lease has not been seen in the cloud's list: another one could not know of it.
+    LeaseUnread,
     /// Some instance builds, is missing, or is not known to be idle.
     Busy,
     /// Idle, but not seen so often enough yet.
@@ -62,7 +74,7 @@ pub enum Reason {
 
 impl Reason {
     /// The labels of every reason for which a pool may get nothing and give nothing back.
-    pub const HOLDS: [&str; 20] = [
+    pub const HOLDS: [&str; 29] = [
         Held::NEVER,
         Held::STALE,
         Self::Halted { below: 0 }.label(),
@@ -70,8 +82,14 @@ impl Reason {
         Self::Observe.label(),
         Self::ApplyOnly.label(),
         Self::Enough.label(),
-        Self::Refused.label(),
+        Self::CloudRefuses(Class::Quota).label(),
+        Self::CloudRefuses(Class::Account).label(),
+        Self::CloudRefuses(Class::Permission).label(),
+        Self::CloudRefuses(Class::Request).label(),
+        Self::NoOffer.label(),
+        Self::Probing.label(),
         Self::Ceiling.label(),
+        Self::Names.label(),
         Self::NoWatchdog.label(),
         Self::InFlight.label(),
         Self::Waiting.label(),
@@ -81,6 +99,9 @@ impl Reason {
         Self::LastFit.label(),
         Self::Reserve.label(),
         Self::Protected.label(),
+        Self::NoHostKey.label(),
+        Self::SecondScaler.label(),
+        Self::LeaseUnread.label(),
         Self::Busy.label(),
         Self::NotLongEnough { looks: 0 }.label(),
     ];
@@ -97,8 +118,11 @@ impl Reason {
             Self::Observe => "observe",
             Self::ApplyOnly => "apply_only",
             Self::Enough => "enough",
-            Self::Refused => "refused",
+            Self::CloudRefuses(class) => class.label(),
+            Self::NoOffer => "no_offer",
+            Self::Probing => "probing",
             Self::Ceiling => "ceiling",
+            Self::Names => "names",
             Self::MaxOrder => "max_order",
             Self::NoWatchdog => "no_watchdog",
             Self::InFlight => "in_flight",
@@ -109,6 +133,9 @@ impl Reason {
             Self::LastFit => "last_fit",
             Self::Reserve => "reserve",
             Self::Protected => "protected",
+            Self::NoHostKey => "no_host_key",
+            Self::SecondScaler => "second_scaler",
+            Self::LeaseUnread => "lease_unread",
             Self::Busy => "busy",
             Self::NotLongEnough { .. } => "not_long_enough",
         }
@@ -128,14 +155,19 @@ impl fmt::Display for Reason {
             Self::NotLongEnough { looks } => {
                 return write!(f, "found idle by {looks} looks so far, which is not enough");
             }
+            Self::CloudRefuses(class) => {
+                return write!(f, "the cloud refuses it: {}", class.label());
+            }
             Self::Needed => "more jobs wait than there is room for",
             Self::Idle => "idle long enough, and above what is needed",
             Self::NoAlarm => "no alarm asks for it",
             Self::Observe => "the pool's mode is observe",
             Self::ApplyOnly => "the pool's mode is apply: it never releases",
             Self::Enough => "what is idle and on its way is enough",
-            Self::Refused => "the cloud refused the last order less than a minute ago",
+            Self::NoOffer => "each of its flavors and zones was refused not long ago",
+            Self::Probing => "one server is tried first, after a refusal",
             Self::Ceiling => "the ceiling leaves no more room",
+            Self::Names => "no more names of the pool are free in a row: see ecs.name_range",
             Self::MaxOrder => "as many as one order may have; more with the next decision",
             Self::NoWatchdog => "the Watchdog has not been heard: Prometheus may be blind",
             Self::InFlight => "workers are on their way into service",
@@ -146,6 +178,9 @@ impl fmt::Display for Reason {
             Self::LastFit => "no other worker meets the constraints of some job",
             Self::Reserve => "only the reserve is left",
             Self::Protected => "pinned by a person",
+            Self::NoHostKey => "its host key is not known, so it can not be drained",
+            Self::SecondScaler => "another obs-scaler of the same owner is at work, and goes first",
+            Self::LeaseUnread => "its own lease is not in the cloud's list yet",
             Self::Busy => "some instance builds or is not known to be idle",
         };
         f.write_str(words)

@@ -160,6 +160,7 @@ pub(super) fn retire(view: &View<'_>, states: &BTreeMap<PoolName, &PoolState>) -
 
 /// Whether anything may be released in the pool at all.
 fn gate(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<(), Reason> {
+    view.may_act()?;
     if let Some(below) = view.halted_below(&pool.name) {
         return Err(Reason::Halted { below });
     }
@@ -167,6 +168,9 @@ fn gate(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<(), Reason> {
         Mode::Observe => return Err(Reason::Observe),
         Mode::Apply => return Err(Reason::ApplyOnly),
         Mode::Full => {}
+    }
+    if let Some(class) = view.refused_everything() {
+        return Err(Reason::CloudRefuses(class));
     }
     let most = supply::most(view.ledger.supply.get(&pool.name), view.now);
     let ratio = view.policy.known_instances_ratio;
@@ -195,6 +199,9 @@ fn candidate(
 ) -> Result<Candidate, Reason> {
     if worker.protected {
         return Err(Reason::Protected);
+    }
+    if !worker.reachable {
+        return Err(Reason::NoHostKey);
     }
     if !worker.is_idle(state.per_worker) {
         return Err(Reason::Busy);
@@ -311,13 +318,19 @@ const fn nearness(reason: &Reason) -> u32 {
         | Reason::Observe
         | Reason::ApplyOnly
         | Reason::Enough
-        | Reason::Refused
+        | Reason::CloudRefuses(_)
+        | Reason::NoOffer
+        | Reason::Probing
         | Reason::Ceiling
         | Reason::MaxOrder
         | Reason::NoWatchdog
         | Reason::InFlight
         | Reason::Unread
         | Reason::NoWorker
+        | Reason::Names
+        | Reason::SecondScaler
+        | Reason::LeaseUnread
+        | Reason::NoHostKey
         | Reason::Protected => 0,
     }
 }

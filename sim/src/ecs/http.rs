@@ -23,7 +23,6 @@ use super::routes;
 use super::shared::Shared;
 use super::sign::{self, Wire};
 use super::spoil;
-use crate::clock;
 
 /// The signing guide's limit of a body: 12 MB.
 const BODY_LIMIT: usize = 12 * 1024 * 1024;
@@ -177,6 +176,6 @@ fn check_identity(shared: &Shared, call: &Call) -> Result<(), ApiError> {
         headers: &call.headers,
         body: &call.body,
     };
-    let wall = clock::now();
+    let wall = shared.clock.now();
     shared.with_access(|access, faults, now| access.admit(&wire, faults, wall, now))
 }

@@ -15,7 +15,7 @@ use super::faults::Faults;
 use super::machines::{Backing, Machines};
 use super::server::Machine;
 use super::world::{Deed, Rules, World};
-use crate::clock;
+use crate::clock::Clock;
 use crate::machine::StandIns;
 use crate::rng::Rng;
 
@@ -24,6 +24,7 @@ pub(super) struct Shared {
     wake: Notify,
     /// Sent to when the faults change, so that calls that hang let go.
     pub(super) faults_changed: watch::Sender<()>,
+    pub(super) clock: Clock,
     access: Mutex<Access>,
     pub(super) project: String,
     machines: Option<Backing>,
@@ -62,11 +63,12 @@ impl Shared {
         let mut world = World::new(rules, options.seed, options.addresses);
         world.prices = options.prices;
         world.arm_images = options.arm_images.into_iter().collect();
-        world.follow(&options.scenario, clock::now());
+        world.follow(&options.scenario, options.clock.now());
         Ok(Self {
             world: Mutex::new(world),
             wake: Notify::new(),
             faults_changed: watch::Sender::new(()),
+            clock: options.clock,
             access: Mutex::new(access),
             project: options.project_id,
             machines,
@@ -75,10 +77,23 @@ impl Shared {
         })
     }
 
+    /// Lets everything happen that is due, and says what the cloud's clock has. A step of a scenario may set the
+    /// clock ahead, and then more is due.
+    fn catch_up(&self, world: &mut World) -> Timestamp {
+        loop {
+            let ahead = world.ahead;
+            let now = self.clock.now() + ahead;
+            world.advance(now);
+            if world.ahead == ahead {
+                return now;
+            }
+        }
+    }
+
     /// Looks at the world, or changes it, as it is now.
     pub(super) fn with_world<T>(&self, look: impl FnOnce(&mut World, Timestamp) -> T) -> T {
         let mut world = lock(&self.world);
-        let now = catch_up(&mut world);
+        let now = self.catch_up(&mut world);
         let seen = look(&mut world, now);
         self.tell_of_faults(&mut world);
         drop(world);
@@ -168,29 +183,18 @@ impl Shared {
     }
 }
 
-/// Lets everything happen that is due, and says what the cloud's clock has. A step of a scenario may set the
-/// clock ahead, and then more is due.
-fn catch_up(world: &mut World) -> Timestamp {
-    loop {
-        let ahead = world.ahead;
-        let now = clock::now() + ahead;
-        world.advance(now);
-        if world.ahead == ahead {
-            return now;
-        }
-    }
-}
-
 /// Lets events happen at their moment and has deeds done, until told to stop.
 pub(super) async fn drive(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     loop {
         let (deeds, wait) = {
             let mut world = lock(&shared.world);
-            let now = catch_up(&mut world);
+            let now = shared.catch_up(&mut world);
             shared.tell_of_faults(&mut world);
             (
                 world.take_deeds(),
-                world.next_due().map(|at| until(now, at)),
+                world
+                    .next_due()
+                    .map(|at| shared.clock.asleep(until(now, at))),
             )
         };
         for deed in deeds {

@@ -5,9 +5,11 @@ mod costs;
 mod decisions;
 mod fits;
 mod lawful;
+mod leases;
 mod leaving;
 mod life;
 mod properties;
+mod refusals;
 mod vanished;
 
 use super::fixtures::{Farm, pool};
