@@ -2,6 +2,7 @@
 
 mod config;
 mod daemon;
+mod doctor;
 mod plan;
 mod pool;
 mod serve;
@@ -39,6 +40,8 @@ pub struct Cli {
 enum Noun {
     /// Run the daemon: read the farm, show metrics, take alerts, buy and release workers
     Serve(serve::Args),
+    /// Check everything that the daemon needs, and say how to mend what is wrong (changes nothing)
+    Doctor(doctor::Args),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -70,6 +73,7 @@ impl From<anyhow::Error> for Failure {
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.noun {
         Noun::Serve(args) => serve::run(&cli.config, &args),
+        Noun::Doctor(args) => doctor::run(&cli.config, &args),
         Noun::Config(command) => config::run(&cli.config, &command),
         Noun::Pool(command) => pool::run(&cli.config, &command),
         Noun::Plan(command) => plan::run(&cli.config, &command),
