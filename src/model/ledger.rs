@@ -1,7 +1,8 @@
 //! What this program has in hand: orders, the life of each server, and how long workers are idle.
 
 use super::{
-    FlavorName, HostName, Offer, OrderId, OwnLease, PoolName, ServerId, Setbacks, Vcpus, ZoneName,
+    FlavorName, HostName, Numbering, Offer, OrderId, OwnLease, PoolName, ServerId, Setbacks, Vcpus,
+    ZoneName,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ pub struct Order {
     pub vcpus: Vcpus,
     /// How many servers.
     pub count: u32,
+    /// Their names; `None` in an order of an old journal, whose servers are named after its id.
+    #[serde(default)]
+    pub names: Option<Numbering>,
     /// When the intent was written, before the call.
     pub at: Timestamp,
     /// The cloud's job, once it has answered.
@@ -257,6 +261,8 @@ pub struct Ledger {
     pub pinned: BTreeSet<ServerId>,
     /// What is known of this scaler's own lease.
     pub lease: OwnLease,
+    /// The last number in a pool's server names that was used.
+    pub last_numbers: BTreeMap<PoolName, u32>,
 }
 
 impl Ledger {

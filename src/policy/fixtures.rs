@@ -1,7 +1,7 @@
 //! Small farms for tests.
 
 use super::{View, level_with_hysteresis};
-use crate::config::{Levels, Mode, Policy, Pool, Projects};
+use crate::config::{Levels, Mode, Naming, Policy, Pool, Projects};
 use crate::model::{
     Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, Capabilities, Constraints,
     Expected, FlavorName, Fleet, Ghosts, HostName, IdleStreak, Instance, InstanceId, InstanceState,
@@ -113,6 +113,10 @@ fn policy() -> Policy {
         configured("home", "home", Arch::X86_64, Level::L1, 32),
     ];
     Policy {
+        naming: Naming {
+            prefix: "obs".to_owned(),
+            range: 199,
+        },
         owner: "test".to_owned(),
         pools: pools.into_iter().map(|p| (p.name.clone(), p)).collect(),
         zones: Vec::new(),
@@ -327,6 +331,7 @@ impl Farm {
             job: None,
             body_sha256: String::new(),
             closed: None,
+            names: None,
             zone: None,
         };
         self.ledger.orders.insert(id.clone(), order);

@@ -28,6 +28,7 @@ mod held;
 pub mod lease;
 mod levels;
 mod lifecycle;
+pub mod names;
 pub mod offers;
 pub mod orders;
 mod placement;

@@ -35,6 +35,8 @@ pub enum Reason {
     Probing,
     /// The ceiling leaves no room, or less than is needed.
     Ceiling,
+    /// Every name is in use, or no longer row of names is free.
+    Names,
     /// One order is never larger: the rest comes with the next decision.
     MaxOrder,
     /// The Watchdog has not been heard: Prometheus may be blind.
@@ -72,7 +74,7 @@ pub enum Reason {
 
 impl Reason {
     /// The labels of every reason for which a pool may get nothing and give nothing back.
-    pub const HOLDS: [&str; 28] = [
+    pub const HOLDS: [&str; 29] = [
         Held::NEVER,
         Held::STALE,
         Self::Halted { below: 0 }.label(),
@@ -87,6 +89,7 @@ impl Reason {
         Self::NoOffer.label(),
         Self::Probing.label(),
         Self::Ceiling.label(),
+        Self::Names.label(),
         Self::NoWatchdog.label(),
         Self::InFlight.label(),
         Self::Waiting.label(),
@@ -119,6 +122,7 @@ impl Reason {
             Self::NoOffer => "no_offer",
             Self::Probing => "probing",
             Self::Ceiling => "ceiling",
+            Self::Names => "names",
             Self::MaxOrder => "max_order",
             Self::NoWatchdog => "no_watchdog",
             Self::InFlight => "in_flight",
@@ -163,6 +167,7 @@ impl fmt::Display for Reason {
             Self::NoOffer => "each of its flavors and zones was refused not long ago",
             Self::Probing => "one server is tried first, after a refusal",
             Self::Ceiling => "the ceiling leaves no more room",
+            Self::Names => "no more names of the pool are free in a row: see ecs.name_range",
             Self::MaxOrder => "as many as one order may have; more with the next decision",
             Self::NoWatchdog => "the Watchdog has not been heard: Prometheus may be blind",
             Self::InFlight => "workers are on their way into service",

@@ -330,6 +330,7 @@ const fn nearness(reason: &Reason) -> u32 {
         | Reason::SecondScaler
         | Reason::LeaseUnread
         | Reason::NoHostKey
+        | Reason::Names
         | Reason::Protected => 0,
     }
 }
