@@ -370,6 +370,10 @@ fn read_ssh(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<Ssh> {
     let private_key = ssh.secret(private_key, PRIVATE_KEY, secrets);
     let host_key_secret = ["host_key_secret_env", "host_key_secret_file"];
     let host_key_secret = ssh.secret(host_key_secret, SEED, secrets);
+    let known_hosts_file = match ssh.get("known_hosts_file") {
+        None => Some(None),
+        Some(node) => node.read(local_path).map(Some),
+    };
     let connect_timeout = ssh.or("connect_timeout", seconds(10), duration);
     let command_timeout = ssh.or("command_timeout", seconds(60), duration);
     let sysconfig = ssh.or("sysconfig", "/etc/sysconfig/obs-server".to_owned(), path);
@@ -378,6 +382,7 @@ fn read_ssh(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<Ssh> {
         port: port?,
         private_key: private_key?,
         host_key_secret: host_key_secret?,
+        known_hosts_file: known_hosts_file?,
         connect_timeout: connect_timeout?,
         command_timeout: command_timeout?,
         sysconfig: sysconfig?,

@@ -85,6 +85,7 @@ fn app_within(snapshot: Snapshot, scrape: Duration) -> App {
         scrapes: Scrapes::within(Metrics::new(registry, farm), scrape),
         source,
         answers: Arc::new(Echo { stale: false }),
+        people: Arc::new(people::Desk),
     }
 }
 

@@ -96,4 +96,9 @@ families! {
         source: "this program's calls of `POST /build/PROJECT?cmd=restartbuild`; a ghost that could not be looked at once more counts as failed",
         absent: "never",
     }
+    OBS_SCALER_LEASE: Gauge "obs_scaler_lease" ["state"] {
+        help: "1 for how this scaler stands to others of the same owner, 0 for the rest",
+        source: "the tags `obs-scaler-lease-…` in the cloud's list",
+        absent: "never",
+    }
 }
