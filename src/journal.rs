@@ -4,7 +4,7 @@
 
 mod history;
 
-use crate::model::{Ledger, Member, Order, PoolName, ServerId, Supply};
+use crate::model::{Ledger, Member, Order, PoolName, Scaler, ServerId, Supply};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,10 @@ type Table = TableDefinition<'static, &'static str, &'static [u8]>;
 
 const ORDERS: Table = TableDefinition::new("orders");
 const MEMBERS: Table = TableDefinition::new("members");
+const SCALER: Table = TableDefinition::new("scaler");
 const SUPPLY: Table = TableDefinition::new("supply");
+/// A pool's name → the last number that was used in its servers' names.
+const NUMBERS: Table = TableDefinition::new("name_numbers");
 
 /// How much of the file is held in memory, in bytes. All of it that is read often is small; left to
 /// itself the store takes up to 1 GiB.
@@ -70,6 +73,8 @@ pub enum Entry<'a> {
     MemberGone(&'a ServerId),
     /// What a pool is known to have had.
     Supply(&'a PoolName, &'a Supply),
+    /// The last number that was used in the names of a pool's servers.
+    LastNumber(&'a PoolName, u32),
 }
 
 /// The open journal. Holding it is the lock: only one process can.
@@ -105,7 +110,15 @@ impl Journal {
 
     fn make_tables(&self) -> Result<(), JournalError> {
         let write = self.db.begin_write().map_err(store)?;
-        for table in [ORDERS, MEMBERS, SUPPLY, history::BUILDS, history::MARKS] {
+        for table in [
+            ORDERS,
+            MEMBERS,
+            SUPPLY,
+            NUMBERS,
+            SCALER,
+            history::BUILDS,
+            history::MARKS,
+        ] {
             write.open_table(table).map_err(store)?;
         }
         write.commit().map_err(store)
@@ -119,12 +132,38 @@ impl Journal {
         let orders = self.all::<Order>(ORDERS, "orders")?;
         let members = self.all::<Member>(MEMBERS, "members")?;
         let supply = self.all::<(PoolName, Supply)>(SUPPLY, "supply")?;
+        let numbers = self.all::<(PoolName, u32)>(NUMBERS, "name_numbers")?;
         Ok(Ledger {
+            last_numbers: numbers.into_iter().collect(),
             orders: orders.into_iter().map(|o| (o.id.clone(), o)).collect(),
             members: members.into_iter().map(|m| (m.server.clone(), m)).collect(),
             supply: supply.into_iter().collect(),
             ..Ledger::default()
         })
+    }
+
+    /// Who this scaler is: made once, by `new`, and the same ever after. `None` where it was not made yet
+    /// and `new` makes none.
+    ///
+    /// # Errors
+    /// Where the file can not be read or written.
+    pub fn scaler(
+        &self,
+        new: impl FnOnce() -> Option<Scaler>,
+    ) -> Result<Option<Scaler>, JournalError> {
+        if let Some(known) = self.all::<Scaler>(SCALER, "scaler")?.into_iter().next() {
+            return Ok(Some(known));
+        }
+        let Some(scaler) = new() else {
+            return Ok(None);
+        };
+        let write = self.db.begin_write().map_err(store)?;
+        {
+            let mut table = write.open_table(SCALER).map_err(store)?;
+            put(&mut table, "me", &scaler)?;
+        }
+        write.commit().map_err(store)?;
+        Ok(Some(scaler))
     }
 
     /// Writes these changes as one, and returns when they are on disk.
@@ -137,6 +176,7 @@ impl Journal {
             let mut orders = write.open_table(ORDERS).map_err(store)?;
             let mut members = write.open_table(MEMBERS).map_err(store)?;
             let mut supply = write.open_table(SUPPLY).map_err(store)?;
+            let mut numbers = write.open_table(NUMBERS).map_err(store)?;
             for entry in entries {
                 match entry {
                     Entry::Order(order) => put(&mut orders, order.id.as_str(), order)?,
@@ -144,6 +184,9 @@ impl Journal {
                     Entry::Member(member) => put(&mut members, member.server.as_str(), member)?,
                     Entry::MemberGone(server) => remove(&mut members, server.as_str())?,
                     Entry::Supply(pool, known) => put(&mut supply, pool.as_str(), &(pool, known))?,
+                    Entry::LastNumber(pool, last) => {
+                        put(&mut numbers, pool.as_str(), &(pool, last))?;
+                    }
                 }
             }
         }
@@ -207,7 +250,7 @@ fn remove(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FlavorName, OrderId, Stage, Vcpus, Why};
+    use crate::model::{FlavorName, OrderId, ScalerId, Stage, Vcpus, Why};
     use jiff::Timestamp;
 
     fn order() -> Order {
@@ -221,6 +264,7 @@ mod tests {
             job: None,
             body_sha256: "00".to_owned(),
             closed: None,
+            names: None,
             zone: None,
         }
     }
@@ -235,6 +279,7 @@ mod tests {
             stage: Stage::Cordoned { why: Why::Idle },
             since: order().at,
             reached: false,
+            ordered_here: true,
         }
     }
 
@@ -268,6 +313,21 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         let error = Journal::open(dir.path()).unwrap_err().to_string();
         assert!(error.starts_with(path.to_str().unwrap()), "{error}");
+    }
+
+    #[test]
+    fn a_scaler_is_the_same_ever_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let scaler = |id| Scaler {
+            since: order().at,
+            id: ScalerId::new(id),
+        };
+        let open = || Journal::open(dir.path()).unwrap();
+        assert_eq!(open().scaler(|| None).unwrap(), None);
+        for made in [1, 2] {
+            let known = open().scaler(|| Some(scaler(made))).unwrap();
+            assert_eq!(known, Some(scaler(1)));
+        }
     }
 
     #[test]

@@ -6,9 +6,12 @@ mod build_times;
 mod farm;
 mod fleet;
 mod host;
+mod lease;
 mod ledger;
+mod market;
 mod names;
 mod needs;
+mod numbering;
 mod offer;
 mod reading;
 mod refusal;
@@ -23,7 +26,9 @@ pub use farm::{
 };
 pub use fleet::{Fleet, Server, ServerStatus, Tags};
 pub use host::{CpuTime, HostCounters, HostUse, InOut};
+pub use lease::{LeaseTag, OwnLease, Scaler, ScalerId};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
+pub use market::{Availability, FlavorStock, Limit, Price, PriceList, Quota, Stock};
 pub use names::{
     BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus, ZoneName,
 };
@@ -31,6 +36,7 @@ pub use needs::{
     Capabilities, Constraints, Hardware, Overwrite, PackageConstraints, Requirements, TargetKey,
     Wanted, WantedHardware, WantedLinux,
 };
+pub use numbering::Numbering;
 pub use offer::{Allowed, Offer, Scope, Setback, Setbacks};
 pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
 pub use refusal::{Class, Reaction, Retry};

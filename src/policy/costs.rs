@@ -1,8 +1,7 @@
 //! What the servers that exist cost.
 
 use super::{View, instances_seen};
-use crate::config::Price;
-use crate::model::{FlavorName, PoolName, Server, Stage};
+use crate::model::{FlavorName, PoolName, Price, Server, Stage};
 use std::collections::BTreeMap;
 
 /// What servers cost in an hour, in the unit of the configured prices.

@@ -1,7 +1,7 @@
 //! Small farms for tests.
 
 use super::{View, level_with_hysteresis};
-use crate::config::{Levels, Mode, Policy, Pool, Projects};
+use crate::config::{Levels, Mode, Naming, Policy, Pool, Projects};
 use crate::model::{
     Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, Capabilities, Constraints,
     Expected, FlavorName, Fleet, Ghosts, HostName, IdleStreak, Instance, InstanceId, InstanceState,
@@ -113,6 +113,10 @@ fn policy() -> Policy {
         configured("home", "home", Arch::X86_64, Level::L1, 32),
     ];
     Policy {
+        naming: Naming {
+            prefix: "obs".to_owned(),
+            range: 199,
+        },
         owner: "test".to_owned(),
         pools: pools.into_iter().map(|p| (p.name.clone(), p)).collect(),
         zones: Vec::new(),
@@ -166,6 +170,11 @@ impl Farm {
 
     /// Calls with a view of the farm at [`NOW`].
     pub(super) fn see<T>(&self, call: impl FnOnce(&View<'_>) -> T) -> T {
+        self.see_at(NOW, call)
+    }
+
+    /// Calls with a view of the farm at this second.
+    pub(super) fn see_at<T>(&self, now: i64, call: impl FnOnce(&View<'_>) -> T) -> T {
         let backend = |(name, b): (&BackendName, &Backend)| {
             let view = BackendView {
                 workers: Observed::known(at(b.workers_at), b.workers.clone()),
@@ -187,7 +196,7 @@ impl Farm {
             ledger: &self.ledger,
             alarms: &self.alarms,
             policy: &self.policy,
-            now: at(NOW),
+            now: at(now),
         })
     }
 
@@ -272,7 +281,7 @@ impl Farm {
             tags: Tags {
                 pool: Some(pool.name),
                 order: Some(OrderId::new("settled")),
-                protected: false,
+                ..Tags::default()
             },
         };
         self.fleet.servers.entry(id).or_insert(server)
@@ -290,6 +299,7 @@ impl Farm {
             stage,
             since: at(0),
             reached: true,
+            ordered_here: true,
         };
         self.ledger.members.entry(server.id).or_insert(member)
     }
@@ -321,6 +331,7 @@ impl Farm {
             job: None,
             body_sha256: String::new(),
             closed: None,
+            names: None,
             zone: None,
         };
         self.ledger.orders.insert(id.clone(), order);

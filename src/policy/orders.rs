@@ -131,6 +131,7 @@ mod tests {
             job: None,
             body_sha256: String::new(),
             closed: None,
+            names: None,
             zone: None,
         }
     }
@@ -145,6 +146,7 @@ mod tests {
             stage,
             since: at(100),
             reached: false,
+            ordered_here: true,
         };
         let mut ledger = Ledger::default();
         ledger.members.insert(member.server.clone(), member);

@@ -147,12 +147,11 @@ struct Grant {
 }
 
 impl Grant {
-    fn outcome(&self, needed: u32, max_order: u32) -> (Outcome, Reason) {
+    fn outcome(&self, needed: u32) -> (Outcome, Reason) {
         let reason = match self.workers {
             0 => return (Outcome::Hold, Reason::Ceiling),
             all if all == needed => Reason::Needed,
-            most if most == max_order => Reason::MaxOrder,
-            most if most == self.choice.most => Reason::Probing,
+            most if most == self.choice.most => self.choice.limit.clone(),
             _ => Reason::Ceiling,
         };
         (Outcome::Act(self.workers), reason)
@@ -172,7 +171,8 @@ fn grant(
         let Some(pool) = view.policy.pools.get(name) else {
             continue;
         };
-        match wanted(view, pool, state).and_then(|()| chooser.choose(pool)) {
+        let choice = wanted(view, pool, state).and_then(|()| chooser.choose(pool));
+        match choice.and_then(|choice| choice.named(view, pool, state.needed())) {
             Ok(choice) => {
                 wishes.push(Wish {
                     pool: name.clone(),
@@ -198,6 +198,7 @@ fn grant(
 
 /// Whether the pool asks for any worker, and may.
 fn wanted(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<(), Reason> {
+    view.may_act()?;
     if let Some(below) = view.halted_below(&pool.name) {
         return Err(Reason::Halted { below });
     }
@@ -250,7 +251,7 @@ impl Draft<'_> {
         match self.granted.get(&pool.name) {
             None => (Outcome::Hold, Reason::Enough),
             Some(Err(reason)) => (Outcome::Hold, reason.clone()),
-            Some(Ok(grant)) => grant.outcome(state.needed(), self.view.policy.max_order),
+            Some(Ok(grant)) => grant.outcome(state.needed()),
         }
     }
 

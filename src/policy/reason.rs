@@ -35,6 +35,8 @@ pub enum Reason {
     Probing,
     /// The ceiling leaves no room, or less than is needed.
     Ceiling,
+    /// Every name is in use, or no longer row of names is free.
+    Names,
     /// One order is never larger: the rest comes with the next decision.
     MaxOrder,
     /// The Watchdog has not been heard: Prometheus may be blind.
@@ -55,6 +57,12 @@ pub enum Reason {
     Reserve,
     /// Pinned by a person.
     Protected,
+    /// No order bought it, and its host key is in no known-hosts file: it can not be drained.
+    NoHostKey,
+    /// Another scaler of the same owner is the elder: this one only decides and says.
+    SecondScaler,
+    /// This scaler's own lease has not been seen in the cloud's list: another one could not know of it.
+    LeaseUnread,
     /// Some instance builds, is missing, or is not known to be idle.
     Busy,
     /// Idle, but not seen so often enough yet.
@@ -66,7 +74,7 @@ pub enum Reason {
 
 impl Reason {
     /// The labels of every reason for which a pool may get nothing and give nothing back.
-    pub const HOLDS: [&str; 25] = [
+    pub const HOLDS: [&str; 29] = [
         Held::NEVER,
         Held::STALE,
         Self::Halted { below: 0 }.label(),
@@ -81,6 +89,7 @@ impl Reason {
         Self::NoOffer.label(),
         Self::Probing.label(),
         Self::Ceiling.label(),
+        Self::Names.label(),
         Self::NoWatchdog.label(),
         Self::InFlight.label(),
         Self::Waiting.label(),
@@ -90,6 +99,9 @@ impl Reason {
         Self::LastFit.label(),
         Self::Reserve.label(),
         Self::Protected.label(),
+        Self::NoHostKey.label(),
+        Self::SecondScaler.label(),
+        Self::LeaseUnread.label(),
         Self::Busy.label(),
         Self::NotLongEnough { looks: 0 }.label(),
     ];
@@ -110,6 +122,7 @@ impl Reason {
             Self::NoOffer => "no_offer",
             Self::Probing => "probing",
             Self::Ceiling => "ceiling",
+            Self::Names => "names",
             Self::MaxOrder => "max_order",
             Self::NoWatchdog => "no_watchdog",
             Self::InFlight => "in_flight",
@@ -120,6 +133,9 @@ impl Reason {
             Self::LastFit => "last_fit",
             Self::Reserve => "reserve",
             Self::Protected => "protected",
+            Self::NoHostKey => "no_host_key",
+            Self::SecondScaler => "second_scaler",
+            Self::LeaseUnread => "lease_unread",
             Self::Busy => "busy",
             Self::NotLongEnough { .. } => "not_long_enough",
         }
@@ -151,6 +167,7 @@ impl fmt::Display for Reason {
             Self::NoOffer => "each of its flavors and zones was refused not long ago",
             Self::Probing => "one server is tried first, after a refusal",
             Self::Ceiling => "the ceiling leaves no more room",
+            Self::Names => "no more names of the pool are free in a row: see ecs.name_range",
             Self::MaxOrder => "as many as one order may have; more with the next decision",
             Self::NoWatchdog => "the Watchdog has not been heard: Prometheus may be blind",
             Self::InFlight => "workers are on their way into service",
@@ -161,6 +178,9 @@ impl fmt::Display for Reason {
             Self::LastFit => "no other worker meets the constraints of some job",
             Self::Reserve => "only the reserve is left",
             Self::Protected => "pinned by a person",
+            Self::NoHostKey => "its host key is not known, so it can not be drained",
+            Self::SecondScaler => "another obs-scaler of the same owner is at work, and goes first",
+            Self::LeaseUnread => "its own lease is not in the cloud's list yet",
             Self::Busy => "some instance builds or is not known to be idle",
         };
         f.write_str(words)

@@ -27,11 +27,21 @@ impl Books {
         &self.ledger
     }
 
-    /// Writes the intent to buy, before the call.
+    /// Writes the intent to buy, before the call, and with it which names it uses.
     pub(super) fn intend(&mut self, order: Order) -> Result<(), JournalError> {
-        self.journal.write(&[Entry::Order(&order)])?;
-        self.ledger.orders.insert(order.id.clone(), order);
+        let last = order.names.as_ref().map(|names| names.last(order.count));
+        let numbers = last.map(|last| Entry::LastNumber(&order.pool, last));
+        let entries: Vec<_> = numbers.into_iter().chain([Entry::Order(&order)]).collect();
+        self.journal.write(&entries)?;
+        if let Some(last) = last {
+            self.ledger.last_numbers.insert(order.pool.clone(), last);
+        }
+        self.put(order);
         Ok(())
+    }
+
+    fn put(&mut self, order: Order) {
+        self.ledger.orders.insert(order.id.clone(), order);
     }
 
     /// The cloud has answered: its job, and the servers that are to come. Those that the list
@@ -57,7 +67,7 @@ impl Books {
         for member in members {
             self.ledger.members.insert(member.server.clone(), member);
         }
-        self.ledger.orders.insert(order.id.clone(), order);
+        self.put(order);
         Ok(())
     }
 
@@ -79,7 +89,9 @@ impl Books {
             return Ok(());
         };
         order.closed = Some(why);
-        self.intend(order)
+        self.journal.write(&[Entry::Order(&order)])?;
+        self.put(order);
+        Ok(())
     }
 
     /// Every server of the order is in service or gone.
@@ -172,5 +184,6 @@ fn ordered(server: ServerId, order: &Order) -> Member {
         stage: Stage::Creating,
         since: order.at,
         reached: false,
+        ordered_here: true,
     }
 }

@@ -1,7 +1,7 @@
 //! Orders: from the intent to the last of their servers.
 
 use super::{Look, Reconciler};
-use crate::ecs::{self, Created, EcsError, JobState, JobStatus};
+use crate::cloud::{self, Created, JobState, JobStatus};
 use crate::execute::{Deed, Subject};
 use crate::journal::JournalError;
 use crate::metrics::OrderEnd;
@@ -10,6 +10,7 @@ use crate::model::{
     Stage, elapsed,
 };
 use crate::policy::SubJob;
+use crate::policy::names::names_for;
 use crate::policy::offers::{self, Refused};
 use crate::policy::orders::{self, OrderNext, OrderSight};
 use jiff::Timestamp;
@@ -35,6 +36,10 @@ impl Reconciler {
             self.can_not_be_written(&pool.name, "the system gives no randomness", now);
             return Ok(());
         };
+        let view = look.view(self.books.ledger());
+        let Some((names, count)) = names_for(&view, &pool.name, count) else {
+            return Ok(());
+        };
         let mut order = Order {
             id,
             pool: pool.name.clone(),
@@ -42,6 +47,7 @@ impl Reconciler {
             zone: offer.zone,
             vcpus: pool.vcpus,
             count,
+            names: Some(names),
             at: now,
             job: None,
             body_sha256: String::new(),
@@ -159,7 +165,7 @@ impl Reconciler {
     pub(super) fn created(
         &mut self,
         id: &OrderId,
-        result: Result<Created, EcsError>,
+        result: Result<Created, cloud::Error>,
         now: Timestamp,
     ) -> Result<(), JournalError> {
         let Some(order) = self.books.ledger().orders.get(id).cloned() else {
@@ -217,7 +223,7 @@ impl Reconciler {
     pub(super) fn polled(
         &mut self,
         id: &OrderId,
-        result: Result<JobStatus, EcsError>,
+        result: Result<JobStatus, cloud::Error>,
         now: Timestamp,
     ) {
         let Some(order) = self.books.ledger().orders.get(id).cloned() else {
@@ -226,7 +232,7 @@ impl Reconciler {
         match (result, order.job.clone()) {
             (Ok(status), Some(job)) => {
                 let ended = status.state != JobState::Running
-                    && !status.sub_jobs.contains(&ecs::SubJob::Pending);
+                    && !status.sub_jobs.contains(&cloud::SubJob::Pending);
                 for part in status.sub_jobs {
                     self.part(&order, part, now);
                 }
@@ -247,19 +253,21 @@ impl Reconciler {
         }
     }
 
-    fn part(&mut self, order: &Order, part: ecs::SubJob, now: Timestamp) {
+    fn part(&mut self, order: &Order, part: cloud::SubJob, now: Timestamp) {
         match part {
-            ecs::SubJob::Pending => {}
-            ecs::SubJob::Succeeded(server) => {
+            cloud::SubJob::Pending => {}
+            cloud::SubJob::Succeeded { server, .. } => {
                 offers::created(self.books.setbacks(), order);
                 if let Some(server) = server {
                     self.seen.sub_jobs.insert(server, SubJob::Succeeded);
                 }
             }
-            ecs::SubJob::Failed { server, failure } => {
+            cloud::SubJob::Failed {
+                server, failure, ..
+            } => {
                 let words = format!("{}: {}", failure.code, failure.words);
                 let name = server.as_ref().map_or("of no name", ServerId::as_str);
-                let class = failure.class();
+                let class = failure.class;
                 self.seen.odd(format!(
                     "order {}: the cloud could not create server {name} ({}): {words}",
                     order.id,

@@ -1,8 +1,8 @@
 //! Servers: taken up from the cloud's list, moved on, and let go.
 
 use super::{Look, Reconciler, spans};
+use crate::cloud;
 use crate::config::Policy;
-use crate::ecs::EcsError;
 use crate::execute::Deed;
 use crate::journal::JournalError;
 use crate::metrics::{OrderEnd, ReleaseEnd};
@@ -66,6 +66,7 @@ impl Reconciler {
             },
             since: server.created,
             reached: !new && server.status != ServerStatus::Building,
+            ordered_here: new,
         })
     }
 
@@ -343,7 +344,7 @@ impl Reconciler {
     pub(super) fn deleted(
         &mut self,
         server: &ServerId,
-        result: Result<Vec<String>, EcsError>,
+        result: Result<Vec<String>, cloud::Error>,
         now: Timestamp,
     ) {
         let member = self.books.ledger().members.get(server);

@@ -77,10 +77,23 @@ impl Shared {
         })
     }
 
+    /// Lets everything happen that is due, and says what the cloud's clock has. A step of a scenario may set the
+    /// clock ahead, and then more is due.
+    fn catch_up(&self, world: &mut World) -> Timestamp {
+        loop {
+            let ahead = world.ahead;
+            let now = self.clock.now() + ahead;
+            world.advance(now);
+            if world.ahead == ahead {
+                return now;
+            }
+        }
+    }
+
     /// Looks at the world, or changes it, as it is now.
     pub(super) fn with_world<T>(&self, look: impl FnOnce(&mut World, Timestamp) -> T) -> T {
         let mut world = lock(&self.world);
-        let now = catch_up(self.clock, &mut world);
+        let now = self.catch_up(&mut world);
         let seen = look(&mut world, now);
         self.tell_of_faults(&mut world);
         drop(world);
@@ -170,25 +183,12 @@ impl Shared {
     }
 }
 
-/// Lets everything happen that is due, and says what the cloud's clock has. A step of a scenario may set the
-/// clock ahead, and then more is due.
-fn catch_up(clock: Clock, world: &mut World) -> Timestamp {
-    loop {
-        let ahead = world.ahead;
-        let now = clock.now() + ahead;
-        world.advance(now);
-        if world.ahead == ahead {
-            return now;
-        }
-    }
-}
-
 /// Lets events happen at their moment and has deeds done, until told to stop.
 pub(super) async fn drive(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     loop {
         let (deeds, wait) = {
             let mut world = lock(&shared.world);
-            let now = catch_up(shared.clock, &mut world);
+            let now = shared.catch_up(&mut world);
             shared.tell_of_faults(&mut world);
             (
                 world.take_deeds(),
