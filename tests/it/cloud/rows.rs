@@ -200,6 +200,19 @@ pub(super) const ROWS: &[Row] = &[
         )
     },
     Row {
+        fault: r#"{"fail_subs":[{"code":"Ecs.0402","times":1}]}"#,
+        does: NEXT,
+        says: &[OFFER_SAID],
+        zone: B,
+        leaked: 1,
+        ..way_in(
+            PART,
+            "unknown",
+            "`Ecs.0402`: a system disk is left behind",
+            1,
+        )
+    },
+    Row {
         fault: r#"{"fail_subs":[{"code":"Ecs.0001","times":1}]}"#,
         does: HOLD_POOL,
         says: &[POOL_SAID],
@@ -258,15 +271,20 @@ pub(super) const ROWS: &[Row] = &[
         ..way_in(JOB, "unknown", "200 and no JSON", 5)
     },
     Row {
-        fault: r#"{"refuse":[{"operation":"list","code":"Ecs.0110","times":1}]}"#,
-        does: "holds everything, and lists again after 5 min only: bad signatures lock the key",
+        fault: r#"{"refuse":[{"operation":"list","code":"APIGW.0301","times":1}]}"#,
+        does: "holds everything, and makes no call for 5 min: bad signatures lock the key",
         after: None,
         bought: 0,
-        ..way_in(LIST, "permission", "`Ecs.0110` no right (403)", 1)
+        ..way_in(LIST, "permission", "401 `APIGW.0301` bad signature", 1)
+    },
+    Row {
+        fault: r#"{"refuse":[{"operation":"list","code":"Ecs.0110","times":3}]}"#,
+        does: "lists again at the next poll; nothing is ordered without a list",
+        ..way_in(LIST, "permission", "`Ecs.0110` no right (403)", 3)
     },
     Row {
         fault: r#"{"refuse":[{"operation":"list","code":"Common.0001","times":3}]}"#,
-        does: "lists again at the next poll; nothing is ordered without a list",
+        does: "the same",
         ..way_in(LIST, "transient", "500 `Common.0001`", 3)
     },
     Row {

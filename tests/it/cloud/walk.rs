@@ -57,6 +57,9 @@ impl Walk {
         let setup = Setup {
             seed,
             ceiling: 384,
+            times: 60,
+            patience: "1s",
+            deadlines: "",
             network: [127, 0, 210],
         };
         Self {
