@@ -6,6 +6,7 @@
 
 mod archs;
 mod backends;
+mod cloud;
 mod document;
 mod fault;
 mod hosts;
@@ -21,6 +22,7 @@ mod tests;
 mod units;
 mod yaml;
 
+pub use cloud::{CreateApi, Credentials, Rates};
 pub use fault::{Fault, Faults};
 pub use jobs::Ghosts;
 pub use load::{ConfigError, Notices, check};
@@ -321,10 +323,12 @@ pub struct Ecs {
     pub region: Option<String>,
     /// The project's id.
     pub project_id: String,
-    /// The access key.
-    pub access_key: SecretString,
-    /// Its secret key.
-    pub secret_key: SecretString,
+    /// In whose name calls are made.
+    pub credentials: Credentials,
+    /// How many calls may be made.
+    pub rates: Rates,
+    /// With which edition of the call servers are created.
+    pub create_api: CreateApi,
     /// The image for each architecture that a pool has.
     pub images: BTreeMap<Arch, String>,
     /// The VPC.
@@ -343,7 +347,7 @@ pub struct Ecs {
     pub root_volume_gib: u32,
     /// What the servers' names begin with.
     pub name_prefix: String,
-    /// For one call, from connect to the last byte.
+    /// For one call, from connect to the last byte; a creation may take twice as long.
     pub timeout: Duration,
     /// Between two looks at a job.
     pub job_poll: Duration,

@@ -1,13 +1,13 @@
 //! What a server that is gone left behind: a failed creation is rolled back by the cloud, and that may fail
 //! too (`Ecs.0401` a port, `Ecs.0402` a system disk, page "Error Codes").
 
+use super::ask::Ask;
 use super::client::{EcsClient, segment};
 use super::error::EcsError;
 use super::services::Service;
-use super::transport::Ask;
 use super::types::timestamp;
 use crate::cloud::{Gone, LeftVolume, Leftovers};
-use crate::model::{Class, HostName, ServerId};
+use crate::model::{HostName, ServerId};
 use serde_json::Value;
 
 /// Volumes asked for in one page (EVS takes up to 1000).
@@ -57,7 +57,7 @@ impl EcsClient {
 
     async fn cleared(&self, ask: &Ask<'_>) -> Result<(), EcsError> {
         match self.transport.send(ask).await {
-            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) if error.is_missing() => Ok(()),
             result => result.map(|_| ()),
         }
     }
@@ -113,15 +113,6 @@ impl EcsClient {
                     .map_err(|why| answer.garbled(why.to_owned()))
             })
             .collect()
-    }
-}
-
-/// A 404 of EVS or VPC, whose codes the client does not know one by one. That of the gateway, which has
-/// not found the service, is none.
-fn is_gone(error: &EcsError) -> bool {
-    match error {
-        EcsError::Refused(refusal) if refusal.status == 404 => !refusal.code.starts_with("APIGW."),
-        _ => error.class() == Class::Gone,
     }
 }
 

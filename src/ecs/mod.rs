@@ -1,18 +1,26 @@
 //! The cloud: Huawei Cloud ECS over HTTP. Signed calls, whole answers, jobs, classes of errors.
 //!
-//! Nothing is tried again in here, except a read whose connection broke: the reconciler's tick is
-//! the retry loop, and [`EcsError::retry`] says what it may do.
+//! Nothing is tried again in here, except a read whose connection broke or whose token has ended: the
+//! reconciler's tick is the retry loop, and [`EcsError::retry`] says what it may do.
 
+mod ask;
 mod billing;
 mod brake;
+mod budget;
 mod client;
+mod credentials;
+mod dead_man;
 mod error;
 mod find;
 mod flavors;
+mod http;
+mod images;
 mod jobs;
+mod keypair;
 mod leftovers;
 mod limits;
 mod list;
+mod network;
 mod request;
 mod seam;
 mod services;
@@ -20,9 +28,12 @@ pub mod sign;
 mod tags;
 mod transport;
 mod types;
+mod zones;
 
 pub use client::EcsClient;
 pub use error::{EcsError, Refusal};
+pub use images::Image;
+pub use network::Subnet;
 pub use transport::{Call, Observer};
 pub use types::{TAG_ORDER, TAG_OWNER, TAG_POOL, TAG_PROTECTED};
 
