@@ -97,6 +97,7 @@ fn pool() -> Pool {
         mode: Mode::Full,
         reserve: 0,
         flavor: FlavorName::new("ki1.8xlarge.4"),
+        alternatives: Vec::new(),
         vcpus: Vcpus(32),
         instances: 7,
         jobs: 32,

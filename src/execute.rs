@@ -169,7 +169,12 @@ impl Hands {
         let pool = self.pool(&order.pool)?;
         let key = self.keys.derive(&order.id)?;
         let settings = self.settings(pool)?;
-        let user_data = ssh::user_data(&settings, &self.config.ssh.sysconfig, &key)?;
+        let user_data = ssh::user_data(
+            &settings,
+            &self.config.ssh.sysconfig,
+            &key,
+            order.names.is_none(),
+        )?;
         Ok(self.cloud.prepare(order, pool, user_data.expose_secret())?)
     }
 

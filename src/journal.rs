@@ -15,6 +15,8 @@ type Table = TableDefinition<'static, &'static str, &'static [u8]>;
 const ORDERS: Table = TableDefinition::new("orders");
 const MEMBERS: Table = TableDefinition::new("members");
 const SUPPLY: Table = TableDefinition::new("supply");
+/// A pool's name → the last number that was used in its servers' names.
+const NUMBERS: Table = TableDefinition::new("name_numbers");
 
 /// How much of the file is held in memory, in bytes. All of it that is read often is small; left to
 /// itself the store takes up to 1 GiB.
@@ -70,6 +72,8 @@ pub enum Entry<'a> {
     MemberGone(&'a ServerId),
     /// What a pool is known to have had.
     Supply(&'a PoolName, &'a Supply),
+    /// The last number that was used in the names of a pool's servers.
+    LastNumber(&'a PoolName, u32),
 }
 
 /// The open journal. Holding it is the lock: only one process can.
@@ -105,7 +109,14 @@ impl Journal {
 
     fn make_tables(&self) -> Result<(), JournalError> {
         let write = self.db.begin_write().map_err(store)?;
-        for table in [ORDERS, MEMBERS, SUPPLY, history::BUILDS, history::MARKS] {
+        for table in [
+            ORDERS,
+            MEMBERS,
+            SUPPLY,
+            NUMBERS,
+            history::BUILDS,
+            history::MARKS,
+        ] {
             write.open_table(table).map_err(store)?;
         }
         write.commit().map_err(store)
@@ -119,7 +130,9 @@ impl Journal {
         let orders = self.all::<Order>(ORDERS, "orders")?;
         let members = self.all::<Member>(MEMBERS, "members")?;
         let supply = self.all::<(PoolName, Supply)>(SUPPLY, "supply")?;
+        let numbers = self.all::<(PoolName, u32)>(NUMBERS, "name_numbers")?;
         Ok(Ledger {
+            last_numbers: numbers.into_iter().collect(),
             orders: orders.into_iter().map(|o| (o.id.clone(), o)).collect(),
             members: members.into_iter().map(|m| (m.server.clone(), m)).collect(),
             supply: supply.into_iter().collect(),
@@ -137,6 +150,7 @@ impl Journal {
             let mut orders = write.open_table(ORDERS).map_err(store)?;
             let mut members = write.open_table(MEMBERS).map_err(store)?;
             let mut supply = write.open_table(SUPPLY).map_err(store)?;
+            let mut numbers = write.open_table(NUMBERS).map_err(store)?;
             for entry in entries {
                 match entry {
                     Entry::Order(order) => put(&mut orders, order.id.as_str(), order)?,
@@ -144,6 +158,9 @@ impl Journal {
                     Entry::Member(member) => put(&mut members, member.server.as_str(), member)?,
                     Entry::MemberGone(server) => remove(&mut members, server.as_str())?,
                     Entry::Supply(pool, known) => put(&mut supply, pool.as_str(), &(pool, known))?,
+                    Entry::LastNumber(pool, last) => {
+                        put(&mut numbers, pool.as_str(), &(pool, last))?;
+                    }
                 }
             }
         }
@@ -221,6 +238,7 @@ mod tests {
             job: None,
             body_sha256: "00".to_owned(),
             closed: None,
+            names: None,
             zone: None,
         }
     }

@@ -15,9 +15,9 @@ use super::units::{
     whole_name, word,
 };
 use super::yaml::Tree;
-use super::{Checked, Config, Ecs, Faults, History, Levels, Mode, Policy, Poll, Ssh, Web};
-use crate::model::{Arch, Level, Vcpus};
-use std::collections::BTreeMap;
+use super::{Checked, Config, Ecs, Faults, History, Levels, Mode, Naming, Policy, Poll, Ssh, Web};
+use crate::model::{Arch, Level, Vcpus, ZoneName};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,7 +51,8 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let ssh = doc.need("ssh", "how workers are reached");
         let ssh = ssh.and_then(|node| node.section(|ssh| read_ssh(ssh, secrets)));
         let hosts = doc.part("hosts").section(read_hosts);
-        let policy = read_policy(doc, pools, poll.as_ref());
+        let naming = ecs.as_ref().map(|ecs| ecs.naming.clone());
+        let policy = read_policy(doc, pools, poll.as_ref(), naming);
         if let (Some(policy), Some(poll), Some(backends)) = (&policy, &poll, &backends) {
             let scaling = doc.part("scaling");
             readings_outlive_their_cache(&scaling, policy.max_age, poll, backends);
@@ -159,6 +160,7 @@ fn read_policy(
     doc: &Section<'_>,
     pools: Option<Vec<Written<'_>>>,
     poll: Option<&Poll>,
+    naming: Option<Naming>,
 ) -> Option<Policy> {
     let owner = doc.required("owner", owner);
     let archs = read_archs(doc);
@@ -177,6 +179,9 @@ fn read_policy(
         let max_age = scaling.or("max_age", minutes(2), duration);
         let release = scaling.part("release").section(read_release);
         let known_instances_ratio = scaling.or("known_instances_ratio", 0.7, ratio);
+        let zones = scaling
+            .get("availability_zones")
+            .map(|list| read_zones(&list));
         let tick = scaling.or("tick", seconds(5), duration);
         if let (Some(max_age), Some(poll)) = (max_age, poll) {
             readings_outlive_two_polls(&scaling.node, max_age, poll);
@@ -186,10 +191,12 @@ fn read_policy(
         }
         let (release_checks, release_interval, max_releases) = release?;
         Some(Policy {
+            naming: naming?,
             owner: owner?,
             pools: (pools?.into_iter())
                 .map(|written| (written.pool.name.clone(), written.pool))
                 .collect(),
+            zones: zones.unwrap_or_else(|| Some(Vec::new()))?,
             archs: archs?,
             levels: levels?,
             watched: watched?,
@@ -208,6 +215,17 @@ fn read_policy(
             tick: tick?,
         })
     })
+}
+
+/// Each once: the second of a zone would never be tried.
+fn read_zones(list: &Node<'_>) -> Option<Vec<ZoneName>> {
+    let zones = list.list(|zone| zone.read(identifier).map(ZoneName::new))?;
+    let named: BTreeSet<_> = zones.iter().collect();
+    if named.len() < zones.len() {
+        list.wrong("a zone twice", "each availability zone once");
+        return None;
+    }
+    Some(zones)
 }
 
 fn read_release(release: &Section<'_>) -> Option<(u32, Duration, u32)> {
@@ -274,18 +292,17 @@ fn read_ecs(
     let subnet_id = ecs.required("subnet_id", identifier);
     let security_groups = ecs.need("security_groups", "at least one security group");
     let security_groups = security_groups.and_then(|node| node.list(|id| id.read(identifier)));
-    let availability_zone = ecs.or("availability_zone", None, |tree| identifier(tree).map(Some));
     let key_name = ecs.required("key_name", identifier);
     let root_volume_type = ecs.or("root_volume_type", "SSD".to_owned(), identifier);
     let root_volume_gib = ecs.or("root_volume_gib", 200, number(1..=1024));
-    let name_prefix = ecs.or("name_prefix", "obs".to_owned(), name_prefix);
+    let naming = read_naming(ecs);
     let timeout = ecs.or("timeout", seconds(30), duration);
     let job_poll = ecs.or("job_poll", seconds(4), duration);
     if let (Some(pools), Some(images)) = (pools, &images) {
         each_pool_has_an_image(&ecs.node.child("images"), images, pools);
     }
-    if let (Some(pools), Some(prefix)) = (pools, &name_prefix) {
-        pools.iter().for_each(|written| names_fit(written, prefix));
+    if let (Some(pools), Some(naming)) = (pools, &naming) {
+        pools.iter().for_each(|written| names_fit(written, naming));
     }
     Some(Ecs {
         endpoint: endpoint?.url,
@@ -298,11 +315,10 @@ fn read_ecs(
         vpc_id: vpc_id?,
         subnet_id: subnet_id?,
         security_groups: security_groups?,
-        availability_zone: availability_zone?,
         key_name: key_name?,
         root_volume_type: root_volume_type?,
         root_volume_gib: root_volume_gib?,
-        name_prefix: name_prefix?,
+        naming: naming?,
         timeout: timeout?,
         job_poll: job_poll?,
     })
@@ -317,14 +333,23 @@ fn each_pool_has_an_image(node: &Node<'_>, images: &BTreeMap<Arch, String>, pool
     }
 }
 
-/// Servers are named `PREFIX-POOL-ORDER-NNNN`, with 8 characters of the order's id; the cloud takes
-/// 59 for servers that it numbers itself (ECS API, `name` with `count` above 1).
-fn names_fit(written: &Written<'_>, prefix: &str) {
+fn read_naming(ecs: &Section<'_>) -> Option<Naming> {
+    let prefix = ecs.or("name_prefix", "obs".to_owned(), name_prefix);
+    let range = ecs.or("name_range", 199, number(1..=9999));
+    Some(Naming {
+        prefix: prefix?,
+        range: range?,
+    })
+}
+
+/// Several servers are asked for as `PREFIX-POOL-[FIRST,DIGITS]`, of which the cloud takes 59 characters
+/// (ECS API, `name` with `count` above 1).
+fn names_fit(written: &Written<'_>, naming: &Naming) {
     let name = written.pool.name.as_str();
-    let length = format!("{prefix}-{name}-00000000-0001").len();
+    let length = naming.of(&written.pool.name, naming.range).asked(2).len();
     if length > 59 {
         let found = format!("{name:?}, with server names of {length} characters");
-        let expected = "at most 59, of which ecs.name_prefix, the order and the number are part";
+        let expected = "at most 59, of which ecs.name_prefix and [FIRST,DIGITS] are part";
         written.node.child("name").wrong(found, expected);
     }
 }

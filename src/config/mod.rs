@@ -22,17 +22,21 @@ mod tests;
 mod units;
 mod yaml;
 
+pub use backends::{Access, Backend, Discovery};
 pub use cloud::{CreateApi, Credentials, Rates};
 pub use fault::{Fault, Faults};
+pub use hosts::{Hosts, ResourceUse};
 pub use jobs::Ghosts;
 pub use load::{ConfigError, Notices, check};
 pub use projects::{Projects, pool_of_project, rest_of};
 pub use secret::{Outside, SecretPlace, SecretSource};
 
-use crate::model::{Arch, BackendName, FlavorName, Level, PoolName, Price, Vcpus};
+use crate::model::{
+    Arch, BackendName, FlavorName, Level, Numbering, Offer, PoolName, Price, Vcpus, ZoneName,
+};
 use regex::Regex;
 use secrecy::SecretString;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -81,91 +85,6 @@ pub struct Web {
     pub max_body_bytes: u64,
 }
 
-/// One OBS backend.
-#[derive(Debug, Clone)]
-pub struct Backend {
-    /// Its name in labels.
-    pub name: BackendName,
-    /// Where it is read from.
-    pub access: Access,
-    /// What workers are told as `OBS_SRC_SERVER` (`host:port`).
-    pub worker_source_server: String,
-    /// What workers are told as one of `OBS_REPO_SERVERS` (`host:port`).
-    pub worker_repository_server: String,
-    /// The projects that it schedules, by name.
-    pub projects: Vec<String>,
-    /// Those that it is asked for.
-    pub discovery: Discovery,
-}
-
-/// Where a backend is read from. Base URLs are such as `http://10.0.0.5:5352`, without a final slash.
-#[derive(Debug, Clone)]
-pub enum Access {
-    /// Both servers.
-    Servers {
-        /// Base URL of the source server.
-        source: String,
-        /// Base URL of the repository server, the only one that says where workers are (`uri`).
-        repository: String,
-    },
-    /// The source server alone.
-    SourceServer {
-        /// Its base URL.
-        source: String,
-    },
-    /// The frontend's API, with Basic authentication.
-    Frontend {
-        /// Its base URL.
-        url: String,
-        /// Who asks.
-        user: String,
-        /// That user's password.
-        password: SecretString,
-    },
-}
-
-impl Access {
-    /// How old what it says of workers may be when it comes. The frontend hands out a copy of the
-    /// source server's answer that it renews when it is 3 minutes old (`/build/_workerstatus`,
-    /// `Rails.cache` with `expires_in: 3.minutes`); the servers look anew.
-    #[must_use]
-    pub const fn workers_cached_for(&self) -> Duration {
-        match self {
-            Self::Frontend { .. } => Duration::from_mins(3),
-            Self::Servers { .. } | Self::SourceServer { .. } => Duration::ZERO,
-        }
-    }
-}
-
-/// Which of the projects that a backend lists belong to it.
-#[derive(Debug, Default, Clone)]
-pub struct Discovery {
-    /// Each matches the whole of a name; none: nothing is looked for.
-    pub patterns: Vec<Regex>,
-    /// What this or another backend names: not looked for.
-    named: BTreeSet<String>,
-    /// The patterns of the backends before this one, by name: what they match is theirs.
-    before: Vec<Regex>,
-}
-
-impl Discovery {
-    /// By these patterns, where there is no other backend.
-    #[must_use]
-    pub fn of(patterns: Vec<Regex>) -> Self {
-        Self {
-            patterns,
-            ..Self::default()
-        }
-    }
-
-    /// Whether a project that the backend lists is one of those that it was asked for.
-    #[must_use]
-    pub fn takes(&self, project: &str) -> bool {
-        let matches = |patterns: &[Regex]| patterns.iter().any(|p| p.is_match(project));
-        matches(&self.patterns) && !self.named.contains(project) && !matches(&self.before)
-    }
-}
-
 /// What may be done for a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
@@ -211,12 +130,21 @@ pub struct Pool {
     pub reserve: u32,
     /// The flavor that is bought for it.
     pub flavor: FlavorName,
+    /// Flavors of the same size that are bought where that one can not be had, in this order.
+    pub alternatives: Vec<FlavorName>,
     /// The size of that flavor.
     pub vcpus: Vcpus,
     /// `OBS_WORKER_INSTANCES`; at least 1.
     pub instances: u32,
     /// `OBS_WORKER_JOBS`; at least 1.
     pub jobs: u32,
+}
+
+impl Pool {
+    /// Every flavor that may be bought for it, the one that is preferred first.
+    pub fn flavors(&self) -> impl Iterator<Item = &FlavorName> {
+        std::iter::once(&self.flavor).chain(&self.alternatives)
+    }
 }
 
 /// How a job gets its level.
@@ -237,13 +165,49 @@ pub struct Levels {
     pub packages: Vec<(Regex, Level)>,
 }
 
+/// What new servers are called: `PREFIX-POOL-NUMBER`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Naming {
+    /// What names begin with.
+    pub prefix: String,
+    /// The largest number; the smallest is 1.
+    pub range: u32,
+}
+
+impl Naming {
+    /// How many digits a number has: as many as the largest.
+    #[must_use]
+    pub const fn digits(&self) -> u8 {
+        match self.range.checked_ilog10() {
+            Some(3..) => 4,
+            Some(2) => 3,
+            Some(1) => 2,
+            Some(0) | None => 1,
+        }
+    }
+
+    /// The names of a pool's servers from this number on.
+    #[must_use]
+    pub fn of(&self, pool: &PoolName, first: u32) -> Numbering {
+        Numbering {
+            stem: format!("{}-{pool}-", self.prefix),
+            first,
+            digits: self.digits(),
+        }
+    }
+}
+
 /// What decisions rest on.
 #[derive(Debug, Clone)]
 pub struct Policy {
+    /// What new servers are called.
+    pub naming: Naming,
     /// The value of the owner tag: servers that carry it are ours.
     pub owner: String,
     /// The pools.
     pub pools: BTreeMap<PoolName, Pool>,
+    /// The zones to buy in, the one that is preferred first; none: the cloud chooses.
+    pub zones: Vec<ZoneName>,
     /// Which hosts build for a repository architecture that is not its own host's.
     pub archs: BTreeMap<String, Arch>,
     /// How a job gets its level.
@@ -280,6 +244,21 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// What may be bought for a pool, in the order of preference: each flavor in every zone before the
+    /// next flavor.
+    pub fn offers<'a>(&'a self, pool: &'a Pool) -> impl Iterator<Item = Offer> + 'a {
+        let zones = || {
+            let anywhere = self.zones.is_empty().then_some(None);
+            anywhere.into_iter().chain(self.zones.iter().map(Some))
+        };
+        pool.flavors().flat_map(move |flavor| {
+            zones().map(|zone| Offer {
+                flavor: flavor.clone(),
+                zone: zone.cloned(),
+            })
+        })
+    }
+
     /// The architecture of the hosts that build for this one of OBS' repositories; `None` where this
     /// farm has none.
     #[must_use]
@@ -337,16 +316,14 @@ pub struct Ecs {
     pub subnet_id: String,
     /// The security groups.
     pub security_groups: Vec<String>,
-    /// The availability zone; the cloud chooses where it is not given.
-    pub availability_zone: Option<String>,
     /// The name of the key pair whose public key the workers accept.
     pub key_name: String,
     /// The type of the system disk, such as `SSD`.
     pub root_volume_type: String,
     /// Its size in GiB.
     pub root_volume_gib: u32,
-    /// What the servers' names begin with.
-    pub name_prefix: String,
+    /// What the servers are called.
+    pub naming: Naming,
     /// For one call, from connect to the last byte; a creation may take twice as long.
     pub timeout: Duration,
     /// Between two looks at a job.
@@ -370,48 +347,4 @@ pub struct Ssh {
     pub command_timeout: Duration,
     /// The worker's configuration file.
     pub sysconfig: String,
-}
-
-/// Where the resource use of the workers is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResourceUse {
-    /// Nowhere.
-    None,
-    /// From node_exporter on each worker.
-    NodeExporter,
-    /// Over ssh, from `/proc` of each worker.
-    Ssh,
-    /// From a Prometheus that scrapes the workers' node_exporter.
-    Prometheus,
-}
-
-impl ResourceUse {
-    /// Every way.
-    pub const ALL: [Self; 4] = [Self::None, Self::NodeExporter, Self::Ssh, Self::Prometheus];
-
-    /// The word in the configuration.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::NodeExporter => "node_exporter",
-            Self::Ssh => "ssh",
-            Self::Prometheus => "prometheus",
-        }
-    }
-}
-
-/// How the resource use of the workers is read.
-#[derive(Debug, Clone)]
-pub struct Hosts {
-    /// Where from.
-    pub resource_use: ResourceUse,
-    /// Where node_exporter listens on each worker.
-    pub node_exporter_port: u16,
-    /// Base URL of Prometheus, such as `http://127.0.0.1:9090`, without a final slash.
-    pub prometheus: String,
-    /// The label of its series that names the worker, by address or by name.
-    pub prometheus_label: String,
-    /// For one worker, or one query, from connect to the last byte.
-    pub timeout: Duration,
 }

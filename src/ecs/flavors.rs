@@ -5,7 +5,7 @@ use super::error::EcsError;
 use super::list::Listing;
 use super::services::Service;
 use super::types;
-use crate::model::{Arch, Availability, FlavorName, Offer, Stock, Vcpus, ZoneName};
+use crate::model::{Arch, Availability, FlavorName, FlavorStock, Stock, Vcpus, ZoneName};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -58,7 +58,7 @@ struct Specs {
     zones: Option<String>,
 }
 
-fn offer(record: &Value) -> Result<Option<Offer>, String> {
+fn offer(record: &Value) -> Result<Option<FlavorStock>, String> {
     let flavor = Flavor::deserialize(record).map_err(|why| why.to_string())?;
     let specs = flavor.os_extra_specs;
     let arch = match specs.arch.as_deref() {
@@ -66,7 +66,7 @@ fn offer(record: &Value) -> Result<Option<Offer>, String> {
         None | Some("" | "x86" | "x86_64") => Arch::X86_64,
         Some(_) => return Ok(None),
     };
-    Ok(Some(Offer {
+    Ok(Some(FlavorStock {
         arch,
         vcpus: flavor.vcpus,
         zones: zones(specs.zones.as_deref().unwrap_or_default())?,

@@ -19,8 +19,8 @@ const MAX_NAME: usize = 59;
 const MAX_COUNT: u32 = 100;
 
 /// The request for an order: of the order its id, flavor, zone and count, of the pool its name and
-/// architecture, of the cloud's configuration the rest. Servers are named
-/// `{prefix}-{pool}-{first 8 of the order's id}`; of several, the cloud numbers each.
+/// architecture, of the cloud's configuration the rest. Servers are named as the order says; in one of
+/// an old journal `{prefix}-{pool}-{first 8 of the order's id}`, which the cloud numbers as it will.
 /// `user_data` is cloud-init's document, not encoded.
 ///
 /// # Errors
@@ -69,9 +69,14 @@ fn is_client_token(id: &str) -> bool {
 }
 
 fn name(ecs: &Ecs, order: &Order) -> Result<String, String> {
-    let short: String = order.id.as_str().chars().take(8).collect();
-    let name = format!("{}-{}-{short}", ecs.name_prefix, order.pool);
-    let lawful = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let name = match &order.names {
+        Some(names) => names.asked(order.count),
+        None => {
+            let short: String = order.id.as_str().chars().take(8).collect();
+            format!("{}-{}-{short}", ecs.naming.prefix, order.pool)
+        }
+    };
+    let lawful = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-[,]".contains(&b);
     if name.len() > MAX_NAME || !name.bytes().all(lawful) {
         return Err(format!(
             "server name {name:?}: at most {MAX_NAME} of a-z, 0-9 and '-'"
@@ -175,6 +180,26 @@ mod tests {
         let request = write(&order(1), &pool(), &ecs, "me", "").unwrap();
         let paid = r#""extendparam":{"chargingMode":"postPaid"}"#;
         assert!(request.body().contains(paid), "{}", request.body());
+    }
+
+    #[test]
+    fn the_cloud_numbers_as_the_order_says_and_one_server_has_its_plain_name() {
+        let named = |count| {
+            let names = crate::model::Numbering {
+                stem: "bw-arm-l1-".to_owned(),
+                first: 41,
+                digits: 3,
+            };
+            let order = Order {
+                names: Some(names),
+                ..order(count)
+            };
+            let request = request(&order, "#cloud-config\n").unwrap();
+            let body: Value = serde_json::from_str(request.body()).unwrap();
+            body["server"]["name"].clone()
+        };
+        assert_eq!(named(1), "bw-arm-l1-041");
+        assert_eq!(named(3), "bw-arm-l1-[41,3]");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What this program has in hand: orders, the life of each server, and how long workers are idle.
 
-use super::{FlavorName, HostName, OrderId, PoolName, ServerId, Vcpus, ZoneName};
+use super::{
+    FlavorName, HostName, Numbering, Offer, OrderId, PoolName, ServerId, Setbacks, Vcpus, ZoneName,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,6 +24,9 @@ pub struct Order {
     pub vcpus: Vcpus,
     /// How many servers.
     pub count: u32,
+    /// Their names; `None` in an order of an old journal, whose servers are named after its id.
+    #[serde(default)]
+    pub names: Option<Numbering>,
     /// When the intent was written, before the call.
     pub at: Timestamp,
     /// The cloud's job, once it has answered.
@@ -30,6 +35,17 @@ pub struct Order {
     pub body_sha256: String,
     /// Set when the cloud refused the order, or it came to nothing in time: nothing more is expected.
     pub closed: Option<String>,
+}
+
+impl Order {
+    /// What it buys, and where.
+    #[must_use]
+    pub fn offer(&self) -> Offer {
+        Offer {
+            flavor: self.flavor.clone(),
+            zone: self.zone.clone(),
+        }
+    }
 }
 
 /// Why a server is given up.
@@ -235,8 +251,10 @@ pub struct Ledger {
     pub supply: BTreeMap<PoolName, Supply>,
     /// Since when some instance of a worker in service is absent: OBS lists it nowhere, or as `down`.
     pub absent: BTreeMap<ServerId, Timestamp>,
-    /// When the cloud last refused an order of a pool.
-    pub refused: BTreeMap<PoolName, Timestamp>,
+    /// What the cloud refused, and has not done since.
+    pub setbacks: Setbacks,
+    /// The last number in a pool's server names that was used.
+    pub last_numbers: BTreeMap<PoolName, u32>,
 }
 
 impl Ledger {

@@ -32,7 +32,7 @@ impl Availability {
 
 /// One flavor, as the cloud offers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
+pub struct FlavorStock {
     /// The architecture of its hosts.
     pub arch: Arch,
     /// Its size.
@@ -47,7 +47,7 @@ pub struct Offer {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Stock {
     /// The flavors by name.
-    pub flavors: BTreeMap<FlavorName, Offer>,
+    pub flavors: BTreeMap<FlavorName, FlavorStock>,
 }
 
 impl Stock {
@@ -136,7 +136,7 @@ mod tests {
         let zones = zones
             .iter()
             .map(|(zone, sale)| (ZoneName::new(*zone), *sale));
-        let offer = Offer {
+        let offer = FlavorStock {
             arch: Arch::Aarch64,
             vcpus: Vcpus(32),
             zones: zones.collect(),

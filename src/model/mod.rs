@@ -10,6 +10,8 @@ mod ledger;
 mod market;
 mod names;
 mod needs;
+mod numbering;
+mod offer;
 mod reading;
 mod refusal;
 mod snapshot;
@@ -24,7 +26,7 @@ pub use farm::{
 pub use fleet::{Fleet, Server, ServerStatus, Tags};
 pub use host::{CpuTime, HostCounters, HostUse, InOut};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
-pub use market::{Availability, Limit, Offer, Price, PriceList, Quota, Stock};
+pub use market::{Availability, FlavorStock, Limit, Price, PriceList, Quota, Stock};
 pub use names::{
     BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus, ZoneName,
 };
@@ -32,6 +34,8 @@ pub use needs::{
     Capabilities, Constraints, Hardware, Overwrite, PackageConstraints, Requirements, TargetKey,
     Wanted, WantedHardware, WantedLinux,
 };
+pub use numbering::Numbering;
+pub use offer::{Allowed, Offer, Scope, Setback, Setbacks};
 pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
-pub use refusal::{Class, Retry};
+pub use refusal::{Class, Reaction, Retry};
 pub use snapshot::{BackendView, Snapshot};

@@ -1,7 +1,7 @@
 //! Small farms for tests.
 
 use super::{View, level_with_hysteresis};
-use crate::config::{Levels, Mode, Policy, Pool, Projects};
+use crate::config::{Levels, Mode, Naming, Policy, Pool, Projects};
 use crate::model::{
     Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, Capabilities, Constraints,
     Expected, FlavorName, Fleet, Ghosts, HostName, IdleStreak, Instance, InstanceId, InstanceState,
@@ -97,6 +97,7 @@ fn configured(name: &str, backend: &str, arch: Arch, level: Level, size: u32) ->
         mode: Mode::Full,
         reserve: 0,
         flavor: FlavorName::new(format!("{arch}.{size}")),
+        alternatives: Vec::new(),
         vcpus: Vcpus(size),
         instances: if level == Level::L3 { 12 } else { 7 },
         jobs: size,
@@ -112,8 +113,13 @@ fn policy() -> Policy {
         configured("home", "home", Arch::X86_64, Level::L1, 32),
     ];
     Policy {
+        naming: Naming {
+            prefix: "obs".to_owned(),
+            range: 199,
+        },
         owner: "test".to_owned(),
         pools: pools.into_iter().map(|p| (p.name.clone(), p)).collect(),
+        zones: Vec::new(),
         archs: [("i586".to_owned(), Arch::X86_64)].into(),
         levels: Levels {
             l1_below: minutes(5),
@@ -319,6 +325,7 @@ impl Farm {
             job: None,
             body_sha256: String::new(),
             closed: None,
+            names: None,
             zone: None,
         };
         self.ledger.orders.insert(id.clone(), order);

@@ -131,6 +131,7 @@ mod tests {
             job: None,
             body_sha256: String::new(),
             closed: None,
+            names: None,
             zone: None,
         }
     }

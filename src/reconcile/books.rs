@@ -2,7 +2,8 @@
 
 use crate::journal::{Entry, Journal, JournalError};
 use crate::model::{
-    HostName, IdleStreak, Ledger, Member, Order, OrderId, PoolName, ServerId, Stage, Supply,
+    HostName, IdleStreak, Ledger, Member, Order, OrderId, PoolName, ServerId, Setbacks, Stage,
+    Supply,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -26,11 +27,21 @@ impl Books {
         &self.ledger
     }
 
-    /// Writes the intent to buy, before the call.
+    /// Writes the intent to buy, before the call, and with it which names it uses.
     pub(super) fn intend(&mut self, order: Order) -> Result<(), JournalError> {
-        self.journal.write(&[Entry::Order(&order)])?;
-        self.ledger.orders.insert(order.id.clone(), order);
+        let last = order.names.as_ref().map(|names| names.last(order.count));
+        let numbers = last.map(|last| Entry::LastNumber(&order.pool, last));
+        let entries: Vec<_> = numbers.into_iter().chain([Entry::Order(&order)]).collect();
+        self.journal.write(&entries)?;
+        if let Some(last) = last {
+            self.ledger.last_numbers.insert(order.pool.clone(), last);
+        }
+        self.put(order);
         Ok(())
+    }
+
+    fn put(&mut self, order: Order) {
+        self.ledger.orders.insert(order.id.clone(), order);
     }
 
     /// The cloud has answered: its job, and the servers that are to come. Those that the list
@@ -56,33 +67,31 @@ impl Books {
         for member in members {
             self.ledger.members.insert(member.server.clone(), member);
         }
-        self.ledger.orders.insert(order.id.clone(), order);
+        self.put(order);
         Ok(())
     }
 
-    /// The cloud refused the order: it is closed, and the pool is left alone for a while.
-    pub(super) fn refused(
-        &mut self,
-        order: &Order,
-        now: Timestamp,
-        why: String,
-    ) -> Result<(), JournalError> {
-        self.pause(&order.pool, now);
-        self.close(&order.id, why)
+    /// What the cloud refused, to be changed. Not written: after a restart the cloud is asked again.
+    pub(super) const fn setbacks(&mut self) -> &mut Setbacks {
+        &mut self.ledger.setbacks
     }
 
-    /// Leaves a pool alone for a while. Not written: after a restart the cloud is asked again.
-    pub(super) fn pause(&mut self, pool: &PoolName, now: Timestamp) {
-        self.ledger.refused.insert(pool.clone(), now);
+    pub(super) fn forget_setbacks_of_servers_gone(&mut self) {
+        let Ledger {
+            setbacks, members, ..
+        } = &mut self.ledger;
+        setbacks.keep_servers(|server| members.contains_key(server));
     }
 
-    /// Nothing more is expected of an order that was not answered.
+    /// Nothing more is expected of an order that was refused, or not answered.
     pub(super) fn close(&mut self, id: &OrderId, why: String) -> Result<(), JournalError> {
         let Some(mut order) = self.ledger.orders.get(id).cloned() else {
             return Ok(());
         };
         order.closed = Some(why);
-        self.intend(order)
+        self.journal.write(&[Entry::Order(&order)])?;
+        self.put(order);
+        Ok(())
     }
 
     /// Every server of the order is in service or gone.

@@ -234,6 +234,7 @@ impl Reconciler {
             now,
         };
         self.seen.keep(self.books.ledger());
+        self.books.forget_setbacks_of_servers_gone();
         self.take_up(&look)?;
         self.count(&look)?;
         self.add_costs(&look);
@@ -304,7 +305,9 @@ impl Reconciler {
     fn carry_out(&mut self, plan: &Lawful<Plan>, look: &Look<'_>) -> Result<(), JournalError> {
         for step in &plan.get().steps {
             match step {
-                Step::Order { pool, count, .. } => self.order(pool, *count, look)?,
+                Step::Order {
+                    pool, count, offer, ..
+                } => self.order(pool, *count, offer.clone(), look)?,
                 Step::Release { server, pool } => self.release(server, pool, look.now)?,
             }
         }
@@ -324,7 +327,7 @@ impl Reconciler {
         match (subject, done) {
             (Subject::Order(order), Done::Created(result)) => self.created(&order, result, now),
             (Subject::Order(order), Done::Polled(result)) => {
-                self.polled(&order, result);
+                self.polled(&order, result, now);
                 Ok(())
             }
             (Subject::Server(server), Done::Checked(report)) => {
@@ -336,7 +339,7 @@ impl Reconciler {
                 Ok(())
             }
             (Subject::Server(server), Done::Deleted(result)) => {
-                self.deleted(&server, result);
+                self.deleted(&server, result, now);
                 Ok(())
             }
             (Subject::Ghost(backend, build), Done::Freed(freed)) => {

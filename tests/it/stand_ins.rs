@@ -42,6 +42,7 @@ fn settings() -> WorkerSettings {
         projects: Projects::default(),
         reserve: 0,
         flavor: FlavorName::new("small"),
+        alternatives: Vec::new(),
         vcpus: Vcpus(32),
         instances: 2,
         jobs: 4,
@@ -116,7 +117,7 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
     .unwrap();
     let keys = HostKeys::new(&SecretString::from("s".repeat(32)));
     let key = keys.derive(&OrderId::new("order-1")).unwrap();
-    let user_data = user_data(&settings(), SYSCONFIG, &key).unwrap();
+    let user_data = user_data(&settings(), SYSCONFIG, &key, false).unwrap();
     let machine = NewMachine {
         id: "id".to_owned(),
         name: "sim-1".to_owned(),

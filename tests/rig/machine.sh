@@ -34,6 +34,7 @@ prepare() { # what the image holds, and what the cloud says about this machine
   cat >"$machine/seed/meta-data" <<META
 instance-id: $id
 local-hostname: $name
+name: $name
 public-keys:
   - $(head -n1 "$RIG_ROOT/keys/$key_name.pub")
 META

@@ -38,7 +38,7 @@ pub struct Options {
 pub struct NewMachine {
     /// The server's id.
     pub id: String,
-    /// Its host name.
+    /// Its server's name: its host name, unless user data says otherwise.
     pub name: String,
     /// Its address, of loopback.
     pub ip: String,
@@ -83,17 +83,17 @@ impl StandIns {
     /// # Errors
     /// Says what the machine could not come up for.
     pub async fn boot(&self, new: &NewMachine) -> Result<(), String> {
-        let user_data = UserData::read(&new.user_data)?;
+        let user_data = UserData::read(&new.user_data, &new.name)?;
         let ip: IpAddr = new.ip.parse().map_err(|e| format!("{}: {e}", new.ip))?;
         if !ip.is_loopback() {
             return Err(format!("{ip} is no address of loopback"));
         }
         let listener = TcpListener::bind((ip, self.port)).await;
         let listener = listener.map_err(|e| format!("{ip}:{}: {e}", self.port))?;
-        let record = Record::new(new, &user_data.settings, self.obs.clone());
+        let record = Record::new(new, &user_data, self.obs.clone());
         let server = ssh::Server::new(&user_data.host_key, &self.authorized, record);
         let machine = Machine {
-            name: new.name.clone(),
+            name: user_data.hostname.clone(),
             ssh: tokio::spawn(ssh::serve(listener, Arc::new(server))),
         };
         self.machines().insert(new.id.clone(), machine);

@@ -2,6 +2,7 @@
 
 use super::NewMachine;
 use super::obs::{Host, Instance, Obs};
+use super::user_data::UserData;
 
 /// What a command said and how it ended.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -71,9 +72,10 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(new: &NewMachine, settings: &str, obs: Obs) -> Self {
+    pub(super) fn new(new: &NewMachine, user_data: &UserData, obs: Obs) -> Self {
+        let settings = &user_data.settings;
         Self {
-            name: new.name.clone(),
+            name: user_data.hostname.clone(),
             ip: new.ip.clone(),
             arch: new.arch.clone(),
             vcpus: new.vcpus,

@@ -8,7 +8,7 @@ use std::sync::MutexGuard;
 const EMPTY: &str = r#"{"count":0,"servers":[]}"#;
 
 fn in_hours(hours: i64) -> Timestamp {
-    Clock
+    Clock::default()
         .now()
         .checked_add(SignedDuration::from_hours(hours))
         .unwrap()
@@ -58,7 +58,7 @@ fn of_password(endpoint: &str) -> config::Ecs {
 
 fn authority(config: &config::Ecs) -> Authority {
     let services = Services::of(&config.endpoint).unwrap();
-    Authority::new(config, &services, Clock).unwrap()
+    Authority::new(config, &services, Clock::default()).unwrap()
 }
 
 fn state(authority: &Authority) -> MutexGuard<'_, State> {
