@@ -72,8 +72,9 @@ impl EcsClient {
             .await
     }
 
-    /// Every page: by `marker`, the last record of the page before; by page number (`offset`, from 1 on)
-    /// where the cloud does not know `marker`, as older editions of the reference have it.
+    /// Every page: by `marker`, the last record of the page before. Where the cloud does not know it, as older
+    /// editions of the reference have it, a list of servers goes on by page number (`offset`, from 1 on), and
+    /// one of flavors is whole.
     pub(super) async fn pages(
         &self,
         operation: &'static str,
@@ -96,8 +97,9 @@ impl EcsClient {
             let next = listing.add(&page.body);
             place = match (next.map_err(|why| page.garbled(why))?, place) {
                 (Next::Done, _) => return Ok((listing.into_records(), page)),
+                (Next::Again, _) if listing.is_numbered() => Some(("offset", number.to_string())),
+                (Next::Again, _) => return Ok((listing.into_records(), page)),
                 // The first page came twice, so the number of pages asked for is one too high.
-                (Next::ByNumber, _) => Some(("offset", number.to_string())),
                 (Next::After(_), Some(("offset", _))) => Some(("offset", number.to_string())),
                 (Next::After(last), _) => Some(("marker", last)),
             };
