@@ -13,9 +13,6 @@ use crate::config::{self, CreateApi};
 use crate::model::{Class, Fleet, Server, ServerId};
 use serde_json::{Value, json};
 
-/// The operation's name, by which it has a deadline of its own.
-pub(super) const CREATE: &str = "create";
-
 /// The most servers that one deletion may name.
 const MAX_DELETE: usize = 1000;
 
@@ -119,7 +116,7 @@ impl EcsClient {
     pub async fn create(&self, request: &CreateRequest) -> Result<Created, EcsError> {
         let ask = Ask {
             token: Some(request.order().as_str()),
-            ..Ask::post(CREATE, Service::Ecs, self.create_path(), request.body())
+            ..Ask::post("create", Service::Ecs, self.create_path(), request.body())
         };
         let answer = self.transport.send(&ask).await?;
         let ids = answer.body.get("serverIds").and_then(Value::as_array);
@@ -224,30 +221,12 @@ impl EcsClient {
         job_id(&self.transport.send(&ask).await?)
     }
 
-    fn create_path(&self) -> String {
+    /// Where servers are created.
+    pub(super) fn create_path(&self) -> String {
         match self.config.create_api {
             CreateApi::V1 => self.v1("/cloudservers"),
             CreateApi::V1_1 => format!("/v1.1/{}/cloudservers", self.transport.project),
         }
-    }
-
-    /// Has the cloud look at a creation without carrying it out (`dry_run`). It does not look at
-    /// everything: quota and stock may be used up all the same.
-    ///
-    /// # Errors
-    /// What the cloud would refuse it with; those of a call.
-    pub async fn dry_run(&self, request: &CreateRequest) -> Result<(), EcsError> {
-        let invalid = |why: serde_json::Error| EcsError::Invalid(why.to_string());
-        let mut body: Value = serde_json::from_str(request.body()).map_err(invalid)?;
-        if let Some(fields) = body.as_object_mut() {
-            fields.insert("dry_run".to_owned(), json!(true));
-        }
-        let body = body.to_string();
-        let ask = Ask {
-            bare: true,
-            ..Ask::post("dry_run", Service::Ecs, self.create_path(), &body)
-        };
-        self.transport.send(&ask).await.map(|_| ())
     }
 
     pub(super) async fn get(

@@ -3,10 +3,10 @@
 use super::ask::{Answer, Ask};
 use super::brake::Brake;
 use super::budget::Budget;
-use super::client::CREATE;
 use super::credentials::{Authority, Held, Pass};
 use super::error::{EcsError, Refusal};
 use super::http;
+use super::permission;
 use super::services::Services;
 use super::sign::{Signable, canonical_query};
 use crate::clock::Clock;
@@ -76,6 +76,7 @@ impl Transport {
     /// # Errors
     /// Any [`EcsError`] of a call; no answer within the deadline is [`EcsError::Lost`].
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Answer, EcsError> {
+        debug_assert!(permission::is_known(ask.operation), "{}", ask.operation);
         let begun = Instant::now();
         if let Some(refusal) = self.brake.standing(begun) {
             return Err(refusal);
@@ -121,7 +122,7 @@ impl Transport {
     /// has to be asked for again.
     fn deadline(&self, operation: &str) -> Duration {
         match operation {
-            CREATE => self.timeout.saturating_mul(2),
+            "create" => self.timeout.saturating_mul(2),
             _ => self.timeout,
         }
     }

@@ -66,6 +66,7 @@ impl Reconciler {
             },
             since: server.created,
             reached: !new && server.status != ServerStatus::Building,
+            ordered_here: new,
         })
     }
 

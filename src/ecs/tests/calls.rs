@@ -171,26 +171,25 @@ async fn what_the_doctor_asks_for_is_there_or_not_or_an_error() {
     let subnet = r#"{"subnet":{"id":"s","name":"n","cidr":"10.0.0.0/24","vpc_id":"v"}}"#;
     let missing = r#"{"code":"VPC.0602","message":"not found"}"#;
     let left = r#"{"network_ip_availability":{"total_ips":253,"used_ips":13}}"#;
-    let zones = r#"{"availabilityZoneInfo":[{"zoneName":"z","zoneState":{"available":true}}]}"#;
     let gateway = r#"{"error_code":"APIGW.0101","error_msg":"The API does not exist"}"#;
     let cloud = asked(&[
         (200, vpc),
         (200, subnet),
         (404, missing),
         (200, left),
-        (200, zones),
         (404, gateway),
         (200, "{}"),
     ])
     .await;
     let client = cloud.client();
-    assert_eq!(client.vpc("v").await.unwrap().as_deref(), Some("farm"));
-    assert_eq!(client.subnet("s").await.unwrap().unwrap().vpc_id, "v");
-    assert_eq!(client.security_group("g").await.unwrap(), None);
-    assert_eq!(client.addresses_left("s").await.unwrap(), 240);
-    assert_eq!(client.zones().await.unwrap().len(), 1);
-    assert!(client.public_key().await.is_err());
-    assert!(client.addresses_left("s").await.is_err());
+    assert!(client.has_vpc("v").await.unwrap());
+    let vpc = client.vpc_of_subnet("s").await.unwrap();
+    assert_eq!(vpc.as_deref(), Some("v"));
+    assert!(!client.has_security_group("g").await.unwrap());
+    let addresses = client.addresses("s").await.unwrap().unwrap();
+    assert_eq!((addresses.total, addresses.used), (253, 13));
+    assert!(client.key_pair("k").await.is_err());
+    assert!(client.addresses("s").await.is_err());
 }
 
 #[tokio::test]

@@ -80,8 +80,8 @@ async fn every_call(cloud: &Cloud) {
     let _ = cloud.client().delete(std::slice::from_ref(&id)).await;
     let _ = cloud.client().leftovers(&gone).await;
     let _ = cloud.client().image("i").await;
-    let _ = cloud.client().zones().await;
-    let _ = cloud.client().subnet("s").await;
+    let _ = cloud.client().vpc_of_subnet("s").await;
+    let _ = cloud.client().key_pair("k").await;
     if let Ok(quota) = cloud.client().quota().await {
         assert!(quota.instances.used != 0 || quota.instances.max.is_some());
     }

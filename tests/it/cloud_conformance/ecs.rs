@@ -177,19 +177,14 @@ async fn the_other_edition_of_the_call_does_as_well() {
 async fn what_the_doctor_asks_for_is_answered() {
     let (client, ground) = simulated(KEY).await;
     let ecs = &ground.config.ecs;
-    assert!(client.vpc(&ecs.vpc_id).await.unwrap().is_some());
-    let subnet = client.subnet(&ecs.subnet_id).await.unwrap();
-    assert_eq!(subnet.unwrap().vpc_id, ecs.vpc_id);
-    assert!(
-        client
-            .security_group(&ecs.security_groups[0])
-            .await
-            .unwrap()
-            .is_some()
-    );
-    assert!(client.addresses_left(&ecs.subnet_id).await.unwrap() > 0);
-    assert!(client.public_key().await.unwrap().is_some());
-    assert!(!client.zones().await.unwrap().is_empty());
+    assert!(client.has_vpc(&ecs.vpc_id).await.unwrap());
+    let vpc = client.vpc_of_subnet(&ecs.subnet_id).await.unwrap();
+    assert_eq!(vpc.as_ref(), Some(&ecs.vpc_id));
+    let group = &ecs.security_groups[0];
+    assert!(client.has_security_group(group).await.unwrap());
+    let addresses = client.addresses(&ecs.subnet_id).await.unwrap();
+    assert!(addresses.unwrap().total > 0);
+    assert!(client.key_pair(&ecs.key_name).await.unwrap().is_some());
     let image = ecs.images.values().next().unwrap();
     assert!(client.image(image).await.unwrap().is_some());
     let request = super::request(&client, &ground, 1, 1);
