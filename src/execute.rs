@@ -20,6 +20,8 @@ pub enum Subject {
     Order(OrderId),
     /// A server.
     Server(ServerId),
+    /// The bill of a server.
+    Bill(ServerId),
     /// A build that is none.
     Ghost(BackendName, Build),
 }
@@ -52,6 +54,13 @@ pub enum Deed {
     },
     /// Delete a server.
     Delete(ServerId),
+    /// Ask for the job that deletes a server, for the moment of its end.
+    Ended {
+        /// The server.
+        server: ServerId,
+        /// The cloud's job.
+        job: String,
+    },
     /// Free a ghost, after one more look.
     Free {
         /// Whose build it is.
@@ -72,6 +81,7 @@ impl Deed {
                 Subject::Server(member.server.clone())
             }
             Self::Delete(server) => Subject::Server(server.clone()),
+            Self::Ended { server, .. } => Subject::Bill(server.clone()),
             Self::Free { backend, build } => Subject::Ghost(backend.clone(), build.clone()),
         }
     }
@@ -90,6 +100,8 @@ pub enum Done {
     Drained(DrainReport),
     /// A delete call.
     Deleted(Result<Vec<String>, EcsError>),
+    /// A look at a job that deletes a server: which job, and what it says.
+    Ended(String, Result<JobStatus, EcsError>),
     /// A ghost.
     Freed(Freed),
 }
@@ -208,6 +220,10 @@ impl Hands {
             Deed::Check { member, ip } => Done::Checked(self.check(&member, ip).await),
             Deed::Drain { member, ip } => Done::Drained(self.drain(&member, ip).await),
             Deed::Free { backend, build } => Done::Freed(self.free(&backend, &build).await),
+            Deed::Ended { job, .. } => {
+                let status = self.ecs.job(&job).await;
+                Done::Ended(job, status)
+            }
             Deed::Delete(server) => Done::Deleted(self.ecs.delete_after_a_look(&server).await),
         }
     }

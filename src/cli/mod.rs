@@ -1,6 +1,7 @@
 //! The command line: one file per noun. Exit codes: 0 fine, 1 failed, 2 usage, 78 configuration.
 
 mod config;
+mod cost;
 mod daemon;
 mod plan;
 mod pool;
@@ -48,6 +49,8 @@ enum Noun {
     /// Show what would be bought or released now, and why (changes nothing)
     #[command(subcommand)]
     Plan(plan::Command),
+    /// Show what servers have cost, by pool and flavor
+    Cost(cost::Args),
 }
 
 /// What ended a command, and so its exit code.
@@ -73,6 +76,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Noun::Config(command) => config::run(&cli.config, &command),
         Noun::Pool(command) => pool::run(&cli.config, &command),
         Noun::Plan(command) => plan::run(&cli.config, &command),
+        Noun::Cost(args) => cost::run(&cli.config, &args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

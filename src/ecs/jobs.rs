@@ -3,6 +3,7 @@
 use super::error::class_of_code;
 use crate::model::Class;
 use crate::model::ServerId;
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// The operation's name in errors and metrics.
@@ -35,7 +36,12 @@ pub enum SubJob {
     /// Not over.
     Pending,
     /// Done; the server's id, unless the cloud left it out, as it does in some deletions.
-    Succeeded(Option<ServerId>),
+    Succeeded {
+        /// The server.
+        server: Option<ServerId>,
+        /// When it ended, where the cloud tells.
+        ended: Option<Timestamp>,
+    },
     /// Failed. What it had made is rolled back, and that may fail too.
     Failed {
         /// The server, where the cloud names it. It may exist, in `ERROR`, and cost money.
@@ -87,7 +93,10 @@ impl SubJob {
         let server = server.filter(|id| !id.is_empty()).map(ServerId::new);
         match state(part) {
             JobState::Running => Self::Pending,
-            JobState::Succeeded => Self::Succeeded(server),
+            JobState::Succeeded => {
+                let ended = text(part, "end_time").and_then(|at| at.parse().ok());
+                Self::Succeeded { server, ended }
+            }
             JobState::Failed(failure) => Self::Failed { server, failure },
         }
     }
@@ -119,7 +128,7 @@ mod tests {
             "error_code":"Common.0021","fail_reason":"CollectInfoTask-fail:[…] ",
             "entities":{"sub_jobs_total":2,"sub_jobs":[
                 {"status":"SUCCESS","error_code":null,"fail_reason":null,
-                 "entities":{"server_id":"uuid-a"}},
+                 "end_time":"2026-01-22T10:16:20.006Z","entities":{"server_id":"uuid-a"}},
                 {"status":"FAIL","error_code":"Ecs.0219","fail_reason":"No valid host was found.",
                  "entities":{"server_id":"uuid-b","errorcode_message":"…"}}]}});
         let job = JobStatus::parse(&answer).unwrap();
@@ -133,7 +142,10 @@ mod tests {
         assert_eq!(
             job.sub_jobs,
             [
-                SubJob::Succeeded(Some(ServerId::new("uuid-a"))),
+                SubJob::Succeeded {
+                    server: Some(ServerId::new("uuid-a")),
+                    ended: Some("2026-01-22T10:16:20.006Z".parse().unwrap()),
+                },
                 SubJob::Failed { server, failure }
             ]
         );
@@ -156,6 +168,7 @@ mod tests {
         let answer = json!({"status":"SUCCESS","entities":{"sub_jobs":[
             {"status":"SUCCESS","entities":[]}]}});
         let job = JobStatus::parse(&answer).unwrap();
-        assert_eq!(job.sub_jobs, [SubJob::Succeeded(None)]);
+        let (server, ended) = (None, None);
+        assert_eq!(job.sub_jobs, [SubJob::Succeeded { server, ended }]);
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn config(endpoint: &str) -> config::Ecs {
         key_name: "build-key".to_owned(),
         root_volume_type: "SSD".to_owned(),
         root_volume_gib: 40,
+        root_volume_price: None,
         naming: config::Naming {
             prefix: "bw".to_owned(),
             range: 199,

@@ -243,9 +243,10 @@ impl Reconciler {
 
     fn part(&mut self, order: &OrderId, part: ecs::SubJob) {
         match part {
-            ecs::SubJob::Pending | ecs::SubJob::Succeeded(None) => {}
-            ecs::SubJob::Succeeded(Some(server)) => {
-                self.seen.sub_jobs.insert(server, SubJob::Succeeded);
+            ecs::SubJob::Pending => {}
+            ecs::SubJob::Succeeded { server, .. } => {
+                let settled = server.map(|server| (server, SubJob::Succeeded));
+                self.seen.sub_jobs.extend(settled);
             }
             ecs::SubJob::Failed { server, failure } => {
                 let words = format!("{}: {}", failure.code, failure.words);

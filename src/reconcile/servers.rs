@@ -23,6 +23,7 @@ impl Reconciler {
         for server in fleet.value().servers.values() {
             if self.books.ledger().members.contains_key(&server.id) {
                 self.books.name(&server.id, &server.name)?;
+                self.hold_to_its_name(server);
             } else if server.status != ServerStatus::Deleting {
                 self.take_up_one(server, look.policy)?;
             }
@@ -64,6 +65,23 @@ impl Reconciler {
             since: server.created,
             reached: !new && server.status != ServerStatus::Building,
         })
+    }
+
+    /// The cloud's list says what a server is called, whatever the order asked for: OBS knows it by that.
+    fn hold_to_its_name(&mut self, server: &Server) {
+        let orders = &self.books.ledger().orders;
+        let order = server.tags.order.as_ref().and_then(|id| orders.get(id));
+        let Some((order, names)) = order.and_then(|o| Some((o, o.names.as_ref()?))) else {
+            return;
+        };
+        if !names.names(order.count).any(|name| name == server.name) {
+            let asked = names.asked(order.count);
+            let words = format!(
+                "server {}: the cloud calls it {}, and {asked} was asked for",
+                server.id, server.name
+            );
+            self.seen.odd(words);
+        }
     }
 
     fn note_absences(&mut self, fleet: &Fleet, at: Timestamp) {
@@ -325,14 +343,22 @@ impl Reconciler {
         self.seen.drains.insert(server, report);
     }
 
-    pub(super) fn deleted(&mut self, server: &ServerId, result: Result<Vec<String>, EcsError>) {
+    pub(super) fn deleted(
+        &mut self,
+        server: &ServerId,
+        result: Result<Vec<String>, EcsError>,
+    ) -> Result<(), JournalError> {
+        self.parts.look.now();
         match result {
-            Ok(jobs) => tracing::info!(%server, ?jobs, "the cloud deletes it"),
+            Ok(jobs) => {
+                tracing::info!(%server, ?jobs, "the cloud deletes it");
+                self.note_deletion(server, jobs)
+            }
             Err(error) => {
                 tracing::error!(%server, %error, class = error.label(), "the deletion failed");
+                Ok(())
             }
         }
-        self.parts.look.now();
     }
 }
 
