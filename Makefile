@@ -16,12 +16,16 @@ DEMO ?= $(shell [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] && echo rig ||
 # Grafana's own types, which the dashboards are written from
 SDK = target/grafana/sdk
 
-.PHONY: test demo long lint deny build dashboards check-dashboards
+# Huawei Cloud's own client, which the simulated cloud is asked with
+ECS_SDK = target/sdk
+
+.PHONY: test demo long lint deny build dashboards check-dashboards check-sdk
 
 test: lint
 	$(INSTALL)
 	@$(MAKE) --no-print-directory check-dashboards
 	$(CARGO) build --workspace --bins
+	@$(MAKE) --no-print-directory check-sdk
 	$(CARGO) test --workspace --exclude obs-scaler
 	$(CARGO) test
 
@@ -58,7 +62,13 @@ dashboards: $(SDK)/installed
 check-dashboards: $(SDK)/installed
 	cd grafana && ../$(SDK)/bin/python3 -B -m generate --check
 
+# the official SDK against a fresh simulator (sim/README.md)
+check-sdk: $(ECS_SDK)/installed
+	cd sim/sdk && ../../$(ECS_SDK)/bin/python3 -B -m probe $(abspath $(BINARIES))/obs-sim
+
 $(SDK)/installed: grafana/requirements.txt
-	python3 -m venv --clear $(SDK)
-	$(SDK)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+$(ECS_SDK)/installed: sim/sdk/requirements.txt
+$(SDK)/installed $(ECS_SDK)/installed:
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

@@ -78,7 +78,7 @@ async fn poll(backend: &mut Child) {
             levels: config.policy.levels.clone(),
             retention: Duration::from_hours(100 * 365 * 24),
         },
-        clock: Clock,
+        clock: Clock::default(),
         on_reading: Arc::new(move |what, took, whole| {
             assert!(whole, "{what:?}");
             told.lock().unwrap().push((what, took, peak_mib()));
@@ -116,7 +116,7 @@ fn look_at(config: &Config, snapshot: Snapshot) {
         ledger: &ledger,
         alarms: &alarms,
         policy: &config.policy,
-        now: Clock.now(),
+        now: Clock::default().now(),
     };
     let begun = Instant::now();
     let known = assess(&view).into_values().filter(Result::is_ok).count();

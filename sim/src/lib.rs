@@ -6,3 +6,5 @@ pub mod ecs;
 pub mod machine;
 pub mod obs;
 mod rng;
+
+pub use clock::Clock;

@@ -184,6 +184,7 @@ impl EcsArgs {
             access_key: self.access_key,
             secret_key: self.secret_key,
             speed: self.speed,
+            clock: obs_sim::Clock::default(),
             seed: self.seed,
             machines: self.machines,
             addresses: self.addresses,

@@ -84,7 +84,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     for warning in &config.warnings.all {
         tracing::warn!("configuration: {warning}");
     }
-    let clock = Clock;
+    let clock = Clock::default();
     let mut supervisor = Supervisor::default();
     let journal = Arc::new(Journal::open(&config.state_dir)?);
     let listener = TcpListener::bind(config.web.listen).await;

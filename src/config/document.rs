@@ -15,8 +15,8 @@ use super::units::{
 };
 use super::yaml::Tree;
 use super::{Checked, Config, Ecs, Faults, History, Levels, Mode, Naming, Policy, Poll, Ssh, Web};
-use crate::model::{Arch, Level, Vcpus};
-use std::collections::BTreeMap;
+use crate::model::{Arch, Level, Vcpus, ZoneName};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -178,6 +178,9 @@ fn read_policy(
         let max_age = scaling.or("max_age", minutes(2), duration);
         let release = scaling.part("release").section(read_release);
         let known_instances_ratio = scaling.or("known_instances_ratio", 0.7, ratio);
+        let zones = scaling
+            .get("availability_zones")
+            .map(|list| read_zones(&list));
         let tick = scaling.or("tick", seconds(5), duration);
         if let (Some(max_age), Some(poll)) = (max_age, poll) {
             readings_outlive_two_polls(&scaling.node, max_age, poll);
@@ -192,6 +195,7 @@ fn read_policy(
             pools: (pools?.into_iter())
                 .map(|written| (written.pool.name.clone(), written.pool))
                 .collect(),
+            zones: zones.unwrap_or_else(|| Some(Vec::new()))?,
             archs: archs?,
             levels: levels?,
             watched: watched?,
@@ -210,6 +214,17 @@ fn read_policy(
             tick: tick?,
         })
     })
+}
+
+/// Each once: the second of a zone would never be tried.
+fn read_zones(list: &Node<'_>) -> Option<Vec<ZoneName>> {
+    let zones = list.list(|zone| zone.read(identifier).map(ZoneName::new))?;
+    let named: BTreeSet<_> = zones.iter().collect();
+    if named.len() < zones.len() {
+        list.wrong("a zone twice", "each availability zone once");
+        return None;
+    }
+    Some(zones)
 }
 
 fn read_release(release: &Section<'_>) -> Option<(u32, Duration, u32)> {
@@ -274,7 +289,6 @@ fn read_ecs(
     let subnet_id = ecs.required("subnet_id", identifier);
     let security_groups = ecs.need("security_groups", "at least one security group");
     let security_groups = security_groups.and_then(|node| node.list(|id| id.read(identifier)));
-    let availability_zone = ecs.or("availability_zone", None, |tree| identifier(tree).map(Some));
     let key_name = ecs.required("key_name", identifier);
     let root_volume_type = ecs.or("root_volume_type", "SSD".to_owned(), identifier);
     let root_volume_gib = ecs.or("root_volume_gib", 200, number(1..=1024));
@@ -297,7 +311,6 @@ fn read_ecs(
         vpc_id: vpc_id?,
         subnet_id: subnet_id?,
         security_groups: security_groups?,
-        availability_zone: availability_zone?,
         key_name: key_name?,
         root_volume_type: root_volume_type?,
         root_volume_gib: root_volume_gib?,

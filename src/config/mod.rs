@@ -28,7 +28,9 @@ pub use prices::Price;
 pub use projects::{Projects, pool_of_project, rest_of};
 pub use secret::{Outside, SecretPlace, SecretSource};
 
-use crate::model::{Arch, BackendName, FlavorName, Level, Numbering, PoolName, Vcpus};
+use crate::model::{
+    Arch, BackendName, FlavorName, Level, Numbering, Offer, PoolName, Vcpus, ZoneName,
+};
 use regex::Regex;
 use secrecy::SecretString;
 use std::collections::{BTreeMap, BTreeSet};
@@ -210,12 +212,21 @@ pub struct Pool {
     pub reserve: u32,
     /// The flavor that is bought for it.
     pub flavor: FlavorName,
+    /// Flavors of the same size that are bought where that one can not be had, in this order.
+    pub alternatives: Vec<FlavorName>,
     /// The size of that flavor.
     pub vcpus: Vcpus,
     /// `OBS_WORKER_INSTANCES`; at least 1.
     pub instances: u32,
     /// `OBS_WORKER_JOBS`; at least 1.
     pub jobs: u32,
+}
+
+impl Pool {
+    /// Every flavor that may be bought for it, the one that is preferred first.
+    pub fn flavors(&self) -> impl Iterator<Item = &FlavorName> {
+        std::iter::once(&self.flavor).chain(&self.alternatives)
+    }
 }
 
 /// How a job gets its level.
@@ -277,6 +288,8 @@ pub struct Policy {
     pub owner: String,
     /// The pools.
     pub pools: BTreeMap<PoolName, Pool>,
+    /// The zones to buy in, the one that is preferred first; none: the cloud chooses.
+    pub zones: Vec<ZoneName>,
     /// Which hosts build for a repository architecture that is not its own host's.
     pub archs: BTreeMap<String, Arch>,
     /// How a job gets its level.
@@ -313,6 +326,21 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// What may be bought for a pool, in the order of preference: each flavor in every zone before the
+    /// next flavor.
+    pub fn offers<'a>(&'a self, pool: &'a Pool) -> impl Iterator<Item = Offer> + 'a {
+        let zones = || {
+            let anywhere = self.zones.is_empty().then_some(None);
+            anywhere.into_iter().chain(self.zones.iter().map(Some))
+        };
+        pool.flavors().flat_map(move |flavor| {
+            zones().map(|zone| Offer {
+                flavor: flavor.clone(),
+                zone: zone.cloned(),
+            })
+        })
+    }
+
     /// The architecture of the hosts that build for this one of OBS' repositories; `None` where this
     /// farm has none.
     #[must_use]
@@ -366,8 +394,6 @@ pub struct Ecs {
     pub subnet_id: String,
     /// The security groups.
     pub security_groups: Vec<String>,
-    /// The availability zone; the cloud chooses where it is not given.
-    pub availability_zone: Option<String>,
     /// The name of the key pair whose public key the workers accept.
     pub key_name: String,
     /// The type of the system disk, such as `SSD`.

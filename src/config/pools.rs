@@ -23,6 +23,7 @@ struct Flavor<'a> {
     instances: u32,
     jobs: Option<u32>,
     price: Option<Price>,
+    alternatives: Vec<Named<'a>>,
 }
 
 /// A pool as it is written: what it does not say comes from the flavor of its arch and level.
@@ -31,8 +32,18 @@ pub(super) struct Written<'a> {
     pub(super) pool: Pool,
     /// The nodes of [`Pool::backends`], in the same order.
     backends: Vec<Node<'a>>,
-    /// A flavor of its own, with the price there.
-    own_flavor: Option<Named<'a>>,
+    /// Flavors of its own, with the prices there.
+    own_flavors: Vec<Named<'a>>,
+}
+
+impl<'a> Flavor<'a> {
+    /// Every flavor that it names, the one that is preferred first.
+    fn named(&self) -> Vec<Named<'a>> {
+        let first = (self.node.clone(), self.name.clone(), self.price);
+        std::iter::once(first)
+            .chain(self.alternatives.iter().cloned())
+            .collect()
+    }
 }
 
 pub(super) fn pool_name(tree: &Tree) -> Result<PoolName, String> {
@@ -56,10 +67,8 @@ pub(super) fn read_flavors<'a>(table: &Node<'a>) -> Option<Flavors<'a>> {
 /// Every flavor that is named, with its price there.
 pub(super) fn named_flavors<'a>(flavors: &Flavors<'a>, pools: &[Written<'a>]) -> Vec<Named<'a>> {
     let common = flavors.0.values().flat_map(BTreeMap::values);
-    let common = common.map(|f| (f.node.clone(), f.name.clone(), f.price));
-    let own = pools
-        .iter()
-        .filter_map(|written| written.own_flavor.clone());
+    let common = common.flat_map(Flavor::named);
+    let own = pools.iter().flat_map(|written| written.own_flavors.clone());
     common.chain(own).collect()
 }
 
@@ -69,14 +78,40 @@ fn flavor<'a>(s: &Section<'a>) -> Option<Flavor<'a>> {
     let instances = s.required("instances", number(1..=MOST));
     let jobs = s.or("jobs", None, jobs);
     let price = s.or("price", None, price);
+    let name = FlavorName::new(name?);
+    let alternatives = read_alternatives(s, &name);
     Some(Flavor {
         node: s.node.clone(),
-        name: FlavorName::new(name?),
+        name,
+        alternatives: alternatives?,
         vcpus: Vcpus(vcpus?),
         instances: instances?,
         jobs: jobs?,
         price: price?,
     })
+}
+
+/// Flavors of the same size, of which each is named once.
+fn read_alternatives<'a>(s: &Section<'a>, first: &FlavorName) -> Option<Vec<Named<'a>>> {
+    let Some(list) = s.get("alternatives") else {
+        return Some(Vec::new());
+    };
+    let alternatives = list.list(|node| {
+        node.section(|other| {
+            let name = other.required("name", identifier);
+            let price = other.or("price", None, price);
+            Some((node.clone(), FlavorName::new(name?), price?))
+        })
+    })?;
+    let mut named = BTreeSet::from([first]);
+    for (node, name, _) in &alternatives {
+        if !named.insert(name) {
+            let found = format!("flavor {name} again");
+            node.child("name")
+                .wrong(found, "another flavor of the same size");
+        }
+    }
+    Some(alternatives)
 }
 
 fn jobs(tree: &Tree) -> Result<Option<u32>, String> {
@@ -120,23 +155,24 @@ fn pool<'a>(
     let own_jobs = s.get("jobs").map(|node| node.read(jobs));
     let (arch, level) = (arch?, level?);
     let common = flavors?.0.get(&arch).and_then(|levels| levels.get(&level));
-    let own_flavor = own.clone().flatten();
-    let own_flavor = own_flavor.map(|(name, _, price)| (node.child("flavor"), name, price));
-    let own = own.map(|own| own.map(|(name, vcpus, _)| (name, vcpus)));
-    let own = own.or_else(|| common.map(|f| Some((f.name.clone(), f.vcpus))));
+    let own_flavors = own.iter().flatten().flat_map(|own| own.named.clone());
+    let own_flavors = own_flavors.collect();
+    let own = own.map(|own| own.map(|own| (own.named, own.vcpus)));
+    let own = own.or_else(|| common.map(|f| Some((f.named(), f.vcpus))));
     let instances = own_instances.or_else(|| common.map(|f| Some(f.instances)));
     let (Some(own), Some(instances)) = (own, instances) else {
         let expected = format!("flavors.{arch}.{level}, or flavor and instances of its own");
         node.wrong(format!("no flavor for {arch} {level}"), expected);
         return None;
     };
-    let (flavor, vcpus) = own?;
+    let (named, vcpus) = own?;
+    let mut named = named.into_iter().map(|(_, name, _)| name);
     let jobs = own_jobs.unwrap_or_else(|| Some(common.and_then(|f| f.jobs)))?;
     let (nodes, names): (Vec<_>, Vec<_>) = served?.into_iter().unzip();
     Some(Written {
         node: node.clone(),
         backends: nodes,
-        own_flavor,
+        own_flavors,
         pool: Pool {
             name: name?,
             arch,
@@ -145,7 +181,8 @@ fn pool<'a>(
             projects: projects.unwrap_or_else(|| Some(Projects::default()))?,
             mode: mode?,
             reserve: reserve?,
-            flavor,
+            flavor: named.next()?,
+            alternatives: named.collect(),
             vcpus,
             instances: instances?,
             jobs: jobs.unwrap_or(vcpus.0),
@@ -153,11 +190,24 @@ fn pool<'a>(
     })
 }
 
-fn own_flavor(s: &Section<'_>) -> Option<(FlavorName, Vcpus, Option<Price>)> {
+/// The flavors of one pool: the one that is preferred first.
+#[derive(Clone)]
+struct OwnFlavors<'a> {
+    named: Vec<Named<'a>>,
+    vcpus: Vcpus,
+}
+
+fn own_flavor<'a>(s: &Section<'a>) -> Option<OwnFlavors<'a>> {
     let name = s.required("name", identifier);
     let vcpus = s.required("vcpus", number(1..=MOST));
     let price = s.or("price", None, price);
-    Some((FlavorName::new(name?), Vcpus(vcpus?), price?))
+    let name = FlavorName::new(name?);
+    let alternatives = read_alternatives(s, &name);
+    let first = (s.node.clone(), name, price?);
+    Some(OwnFlavors {
+        named: std::iter::once(first).chain(alternatives?).collect(),
+        vcpus: Vcpus(vcpus?),
+    })
 }
 
 fn mode(tree: &Tree) -> Result<Mode, String> {

@@ -307,3 +307,37 @@ fn no_secret_is_ever_shown() {
         );
     }
 }
+
+#[test]
+fn a_pool_may_be_bought_in_several_zones_and_flavors_each_named_once() {
+    let other = "alternatives: [{ name: kc1.8xlarge.4, price: 3.9 }], ";
+    let first = "{ name: ki1.8xlarge.4, vcpus: 32, ";
+    let zones = "\nscaling:\n  availability_zones: [b, a]";
+    let text = SHIPPED.replace("\nscaling:", zones);
+    let text = text.replace(first, &format!("{first}{other}"));
+    let config = Config::parse(&text, &given).unwrap();
+    let pools = &config.policy.pools;
+    let pool = pools
+        .values()
+        .find(|pool| pool.name.as_str() == "aarch64-l1");
+    let offers = config.policy.offers(pool.unwrap()).map(|o| o.to_string());
+    let expected = [
+        "ki1.8xlarge.4 in b",
+        "ki1.8xlarge.4 in a",
+        "kc1.8xlarge.4 in b",
+        "kc1.8xlarge.4 in a",
+    ];
+    assert_eq!(offers.collect::<Vec<_>>(), expected);
+    let price = config.prices.get(&FlavorName::new("kc1.8xlarge.4"));
+    assert_eq!(price.map(|price| price.per_hour()), Some(3.9));
+    for wrong in ["[b, b]", "b"] {
+        let zones = format!("\nscaling:\n  availability_zones: {wrong}");
+        let text = SHIPPED.replace("\nscaling:", &zones);
+        let faults = Config::parse(&text, &given).unwrap_err().to_string();
+        assert!(faults.contains("scaling.availability_zones"), "{faults}");
+    }
+    let twice = "alternatives: [{ name: ki1.8xlarge.4 }], ";
+    let text = SHIPPED.replace(first, &format!("{first}{twice}"));
+    let faults = Config::parse(&text, &given).unwrap_err().to_string();
+    assert!(faults.contains("flavor ki1.8xlarge.4 again"), "{faults}");
+}

@@ -30,7 +30,6 @@ pub(super) fn config(endpoint: &str) -> config::Ecs {
         vpc_id: "0dae26c9-9a70-4392-93f3-87d53115d171".to_owned(),
         subnet_id: "157ee789-03ea-45b1-a698-76c92660dd83".to_owned(),
         security_groups: vec!["507ca48f-814c-4293-8706-300564d54620".to_owned()],
-        availability_zone: Some("cn-north-4a".to_owned()),
         key_name: "build-key".to_owned(),
         root_volume_type: "SSD".to_owned(),
         root_volume_gib: 40,
@@ -54,6 +53,7 @@ pub(super) fn pool() -> config::Pool {
         projects: config::Projects::default(),
         reserve: 0,
         flavor: crate::model::FlavorName::new("ki1.8xlarge.4"),
+        alternatives: Vec::new(),
         vcpus: Vcpus(32),
         instances: 7,
         jobs: 32,
@@ -118,7 +118,7 @@ impl Cloud {
 }
 
 fn client(config: &config::Ecs) -> EcsClient {
-    EcsClient::new(config, "me".to_owned(), Clock).unwrap()
+    EcsClient::new(config, "me".to_owned(), Clock::default()).unwrap()
 }
 
 async fn serve(stream: TcpStream, answer: &str, log: &Mutex<Vec<Seen>>) {

@@ -85,7 +85,7 @@ fn gather(backends: &[(&str, SocketAddr)], timeout: Duration, every: Duration) -
             // the captures are as old as they are
             retention: Duration::from_hours(100 * 365 * 24),
         },
-        clock: Clock,
+        clock: Clock::default(),
         on_reading: Arc::new(|_, _, _| ()),
         on_ended: Arc::new(|_, _, _| ()),
     }
@@ -159,13 +159,13 @@ async fn what_a_frontend_says_of_workers_is_as_old_as_its_cache_may_be() {
     };
     let mut gather = gather(&[], LONG, LONG);
     gather.clients = vec![ObsClient::new(&frontend, LONG).unwrap()];
-    let before = Clock.now();
+    let before = Clock::default().now();
     let mut running = run(gather, no_servers);
     let whole = |s: &Snapshot| view(s, "b").workers.is_up() && view(s, "b").results.is_up();
     let snapshot = running.until(whole).await;
     let cached = Duration::from_secs(180);
     let asked = workers_at(&snapshot, "b").unwrap() + cached;
-    assert!(before <= asked && asked <= Clock.now());
+    assert!(before <= asked && asked <= Clock::default().now());
     assert!(view(&snapshot, "b").results.last().unwrap().at >= before);
     running.stop().await;
 }
@@ -197,7 +197,7 @@ async fn a_backend_never_read_is_known_to_exist_and_not_to_be_empty() {
     let silent = serve(hangs).await;
     let running = run(gather(&[("b", silent)], LONG, LONG), no_servers);
     let workers = view(&running.snapshots.borrow(), "b").workers;
-    let fresh = workers.fresh(Clock.now(), LONG);
+    let fresh = workers.fresh(Clock::default().now(), LONG);
     assert_eq!(fresh.map(|_| ()), Err(Unknown::Never { why: None }));
     running.stop().await;
 }
@@ -219,7 +219,7 @@ async fn a_look_asked_for_during_a_reading_is_taken_after_it() {
     });
     let mut running = run(gather(&[("b", at.await)], LONG, LONG), no_servers);
     arrived.acquire().await.unwrap().forget();
-    let cordoned = Clock.now();
+    let cordoned = Clock::default().now();
     running.look.now();
     gate.add_permits(2);
     let after = |s: &Snapshot| workers_at(s, "b").is_some_and(|at| at >= cordoned);
@@ -289,7 +289,7 @@ async fn build_times_are_learnt_kept_and_known_at_once_after_a_restart() {
 
 /// A backend whose one target has 300 failed jobs, and then one more each time that `more` is raised.
 async fn failing(asked: Arc<Mutex<Vec<usize>>>, more: Arc<AtomicUsize>) -> SocketAddr {
-    let now = Clock.now().as_second();
+    let now = Clock::default().now().as_second();
     serve(move |route| {
         let lines = route.rsplit_once("_jobhistory?limit=").map(|(_, limit)| {
             let limit: usize = limit.parse().unwrap();

@@ -20,6 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod cloud;
 mod hosts;
 mod pools;
 mod sources;
@@ -138,6 +139,7 @@ impl Collector for FleetCollector {
         sources::write(&mut writer, &self.configured, &state)?;
         pools::write(&mut writer, &self.configured, &state)?;
         hosts::write(&mut writer, &self.configured, &state)?;
+        cloud::write(&mut writer, &self.configured, &state)?;
         workers::write(&mut writer, &self.configured, &state)?;
         vcpus(&mut writer, &self.configured, &state)?;
         costs(&mut writer, &self.configured, &state)?;

@@ -1,3 +1,4 @@
+mod cloud;
 mod hosts;
 
 use super::*;
@@ -43,6 +44,7 @@ fn pool(of: &str, backends: &[&str]) -> Pool {
         projects: crate::config::Projects::default(),
         reserve: 1,
         flavor: FlavorName::new("ki1.16xlarge.4"),
+        alternatives: Vec::new(),
         vcpus: Vcpus(64),
         instances: 7,
         jobs: 64,
@@ -168,6 +170,7 @@ fn ledger() -> Ledger {
     Ledger {
         members,
         supply: BTreeMap::from([(name("near"), halted)]),
+        setbacks: cloud::refused(),
         ..Ledger::default()
     }
 }

@@ -1,6 +1,8 @@
 //! What this program has in hand: orders, the life of each server, and how long workers are idle.
 
-use super::{FlavorName, HostName, Numbering, OrderId, PoolName, ServerId, Vcpus, ZoneName};
+use super::{
+    FlavorName, HostName, Numbering, Offer, OrderId, PoolName, ServerId, Setbacks, Vcpus, ZoneName,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,6 +35,17 @@ pub struct Order {
     pub body_sha256: String,
     /// Set when the cloud refused the order, or it came to nothing in time: nothing more is expected.
     pub closed: Option<String>,
+}
+
+impl Order {
+    /// What it buys, and where.
+    #[must_use]
+    pub fn offer(&self) -> Offer {
+        Offer {
+            flavor: self.flavor.clone(),
+            zone: self.zone.clone(),
+        }
+    }
 }
 
 /// Why a server is given up.
@@ -240,8 +253,8 @@ pub struct Ledger {
     pub absent: BTreeMap<ServerId, Timestamp>,
     /// The last number in a pool's server names that was used.
     pub last_numbers: BTreeMap<PoolName, u32>,
-    /// When the cloud last refused an order of a pool.
-    pub refused: BTreeMap<PoolName, Timestamp>,
+    /// What the cloud refused, and has not done since.
+    pub setbacks: Setbacks,
 }
 
 impl Ledger {

@@ -11,6 +11,7 @@ mod ledger;
 mod names;
 mod needs;
 mod numbering;
+mod offer;
 mod reading;
 mod refusal;
 mod snapshot;
@@ -34,6 +35,7 @@ pub use needs::{
     Wanted, WantedHardware, WantedLinux,
 };
 pub use numbering::Numbering;
+pub use offer::{Allowed, Offer, Scope, Setback, Setbacks};
 pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
-pub use refusal::{Class, Retry};
+pub use refusal::{Class, Reaction, Retry};
 pub use snapshot::{BackendView, Snapshot};

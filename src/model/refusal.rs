@@ -1,6 +1,7 @@
 //! How the cloud refuses: classes of errors, and what each allows.
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What an error asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,15 +47,66 @@ impl Class {
         }
     }
 
-    /// What may be done next.
+    /// What the program does about it. Nothing else decides it: not the place where it came up, and not
+    /// the code.
     #[must_use]
-    pub const fn retry(self) -> Retry {
+    pub const fn reaction(self) -> Reaction {
         match self {
-            Self::Account | Self::Permission | Self::Request | Self::Gone => Retry::Never,
-            Self::Capacity | Self::Quota | Self::State => Retry::Later,
-            Self::Transient | Self::Throttled | Self::Unknown => Retry::SameToken,
+            Self::Capacity => Reaction::NextOffer,
+            Self::Quota => Reaction::HoldPool,
+            Self::Account | Self::Permission => Reaction::HoldEverything,
+            Self::Request => Reaction::NeverAgain,
+            Self::Gone => Reaction::Done,
+            Self::State => Reaction::LookAgain,
+            Self::Transient | Self::Throttled | Self::Unknown => Reaction::Retry,
         }
     }
+
+    /// Whether the very same call may be made again.
+    #[must_use]
+    pub const fn retry(self) -> Retry {
+        match self.reaction() {
+            Reaction::HoldEverything | Reaction::NeverAgain | Reaction::Done => Retry::Never,
+            Reaction::NextOffer | Reaction::HoldPool | Reaction::LookAgain => Retry::Later,
+            Reaction::Retry => Retry::SameToken,
+        }
+    }
+
+    /// The longest that anything is left alone.
+    pub const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+
+    /// For how long what was refused is left alone at first. Stock comes and goes within minutes; a
+    /// quota, an account or a wrong request waits for a person.
+    #[must_use]
+    pub const fn first_pause(self) -> Duration {
+        match self.reaction() {
+            Reaction::NextOffer | Reaction::Retry | Reaction::LookAgain | Reaction::Done => {
+                Duration::from_mins(1)
+            }
+            Reaction::HoldPool | Reaction::HoldEverything => Duration::from_mins(5),
+            Reaction::NeverAgain => Duration::from_mins(15),
+        }
+    }
+}
+
+/// What the program does about an error of the cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reaction {
+    /// This flavor in this zone is left alone, and the next one of the pool's list is tried.
+    NextOffer,
+    /// The pool orders nothing for a while.
+    HoldPool,
+    /// No pool orders or releases anything for a while, and that is said.
+    HoldEverything,
+    /// The call is never made again; the pool orders nothing for a while, since the next order would be
+    /// written in the same way.
+    NeverAgain,
+    /// What was asked for is so already.
+    Done,
+    /// The server is looked at again later.
+    LookAgain,
+    /// The very same call is made again.
+    Retry,
 }
 
 /// What may be done after an error.

@@ -11,8 +11,8 @@ use super::plan::{Plan, Step};
 use super::supply;
 use crate::config::{Mode, Pool};
 use crate::model::{
-    Action, FlavorName, Fleet, InstanceId, InstanceState, PoolName, Server, ServerId, ServerStatus,
-    Stage, Vcpus, elapsed,
+    Action, Fleet, InstanceId, InstanceState, Offer, PoolName, Scope, Server, ServerId,
+    ServerStatus, Stage, Vcpus, elapsed,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +49,9 @@ pub enum Law {
     Alarm,
     /// The pool's instances did not vanish.
     Halt,
-    /// An order is for the pool's own flavor, and of a lawful size.
+    /// Nothing is ordered or released while the cloud refuses everything.
+    Refused,
+    /// An order is for a flavor and a zone of the pool's list, and of a lawful size.
     Order,
     /// Never more vCPU bought than the ceiling, in flight included.
     Ceiling,
@@ -81,6 +83,7 @@ impl Law {
             Self::Mode => "mode",
             Self::Alarm => "alarm",
             Self::Halt => "halt",
+            Self::Refused => "refused",
             Self::Order => "order",
             Self::Ceiling => "ceiling",
             Self::Managed => "managed",
@@ -150,10 +153,10 @@ impl<'a> Court<'a> {
             Step::Order {
                 pool,
                 count,
-                flavor,
+                offer,
                 vcpus,
             } => {
-                let size = self.order(pool, *count, flavor, *vcpus)?;
+                let size = self.order(pool, *count, offer, *vcpus)?;
                 self.bought += size;
             }
             Step::Release { server, pool } => {
@@ -165,25 +168,28 @@ impl<'a> Court<'a> {
     }
 
     /// The vCPU of a lawful order.
-    fn order(
-        &self,
-        pool: &PoolName,
-        count: u32,
-        flavor: &FlavorName,
-        vcpus: Vcpus,
-    ) -> Result<u64, Law> {
+    fn order(&self, pool: &PoolName, count: u32, offer: &Offer, vcpus: Vcpus) -> Result<u64, Law> {
         let pool = self.pool(pool, Action::Apply)?;
         self.fleet()?;
         law(pool.mode != Mode::Observe, Law::Mode)?;
         let sized = (1..=self.view.policy.max_order).contains(&count);
         law(
-            sized && *flavor == pool.flavor && vcpus == pool.vcpus,
+            sized && self.is_listed(pool, offer) && vcpus == pool.vcpus,
             Law::Order,
         )?;
         let size = u64::from(vcpus.0) * u64::from(count);
         let ceiling = u64::from(self.view.policy.ceiling.0);
         law(self.bought + size <= ceiling, Law::Ceiling)?;
         Ok(size)
+    }
+
+    fn is_listed(&self, pool: &Pool, offer: &Offer) -> bool {
+        let zones = &self.view.policy.zones;
+        let in_zone = match &offer.zone {
+            None => zones.is_empty(),
+            Some(zone) => zones.contains(zone),
+        };
+        in_zone && (pool.flavor == offer.flavor || pool.alternatives.contains(&offer.flavor))
     }
 
     fn release(&self, id: &ServerId, pool: &PoolName) -> Result<(), Law> {
@@ -205,6 +211,9 @@ impl<'a> Court<'a> {
     fn pool(&self, name: &PoolName, action: Action) -> Result<&'a Pool, Law> {
         let view = self.view;
         let pool = view.policy.pools.get(name).ok_or(Law::Configured)?;
+        let mut setbacks = view.ledger.setbacks.iter();
+        let refused = setbacks.any(|(of, _, s)| *of == Scope::Everything && view.now < s.until);
+        law(!refused, Law::Refused)?;
         let states = self.instances(pool)?;
         let vanished = self.has_vanished(pool, &states, action)?;
         let mut alarms = view.alarms.iter();

@@ -97,6 +97,7 @@ fn configured(name: &str, backend: &str, arch: Arch, level: Level, size: u32) ->
         mode: Mode::Full,
         reserve: 0,
         flavor: FlavorName::new(format!("{arch}.{size}")),
+        alternatives: Vec::new(),
         vcpus: Vcpus(size),
         instances: if level == Level::L3 { 12 } else { 7 },
         jobs: size,
@@ -118,6 +119,7 @@ fn policy() -> Policy {
         },
         owner: "test".to_owned(),
         pools: pools.into_iter().map(|p| (p.name.clone(), p)).collect(),
+        zones: Vec::new(),
         archs: [("i586".to_owned(), Arch::X86_64)].into(),
         levels: Levels {
             l1_below: minutes(5),

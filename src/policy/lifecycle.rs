@@ -16,7 +16,7 @@ use super::sight::{
     SubJob,
 };
 use crate::config::{Policy, Pool};
-use crate::model::{FlavorName, Member, Server, ServerStatus, Stage, Why, elapsed};
+use crate::model::{Allowed, FlavorName, Member, Server, ServerStatus, Stage, Why, elapsed};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct Terms<'a> {
     pub max_age: Duration,
     /// The flavor that was ordered.
     pub flavor: &'a FlavorName,
+    /// Those that it may have besides, where the order is not known any more.
+    pub alternatives: &'a [FlavorName],
     /// How many instances it must have.
     pub instances: u32,
 }
@@ -52,6 +54,7 @@ impl<'a> Terms<'a> {
             settle: SETTLE,
             max_age: policy.max_age,
             flavor: ordered.unwrap_or(&pool.flavor),
+            alternatives: ordered.map_or(&pool.alternatives, |_| &[]),
             instances: pool.instances,
         }
     }
@@ -194,7 +197,9 @@ impl Look<'_> {
             Cloud::Unknown => self.stay(Act::Cordon),
             Cloud::Absent(absence) => self.absent(absence, why, Act::Cordon),
             Cloud::Listed { server, .. } => {
-                let spared = server.tags.protected || server.status == ServerStatus::Deleting;
+                let refused = matches!(self.sight.deletion, Allowed::No { .. });
+                let deleting = server.status == ServerStatus::Deleting;
+                let spared = server.tags.protected || deleting || refused;
                 if spared || !self.is_free_of_builds() {
                     return self.stay(Act::Cordon);
                 }
@@ -246,6 +251,7 @@ impl Look<'_> {
     fn broken(&self, server: &Server) -> Option<Why> {
         let wrong_flavor = server.status == ServerStatus::Active
             && server.flavor != *self.terms.flavor
+            && !self.terms.alternatives.contains(&server.flavor)
             && self.member.order.is_some();
         lost(server).or_else(|| {
             wrong_flavor.then(|| Why::NotInService {

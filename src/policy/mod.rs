@@ -7,9 +7,10 @@
 //!    `fit` and `waiting` say which workers may take the jobs that wait.
 //! 3. [`account`](Account): what is bought, and how much room the ceiling leaves.
 //! 4. `share`: the room divided among the pools that want.
-//! 5. [`retire`](look): which workers have been idle long enough to be given back.
-//! 6. [`plan`](plan()): steps, and a verdict with its reason for every pool in either direction.
-//! 7. [`audit`](audit()): the rules that are never broken, checked again by other means.
+//! 5. [`offers`]: which flavor in which zone, and what the cloud's refusals stand against.
+//! 6. [`retire`](look): which workers have been idle long enough to be given back.
+//! 7. [`plan`](plan()): steps, and a verdict with its reason for every pool in either direction.
+//! 8. [`audit`](audit()): the rules that are never broken, checked again by other means.
 //!
 //! Beside it stand [`advance`] (the life of one server), [`supply`] (the rule that a farm which
 //! vanished is a broken view) and [`evaluate`] (the formula on lists from outside).
@@ -28,6 +29,7 @@ mod held;
 mod levels;
 mod lifecycle;
 pub mod names;
+pub mod offers;
 pub mod orders;
 mod placement;
 mod plan;
@@ -63,16 +65,11 @@ pub use waiting::Prospects;
 
 use crate::config;
 use crate::model::{
-    Action, Alarms, BackendName, Fleet, Fresh, Ledger, PackageKey, PoolName, Snapshot, Unknown,
-    elapsed,
+    Action, Alarms, Allowed, BackendName, Class, Fleet, Fresh, Ledger, PackageKey, PoolName, Scope,
+    Snapshot, Unknown, elapsed,
 };
 use jiff::Timestamp;
 use std::collections::BTreeSet;
-use std::time::Duration;
-
-/// After the cloud refused an order, no other is sent for the pool for this long: what it refuses now
-/// it refuses in the next second too.
-pub const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// All that a decision rests on.
 #[derive(Debug, Clone, Copy)]
@@ -123,11 +120,13 @@ impl<'a> View<'a> {
         heard.is_some_and(|at| elapsed(at, self.now) < self.policy.watchdog_expiry)
     }
 
-    /// Whether the cloud refused an order of the pool less than [`REFUSED_PAUSE`] ago.
+    /// What the cloud refuses everything for just now.
     #[must_use]
-    pub fn was_refused(&self, pool: &PoolName) -> bool {
-        let refused = self.ledger.refused.get(pool);
-        refused.is_some_and(|at| elapsed(*at, self.now) < REFUSED_PAUSE)
+    pub fn refused_everything(&self) -> Option<Class> {
+        match self.ledger.setbacks.allowed(&Scope::Everything, self.now) {
+            Allowed::No { class, .. } => Some(class),
+            Allowed::Freely | Allowed::Probe { .. } => None,
+        }
     }
 
     /// How many instances the pool is held against; `None` while it is not halted.

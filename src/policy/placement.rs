@@ -144,7 +144,10 @@ pub fn pool_of_server<'a>(server: &'a Server, policy: &'a Policy) -> Option<&'a 
     if server.tags.pool.is_some() || server.tags.order.is_some() {
         return server.tags.pool.as_ref();
     }
-    let mut same = policy.pools.values().filter(|p| p.flavor == server.flavor);
+    let mut same = policy
+        .pools
+        .values()
+        .filter(|p| p.flavors().any(|f| *f == server.flavor));
     let only = same.next().filter(|_| same.next().is_none())?;
     Some(&only.name)
 }

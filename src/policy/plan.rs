@@ -5,11 +5,12 @@ use super::account::Account;
 use super::demand::{PoolState, assess};
 use super::held::Held;
 use super::names::names_for;
+use super::offers::{Choice, Chooser};
 use super::reason::{Figures, Reason};
 use super::retire::{Kept, Retiring, retire};
 use super::share::{Wish, share};
 use crate::config::{Mode, Pool};
-use crate::model::{Action, FlavorName, PoolName, ServerId, Vcpus};
+use crate::model::{Action, Offer, PoolName, ServerId, Vcpus};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -22,8 +23,8 @@ pub enum Step {
         pool: PoolName,
         /// How many; at least 1.
         count: u32,
-        /// What is bought.
-        flavor: FlavorName,
+        /// What is bought, and where.
+        offer: Offer,
         /// The size of each.
         vcpus: Vcpus,
     },
@@ -136,40 +137,76 @@ pub fn plan(view: &View<'_>) -> Plan {
 struct Draft<'a> {
     view: &'a View<'a>,
     bought: Vcpus,
-    granted: BTreeMap<PoolName, Result<u32, Reason>>,
+    granted: BTreeMap<PoolName, Result<Grant, Reason>>,
     retiring: Retiring,
 }
 
-/// How many workers each pool gets, or why it asks for none.
+/// What a pool gets: how many workers, of what it chose.
+struct Grant {
+    workers: u32,
+    /// For how many there are names.
+    named: u32,
+    choice: Choice,
+}
+
+impl Grant {
+    fn outcome(&self, needed: u32, max_order: u32) -> (Outcome, Reason) {
+        let reason = match self.workers {
+            0 => return (Outcome::Hold, Reason::Ceiling),
+            all if all == needed => Reason::Needed,
+            most if most == max_order => Reason::MaxOrder,
+            most if most == self.choice.most => Reason::Probing,
+            most if most == self.named => Reason::Names,
+            _ => Reason::Ceiling,
+        };
+        (Outcome::Act(self.workers), reason)
+    }
+}
+
+/// What each pool gets, or why it asks for nothing.
 fn grant(
     view: &View<'_>,
     states: &BTreeMap<PoolName, &PoolState>,
-) -> BTreeMap<PoolName, Result<u32, Reason>> {
+) -> BTreeMap<PoolName, Result<Grant, Reason>> {
     let mut wishes = Vec::new();
+    let mut choices = BTreeMap::new();
     let mut granted = BTreeMap::new();
+    let mut chooser = Chooser::new(view);
     for (name, state) in states {
         let Some(pool) = view.policy.pools.get(name) else {
             continue;
         };
-        match wanted(view, pool, state) {
-            Ok(workers) => wishes.push(Wish {
-                pool: name.clone(),
-                workers,
-                size: pool.vcpus,
-                bought: state.bought,
-            }),
+        let wanted = wanted(view, pool, state);
+        match wanted.and_then(|named| Ok((named, chooser.choose(pool)?))) {
+            Ok((named, choice)) => {
+                wishes.push(Wish {
+                    pool: name.clone(),
+                    workers: named.min(choice.most),
+                    size: pool.vcpus,
+                    bought: state.bought,
+                });
+                choices.insert(name.clone(), (named, choice));
+            }
             Err(reason) => {
                 granted.insert(name.clone(), Err(reason));
             }
         }
     }
     let room = view.policy.ceiling.less(bought(view));
-    let shared = share(room, &wishes).into_iter();
-    granted.extend(shared.map(|(name, workers)| (name, Ok(workers))));
+    for (name, workers) in share(room, &wishes) {
+        if let Some((named, choice)) = choices.remove(&name) {
+            let grant = Grant {
+                workers,
+                named,
+                choice,
+            };
+            granted.insert(name, Ok(grant));
+        }
+    }
     granted
 }
 
-/// How many workers the pool asks for in one order; at least 1.
+/// For how many workers that the pool asks for there are names; at least 1.
 fn wanted(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<u32, Reason> {
     if let Some(below) = view.halted_below(&pool.name) {
         return Err(Reason::Halted { below });
@@ -183,9 +220,6 @@ fn wanted(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<u32, Reason
     }
     if !view.rings(Action::Apply, &pool.name) {
         return Err(Reason::NoAlarm);
-    }
-    if view.was_refused(&pool.name) {
-        return Err(Reason::Refused);
     }
     let most = state.needed().min(view.policy.max_order);
     match names_for(view, &pool.name, most) {
@@ -230,22 +264,8 @@ impl Draft<'_> {
         match self.granted.get(&pool.name) {
             None => (Outcome::Hold, Reason::Enough),
             Some(Err(reason)) => (Outcome::Hold, reason.clone()),
-            Some(Ok(0)) => (Outcome::Hold, Reason::Ceiling),
-            Some(Ok(count)) if *count == state.needed() => (Outcome::Act(*count), Reason::Needed),
-            Some(Ok(count)) if *count == self.view.policy.max_order => {
-                (Outcome::Act(*count), Reason::MaxOrder)
-            }
-            Some(Ok(count)) if self.named_only(pool, *count) => {
-                (Outcome::Act(*count), Reason::Names)
-            }
-            Some(Ok(count)) => (Outcome::Act(*count), Reason::Ceiling),
+            Some(Ok(grant)) => grant.outcome(state.needed(), self.view.policy.max_order),
         }
-    }
-
-    /// Whether no row of names is free that is longer than this.
-    fn named_only(&self, pool: &Pool, count: u32) -> bool {
-        let more = names_for(self.view, &pool.name, count.saturating_add(1));
-        more.is_none_or(|(_, named)| named <= count)
     }
 
     fn released(&self, pool: &Pool) -> (Outcome, Reason) {
@@ -259,12 +279,12 @@ impl Draft<'_> {
 
     fn steps(&self) -> Vec<Step> {
         let orders = self.granted.iter().filter_map(|(name, granted)| {
-            let count = *granted.as_ref().ok().filter(|count| **count > 0)?;
+            let grant = granted.as_ref().ok().filter(|grant| grant.workers > 0)?;
             let pool = self.view.policy.pools.get(name)?;
             Some(Step::Order {
                 pool: name.clone(),
-                count,
-                flavor: pool.flavor.clone(),
+                count: grant.workers,
+                offer: grant.choice.offer.clone(),
                 vcpus: pool.vcpus,
             })
         });

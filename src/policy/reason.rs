@@ -2,7 +2,7 @@
 
 use super::demand::PoolState;
 use super::held::Held;
-use crate::model::Vcpus;
+use crate::model::{Class, Vcpus};
 use std::fmt;
 
 /// Why a pool gets workers, gives workers back, or neither.
@@ -27,8 +27,12 @@ pub enum Reason {
     ApplyOnly,
     /// What is idle and on its way is enough.
     Enough,
-    /// The cloud refused an order only just now.
-    Refused,
+    /// The cloud refused what concerns the pool, or everything, for this cause.
+    CloudRefuses(Class),
+    /// Every flavor and zone of the pool's list was refused not long ago.
+    NoOffer,
+    /// One server is tried first, after a refusal.
+    Probing,
     /// The ceiling leaves no room, or less than is needed.
     Ceiling,
     /// Every name is in use, or no longer row of names is free.
@@ -64,7 +68,7 @@ pub enum Reason {
 
 impl Reason {
     /// The labels of every reason for which a pool may get nothing and give nothing back.
-    pub const HOLDS: [&str; 21] = [
+    pub const HOLDS: [&str; 26] = [
         Held::NEVER,
         Held::STALE,
         Self::Halted { below: 0 }.label(),
@@ -72,7 +76,12 @@ impl Reason {
         Self::Observe.label(),
         Self::ApplyOnly.label(),
         Self::Enough.label(),
-        Self::Refused.label(),
+        Self::CloudRefuses(Class::Quota).label(),
+        Self::CloudRefuses(Class::Account).label(),
+        Self::CloudRefuses(Class::Permission).label(),
+        Self::CloudRefuses(Class::Request).label(),
+        Self::NoOffer.label(),
+        Self::Probing.label(),
         Self::Ceiling.label(),
         Self::Names.label(),
         Self::NoWatchdog.label(),
@@ -100,7 +109,9 @@ impl Reason {
             Self::Observe => "observe",
             Self::ApplyOnly => "apply_only",
             Self::Enough => "enough",
-            Self::Refused => "refused",
+            Self::CloudRefuses(class) => class.label(),
+            Self::NoOffer => "no_offer",
+            Self::Probing => "probing",
             Self::Ceiling => "ceiling",
             Self::Names => "names",
             Self::MaxOrder => "max_order",
@@ -132,13 +143,17 @@ impl fmt::Display for Reason {
             Self::NotLongEnough { looks } => {
                 return write!(f, "found idle by {looks} looks so far, which is not enough");
             }
+            Self::CloudRefuses(class) => {
+                return write!(f, "the cloud refuses it: {}", class.label());
+            }
             Self::Needed => "more jobs wait than there is room for",
             Self::Idle => "idle long enough, and above what is needed",
             Self::NoAlarm => "no alarm asks for it",
             Self::Observe => "the pool's mode is observe",
             Self::ApplyOnly => "the pool's mode is apply: it never releases",
             Self::Enough => "what is idle and on its way is enough",
-            Self::Refused => "the cloud refused the last order less than a minute ago",
+            Self::NoOffer => "each of its flavors and zones was refused not long ago",
+            Self::Probing => "one server is tried first, after a refusal",
             Self::Ceiling => "the ceiling leaves no more room",
             Self::Names => "no more names of the pool are free in a row: see ecs.name_range",
             Self::MaxOrder => "as many as one order may have; more with the next decision",

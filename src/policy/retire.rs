@@ -168,6 +168,9 @@ fn gate(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<(), Reason> {
         Mode::Apply => return Err(Reason::ApplyOnly),
         Mode::Full => {}
     }
+    if let Some(class) = view.refused_everything() {
+        return Err(Reason::CloudRefuses(class));
+    }
     let most = supply::most(view.ledger.supply.get(&pool.name), view.now);
     let ratio = view.policy.known_instances_ratio;
     let gates = [
@@ -311,7 +314,9 @@ const fn nearness(reason: &Reason) -> u32 {
         | Reason::Observe
         | Reason::ApplyOnly
         | Reason::Enough
-        | Reason::Refused
+        | Reason::CloudRefuses(_)
+        | Reason::NoOffer
+        | Reason::Probing
         | Reason::Ceiling
         | Reason::MaxOrder
         | Reason::NoWatchdog

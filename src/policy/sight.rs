@@ -3,7 +3,7 @@
 use super::View;
 use super::demand::fresh;
 use crate::model::{
-    HostName, InstanceCounts, InstanceId, InstanceState, PoolName, Server, elapsed,
+    Allowed, HostName, InstanceCounts, InstanceId, InstanceState, PoolName, Server, elapsed,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -24,6 +24,8 @@ pub struct Sight<'a> {
     pub drain: Option<DrainReport>,
     /// Whether an ssh check of it is under way just now: it may be starting the service.
     pub checking: bool,
+    /// Whether the cloud may be asked to delete it.
+    pub deletion: Allowed,
 }
 
 /// What the cloud's list says of a server.

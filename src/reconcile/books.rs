@@ -2,7 +2,8 @@
 
 use crate::journal::{Entry, Journal, JournalError};
 use crate::model::{
-    Bill, HostName, IdleStreak, Ledger, Member, Order, OrderId, PoolName, ServerId, Stage, Supply,
+    Bill, HostName, IdleStreak, Ledger, Member, Order, OrderId, PoolName, ServerId, Setbacks,
+    Stage, Supply,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -112,23 +113,19 @@ impl Books {
         Ok(())
     }
 
-    /// The cloud refused the order: it is closed, and the pool is left alone for a while.
-    pub(super) fn refused(
-        &mut self,
-        order: &Order,
-        now: Timestamp,
-        why: String,
-    ) -> Result<(), JournalError> {
-        self.pause(&order.pool, now);
-        self.close(&order.id, why)
+    /// What the cloud refused, to be changed. Not written: after a restart the cloud is asked again.
+    pub(super) const fn setbacks(&mut self) -> &mut Setbacks {
+        &mut self.ledger.setbacks
     }
 
-    /// Leaves a pool alone for a while. Not written: after a restart the cloud is asked again.
-    pub(super) fn pause(&mut self, pool: &PoolName, now: Timestamp) {
-        self.ledger.refused.insert(pool.clone(), now);
+    pub(super) fn forget_setbacks_of_servers_gone(&mut self) {
+        let Ledger {
+            setbacks, members, ..
+        } = &mut self.ledger;
+        setbacks.keep_servers(|server| members.contains_key(server));
     }
 
-    /// Nothing more is expected of an order that was not answered.
+    /// Nothing more is expected of an order that was refused, or not answered.
     pub(super) fn close(&mut self, id: &OrderId, why: String) -> Result<(), JournalError> {
         let Some(mut order) = self.ledger.orders.get(id).cloned() else {
             return Ok(());

@@ -238,6 +238,7 @@ impl Reconciler {
             now,
         };
         self.seen.keep(self.books.ledger());
+        self.books.forget_setbacks_of_servers_gone();
         self.take_up(&look)?;
         self.count(&look)?;
         self.keep_bills(&look)?;
@@ -309,7 +310,9 @@ impl Reconciler {
     fn carry_out(&mut self, plan: &Lawful<Plan>, look: &Look<'_>) -> Result<(), JournalError> {
         for step in &plan.get().steps {
             match step {
-                Step::Order { pool, count, .. } => self.order(pool, *count, look)?,
+                Step::Order {
+                    pool, count, offer, ..
+                } => self.order(pool, *count, offer.clone(), look)?,
                 Step::Release { server, pool } => self.release(server, pool, look.now)?,
             }
         }
@@ -329,7 +332,7 @@ impl Reconciler {
         match (subject, done) {
             (Subject::Order(order), Done::Created(result)) => self.created(&order, result, now),
             (Subject::Order(order), Done::Polled(result)) => {
-                self.polled(&order, result);
+                self.polled(&order, result, now);
                 Ok(())
             }
             (Subject::Server(server), Done::Checked(report)) => {
@@ -340,7 +343,7 @@ impl Reconciler {
                 self.drained(server, report);
                 Ok(())
             }
-            (Subject::Server(server), Done::Deleted(result)) => self.deleted(&server, result),
+            (Subject::Server(server), Done::Deleted(result)) => self.deleted(&server, result, now),
             (Subject::Bill(server), Done::Ended(job, result)) => self.ended(&server, &job, result),
             (Subject::Ghost(backend, build), Done::Freed(freed)) => {
                 self.freed(&backend, &build, &freed);

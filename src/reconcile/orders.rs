@@ -6,10 +6,12 @@ use crate::execute::{Deed, Subject};
 use crate::journal::JournalError;
 use crate::metrics::OrderEnd;
 use crate::model::{
-    Action, Class, Order, OrderId, PoolName, Retry, ServerId, Snapshot, Stage, ZoneName, elapsed,
+    Action, Allowed, Class, Offer, Order, OrderId, PoolName, Retry, Scope, ServerId, Snapshot,
+    Stage, elapsed,
 };
 use crate::policy::SubJob;
 use crate::policy::names::names_for;
+use crate::policy::offers::{self, Refused};
 use crate::policy::orders::{self, OrderNext, OrderSight};
 use jiff::Timestamp;
 use std::time::Duration;
@@ -23,6 +25,7 @@ impl Reconciler {
         &mut self,
         pool: &PoolName,
         count: u32,
+        offer: Offer,
         look: &Look<'_>,
     ) -> Result<(), JournalError> {
         let now = look.now;
@@ -30,8 +33,7 @@ impl Reconciler {
             return Ok(());
         };
         let Some(id) = self.parts.hands.new_order_id() else {
-            tracing::error!("the system gives no randomness: nothing is ordered");
-            self.books.pause(&pool.name, now);
+            self.can_not_be_written(&pool.name, "the system gives no randomness", now);
             return Ok(());
         };
         let view = look.view(self.books.ledger());
@@ -41,7 +43,8 @@ impl Reconciler {
         let mut order = Order {
             id,
             pool: pool.name.clone(),
-            flavor: pool.flavor.clone(),
+            flavor: offer.flavor,
+            zone: offer.zone,
             vcpus: pool.vcpus,
             count,
             names: Some(names),
@@ -49,27 +52,28 @@ impl Reconciler {
             job: None,
             body_sha256: String::new(),
             closed: None,
-            zone: self
-                .parts
-                .config
-                .ecs
-                .availability_zone
-                .clone()
-                .map(ZoneName::new),
         };
         match self.parts.hands.request(&order) {
             Ok(request) => order.body_sha256 = request.sha256(),
             Err(error) => {
-                tracing::error!(pool = %order.pool, %error, "the order can not be written");
-                self.books.pause(&order.pool, now);
+                self.can_not_be_written(&order.pool, &error.to_string(), now);
                 return Ok(());
             }
         }
         self.react(&order, look);
-        tracing::info!(order = %order.id, pool = %order.pool, count, flavor = %order.flavor, "ordering");
+        tracing::info!(order = %order.id, pool = %order.pool, count, offer = %order.offer(), "ordering");
         self.books.intend(order.clone())?;
         self.send(&order, now);
         Ok(())
+    }
+
+    /// Nothing has left the house: the next order of the pool would fail in the same way.
+    fn can_not_be_written(&mut self, pool: &PoolName, why: &str, now: Timestamp) {
+        tracing::error!(%pool, why, "the order can not be written");
+        let scope = Scope::Pool(pool.clone());
+        self.books
+            .setbacks()
+            .refused(scope, Class::Request, why, now, now);
     }
 
     /// How long ago the notification came that this order answers.
@@ -107,6 +111,8 @@ impl Reconciler {
                     self.parts
                         .own
                         .ordered(&order.pool, end, self.books.ledger().unnamed(&order));
+                    let scope = Scope::Pool(order.pool.clone());
+                    self.set_back(scope, Class::Unknown, "not answered", order.at, now);
                     self.books.close(&order.id, "not answered".to_owned())?;
                 }
                 OrderNext::Done => {
@@ -174,6 +180,7 @@ impl Reconciler {
                 tracing::info!(order = %id, pool = %order.pool, job, servers = servers.len(),
                     ?servers, "the cloud has taken the order");
                 self.parts.look.now();
+                self.books.setbacks().done(&Scope::Everything, order.at);
                 self.books.answered(id, job, servers)
             }
             Ok(created) => {
@@ -187,16 +194,19 @@ impl Reconciler {
             Err(error) if error.outcome_known() && error.retry() != Retry::SameToken => {
                 tracing::error!(order = %id, pool = %order.pool, %error, class = error.label(),
                     doubtful, "the cloud refuses the order");
+                // What an earlier call did is not undone by it: the list will tell.
+                calls.refused |= doubtful;
+                let class = error.class();
+                if let Some(scope) = offers::stands_against(Refused::Call(&order), class) {
+                    self.set_back(scope, class, &error.to_string(), order.at, now);
+                }
                 if doubtful {
-                    // What an earlier call did is not undone by it: the list will tell.
-                    calls.refused = true;
-                    self.books.pause(&order.pool, now);
                     return Ok(());
                 }
                 self.parts
                     .own
                     .ordered(&order.pool, OrderEnd::Refused, order.count);
-                self.books.refused(&order, now, error.to_string())
+                self.books.close(id, error.to_string())
             }
             Err(error) => {
                 tracing::warn!(order = %id, pool = %order.pool, %error, class = error.label(),
@@ -210,19 +220,21 @@ impl Reconciler {
     }
 
     /// Takes in what the cloud's job says. Its parts are the truth.
-    pub(super) fn polled(&mut self, id: &OrderId, result: Result<JobStatus, EcsError>) {
-        let job = self
-            .books
-            .ledger()
-            .orders
-            .get(id)
-            .and_then(|order| order.job.clone());
-        match (result, job) {
+    pub(super) fn polled(
+        &mut self,
+        id: &OrderId,
+        result: Result<JobStatus, EcsError>,
+        now: Timestamp,
+    ) {
+        let Some(order) = self.books.ledger().orders.get(id).cloned() else {
+            return;
+        };
+        match (result, order.job.clone()) {
             (Ok(status), Some(job)) => {
                 let ended = status.state != JobState::Running
                     && !status.sub_jobs.contains(&ecs::SubJob::Pending);
                 for part in status.sub_jobs {
-                    self.part(id, part);
+                    self.part(&order, part, now);
                 }
                 if ended {
                     self.settle_parts(id);
@@ -241,25 +253,51 @@ impl Reconciler {
         }
     }
 
-    fn part(&mut self, order: &OrderId, part: ecs::SubJob) {
+    fn part(&mut self, order: &Order, part: ecs::SubJob, now: Timestamp) {
         match part {
             ecs::SubJob::Pending => {}
             ecs::SubJob::Succeeded { server, .. } => {
+                offers::created(self.books.setbacks(), order);
                 let settled = server.map(|server| (server, SubJob::Succeeded));
                 self.seen.sub_jobs.extend(settled);
             }
             ecs::SubJob::Failed { server, failure } => {
                 let words = format!("{}: {}", failure.code, failure.words);
                 let name = server.as_ref().map_or("of no name", ServerId::as_str);
-                let class = failure.class().label();
+                let class = failure.class();
                 self.seen.odd(format!(
-                    "order {order}: the cloud could not create server {name} ({class}): {words}"
+                    "order {}: the cloud could not create server {name} ({}): {words}",
+                    order.id,
+                    class.label()
                 ));
+                if let Some(scope) = offers::stands_against(Refused::Part(order), class) {
+                    self.set_back(scope, class, &words, order.at, now);
+                }
                 if let Some(server) = server {
                     self.seen.sub_jobs.insert(server, SubJob::Failed(words));
                 }
             }
         }
+    }
+
+    /// Takes a refusal in, and says what is left alone because of it.
+    pub(super) fn set_back(
+        &mut self,
+        scope: Scope,
+        class: Class,
+        words: &str,
+        asked: Timestamp,
+        now: Timestamp,
+    ) {
+        let setbacks = self.books.setbacks();
+        setbacks.refused(scope.clone(), class, words, asked, now);
+        let Allowed::No { until, .. } = setbacks.allowed(&scope, now) else {
+            return;
+        };
+        let class = class.label();
+        self.seen.odd(format!(
+            "{scope}: left alone until {until} ({class}): {words}"
+        ));
     }
 
     /// After the job's end no server of it is under way any more. One that no part named is judged

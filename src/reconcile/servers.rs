@@ -6,7 +6,10 @@ use crate::ecs::EcsError;
 use crate::execute::Deed;
 use crate::journal::JournalError;
 use crate::metrics::{OrderEnd, ReleaseEnd};
-use crate::model::{Fleet, Member, PoolName, Server, ServerId, ServerStatus, Stage, Why, elapsed};
+use crate::model::{
+    Allowed, Fleet, Member, PoolName, Scope, Server, ServerId, ServerStatus, Stage, Why, elapsed,
+};
+use crate::policy::offers::{self, Refused};
 use crate::policy::{
     Act, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, Sight, SubJob, Terms, View,
     advance, instances_seen, next_absence, pool_of_server, supply,
@@ -113,8 +116,9 @@ impl Reconciler {
                 .order
                 .as_ref()
                 .and_then(|id| view.ledger.orders.get(id));
-            let flavor = ordered.map(|order| order.flavor.clone());
-            let terms = Terms::new(look.policy, pool, flavor.as_ref());
+            let ordered = ordered.cloned();
+            let flavor = ordered.as_ref().map(|order| &order.flavor);
+            let terms = Terms::new(look.policy, pool, flavor);
             let sight = self.sight(&view, &member);
             let live = sight
                 .instances
@@ -122,6 +126,11 @@ impl Reconciler {
                 .unwrap_or_default();
             let ip = listed(&sight).and_then(|server| server.ip);
             let next = advance(&member, &sight, &terms, now);
+            if let (Some(order), Stage::Creating, Stage::Booting { .. }) =
+                (&ordered, &member.stage, &next.stage)
+            {
+                offers::created(self.books.setbacks(), order);
+            }
             self.enter(&member, next.stage, next.reached, live, now)?;
             self.act(&member, next.act, ip, now);
         }
@@ -163,7 +172,13 @@ impl Reconciler {
             instances: name.and_then(|name| instances_seen(view, &member.pool, name)),
             drain: self.seen.drains.get(&member.server).cloned(),
             checking: self.deeds.is_checking(&member.server),
+            deletion: Self::deletion(view, &member.server),
         }
+    }
+
+    fn deletion(view: &View<'_>, server: &ServerId) -> Allowed {
+        let scope = Scope::Server(server.clone());
+        view.ledger.setbacks.allowed(&scope, view.now)
     }
 
     /// Writes a change of stage down, and tells of it.
@@ -347,15 +362,23 @@ impl Reconciler {
         &mut self,
         server: &ServerId,
         result: Result<Vec<String>, EcsError>,
+        now: Timestamp,
     ) -> Result<(), JournalError> {
         self.parts.look.now();
+        let member = self.books.ledger().members.get(server);
+        let asked = member.map_or(now, |member| member.since);
         match result {
             Ok(jobs) => {
                 tracing::info!(%server, ?jobs, "the cloud deletes it");
+                self.books.setbacks().done(&Scope::Everything, asked);
                 self.note_deletion(server, jobs)
             }
             Err(error) => {
                 tracing::error!(%server, %error, class = error.label(), "the deletion failed");
+                let class = error.class();
+                if let Some(scope) = offers::stands_against(Refused::Deletion(server), class) {
+                    self.set_back(scope, class, &error.to_string(), asked, now);
+                }
                 Ok(())
             }
         }

@@ -30,6 +30,7 @@ fn pool() -> Pool {
         projects: crate::config::Projects::default(),
         reserve: 0,
         flavor: FlavorName::new("ki1.8xlarge.4"),
+        alternatives: Vec::new(),
         vcpus: Vcpus(32),
         instances: 7,
         jobs: 32,

@@ -100,7 +100,7 @@ impl App {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        match self.doorbell.answer(request, Clock.now()).await {
+        match self.doorbell.answer(request, Clock::default().now()).await {
             Ok(taken) => ok(&json!(taken)),
             Err(refused) => {
                 let mut answer = failed(refused.status(), &refused.to_string());

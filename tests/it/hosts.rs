@@ -117,7 +117,7 @@ async fn read(config: &Config) -> HostUse {
     let mut before = None;
     for _ in 0..100 {
         let targets = Target::all_of(&fleet());
-        let mut read = reader.read(targets, Clock.now()).await.unwrap();
+        let mut read = reader.read(targets, Clock::default().now()).await.unwrap();
         let reading = read.remove(&HostName::new("w-1")).unwrap().unwrap();
         let used = HostUse::next(before.as_ref(), reading.at, reading.counters);
         if used.cpu_usage_ratio.is_some() {
@@ -165,7 +165,9 @@ async fn resource_use_is_read_over_ssh_from_a_host_whose_key_is_derived() {
 
     config.ssh.host_key_secret = SecretString::from("another secret, of thirty-two bytes");
     let reader = Reader::new(&config).unwrap().unwrap();
-    let read = reader.read(Target::all_of(&fleet()), Clock.now()).await;
+    let read = reader
+        .read(Target::all_of(&fleet()), Clock::default().now())
+        .await;
     let refused = read.unwrap().remove(&HostName::new("w-1")).unwrap();
     assert_eq!(refused.unwrap_err().label(), "host_key");
 }
@@ -175,7 +177,7 @@ async fn serve(config: Config, snapshot: watch::Receiver<Snapshot>) -> SocketAdd
     let (alarms, (speak, _)) = (watch::Sender::new(Alarms::default()), mpsc::channel(1));
     let present = Arc::new(Present {
         config: Arc::new(config),
-        clock: Clock,
+        clock: Clock::default(),
         snapshot,
         in_hand: watch::Sender::new(InHand::default()).subscribe(),
         alarms: alarms.subscribe(),
@@ -246,7 +248,7 @@ async fn prometheus_finds_the_workers_and_keeps_them_while_the_cloud_is_not_know
         fleet: Arc::new(Observed::known(at, fleet())),
         ..Snapshot::default()
     };
-    let snapshot = watch::Sender::new(listed(Clock.now()));
+    let snapshot = watch::Sender::new(listed(Clock::default().now()));
     let daemon = serve(config.clone(), snapshot.subscribe()).await;
     let dir = tempfile::tempdir().unwrap();
     let (_prometheus, url) = prometheus(dir.path(), daemon).await;

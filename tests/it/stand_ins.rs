@@ -42,6 +42,7 @@ fn settings() -> WorkerSettings {
         projects: Projects::default(),
         reserve: 0,
         flavor: FlavorName::new("small"),
+        alternatives: Vec::new(),
         vcpus: Vcpus(32),
         instances: 2,
         jobs: 4,

@@ -25,7 +25,7 @@ procps                   pgrep and uptime for the worker
 prometheus               prometheus and promtool
 prometheus-alertmanager  alertmanager and amtool
 prometheus-node-exporter what a worker's resource use is read from
-python3-venv             the dashboards are checked against Grafana's own types, a Python package
+python3-venv             Grafana's own types and Huawei Cloud's own SDK, which the checks use, are Python packages
 "
 
 die() { echo "install: ERROR: $*" >&2; exit 1; }

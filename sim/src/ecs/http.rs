@@ -22,7 +22,6 @@ use super::faults::{Faults, Hang, take_one};
 use super::routes::{self, Route};
 use super::shared::Shared;
 use super::sign::{self, Wire};
-use crate::clock;
 
 /// The signing guide's limit of a body: 12 MB.
 const BODY_LIMIT: usize = 12 * 1024 * 1024;
@@ -201,7 +200,7 @@ fn admit(shared: &Shared, call: &Call) -> Result<Route, ApiError> {
 }
 
 fn check_signature(shared: &Shared, call: &Call) -> Result<(), ApiError> {
-    let now = clock::now();
+    let now = shared.clock.now();
     if shared.is_locked(now) {
         let text = "Incorrect IAM authentication information: AK access failed to reach the limit,forbidden";
         return Err(ApiError::gateway(401, "APIGW.0301", text));

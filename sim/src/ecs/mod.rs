@@ -43,6 +43,7 @@ pub use control::Foreign;
 pub use faults::{Faults, Hang};
 pub use ledger::{CreateCall, Ledger, ServerEntry, Totals, VolumeEntry};
 
+use crate::clock::Clock;
 use shared::Shared;
 
 /// How the simulated cloud is set up.
@@ -58,6 +59,8 @@ pub struct Options {
     pub secret_key: String,
     /// What durations are divided by: at 1 a create takes 40–60 s.
     pub speed: f64,
+    /// The time that it keeps.
+    pub clock: Clock,
     /// The seed of ids and durations.
     pub seed: u64,
     /// The program that boots and destroys machines; without one servers are records.
@@ -86,6 +89,7 @@ impl Options {
             access_key: access_key.to_owned(),
             secret_key: secret_key.to_owned(),
             speed: 1.0,
+            clock: Clock::default(),
             seed: 0,
             machines: None,
             stand_ins: None,

@@ -15,7 +15,7 @@ use super::machines::{Backing, Machines};
 use super::server::Machine;
 use super::sign::{Key, Refusal};
 use super::world::{Deed, Rules, World};
-use crate::clock;
+use crate::clock::Clock;
 use crate::machine::StandIns;
 use crate::rng::Rng;
 
@@ -28,6 +28,7 @@ pub(super) struct Shared {
     wake: Notify,
     /// Sent to when the faults change, so that calls that hang let go.
     pub(super) faults_changed: watch::Sender<()>,
+    pub(super) clock: Clock,
     pub(super) key: Key,
     pub(super) project: String,
     machines: Option<Backing>,
@@ -59,6 +60,7 @@ impl Shared {
             world: Mutex::new(World::new(rules, options.seed, options.addresses)),
             wake: Notify::new(),
             faults_changed: watch::Sender::new(()),
+            clock: options.clock,
             key: Key {
                 access: options.access_key,
                 secret: options.secret_key,
@@ -75,7 +77,7 @@ impl Shared {
     /// Looks at the world, or changes it, as it is now.
     pub(super) fn with_world<T>(&self, look: impl FnOnce(&mut World, Timestamp) -> T) -> T {
         let mut world = lock(&self.world);
-        let now = clock::now();
+        let now = self.clock.now();
         world.advance(now);
         let seen = look(&mut world, now);
         drop(world);
@@ -163,11 +165,13 @@ pub(super) async fn drive(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) 
     loop {
         let (deeds, wait) = {
             let mut world = lock(&shared.world);
-            let now = clock::now();
+            let now = shared.clock.now();
             world.advance(now);
             (
                 world.take_deeds(),
-                world.next_due().map(|at| until(now, at)),
+                world
+                    .next_due()
+                    .map(|at| shared.clock.asleep(until(now, at))),
             )
         };
         for deed in deeds {

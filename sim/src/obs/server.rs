@@ -3,7 +3,7 @@
 use super::control;
 use super::faults::{Fault, Faults};
 use super::routes::{self, Answer, Query};
-use super::world::{Doing, Size, World};
+use super::world::{Doing, Instance, Size, World};
 use crate::clock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -104,10 +104,13 @@ impl Farm {
         for instance in self.world.hosts.values().flat_map(|host| &host.instances) {
             *instances.entry(control::word(instance.doing)).or_default() += 1;
         }
-        let ghosts = self.world.hosts.values().flat_map(|host| &host.instances);
-        let ghosts =
-            ghosts.filter(|i| i.ghost.is_some() && !matches!(i.doing, Doing::Building { .. }));
-        json!({ "packages": codes, "instances": instances, "ghosts": ghosts.count() })
+        let has_one =
+            |i: &&Instance| i.ghost.is_some() && !matches!(i.doing, Doing::Building { .. });
+        let hosts = self.world.hosts.iter();
+        let hosts = hosts.map(|(name, host)| (name, host.instances.iter().filter(has_one).count()));
+        let haunted: BTreeMap<&String, usize> = hosts.filter(|(_, ghosts)| *ghosts > 0).collect();
+        let ghosts: usize = haunted.values().sum();
+        json!({ "packages": codes, "instances": instances, "ghosts": ghosts, "haunted": haunted })
     }
 }
 

@@ -6,6 +6,8 @@
 //! To add a family, declare it in the file of its subject (or in a new one, listed in [`declared`]),
 //! give it a series in the tests' farm, and write the page anew: `UPDATE_DOCS=1 cargo test docs_metrics`.
 
+/// The families of what the cloud refused.
+pub(super) mod cloud;
 /// The families of the workers' resource use.
 pub(super) mod hosts;
 /// The families of what this program did.
@@ -76,7 +78,14 @@ impl Kind {
 
 /// Every declared family, in the order of the documentation.
 pub fn declared() -> impl Iterator<Item = &'static Declared> {
-    let files = [sources::ALL, pools::ALL, workers::ALL, hosts::ALL, own::ALL];
+    let files = [
+        sources::ALL,
+        pools::ALL,
+        workers::ALL,
+        hosts::ALL,
+        cloud::ALL,
+        own::ALL,
+    ];
     files.into_iter().flatten().copied()
 }
 

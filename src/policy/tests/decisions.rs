@@ -212,16 +212,6 @@ fn what_holds_an_order_back_is_said() {
 }
 
 #[test]
-fn a_refused_order_is_not_sent_again_within_a_minute() {
-    let mut farm = busy("x-l1", 7);
-    farm.ledger.refused.insert(pool("x-l1"), at(NOW - 59));
-    let decided_now = |farm: &Farm| decided(farm, "x-l1", Action::Apply);
-    assert_eq!(decided_now(&farm), (Outcome::Hold, Reason::Refused));
-    farm.ledger.refused.insert(pool("x-l1"), at(NOW - 60));
-    assert_eq!(decided_now(&farm), (Outcome::Act(1), Reason::Needed));
-}
-
-#[test]
 fn a_repeated_look_buys_once() {
     let mut farm = busy("x-l1", 700);
     for _ in 0..10 {

@@ -5,7 +5,7 @@ use super::super::{Law, Plan, Refusal, Step, audit, plan};
 use crate::config::Mode;
 use crate::model::{
     Action, Alarms, Capabilities, Constraints, FlavorName, Hardware, HostName, InstanceState,
-    JobState, ServerId, ServerStatus, Stage, Supply, Vcpus, WantedHardware, Why,
+    JobState, Offer, ServerId, ServerStatus, Stage, Supply, Vcpus, WantedHardware, Why,
 };
 use std::collections::BTreeMap;
 
@@ -23,7 +23,10 @@ fn order(count: u32) -> Step {
     Step::Order {
         pool: pool("x-l1"),
         count,
-        flavor: FlavorName::new("x86_64.32"),
+        offer: Offer {
+            flavor: FlavorName::new("x86_64.32"),
+            zone: None,
+        },
         vcpus: Vcpus(32),
     }
 }

@@ -6,7 +6,7 @@ use super::super::{
     InstancesSeen, Sight, SubJob, Terms, advance,
 };
 use crate::model::{
-    FlavorName, InstanceCounts, InstanceState, Member, Server, ServerStatus, Stage, Why,
+    Allowed, FlavorName, InstanceCounts, InstanceState, Member, Server, ServerStatus, Stage, Why,
 };
 use std::time::Duration;
 
@@ -50,6 +50,7 @@ impl Case {
             instances: None,
             drain: None,
             checking: false,
+            deletion: Allowed::Freely,
         }
     }
 
@@ -68,6 +69,7 @@ impl Case {
             settle: Duration::from_secs(30),
             max_age: minutes(2),
             flavor: &self.flavor,
+            alternatives: &[],
             instances: 7,
         };
         advance(&self.member, sight, &terms, at(NOW))

@@ -8,6 +8,7 @@ mod lawful;
 mod leaving;
 mod life;
 mod properties;
+mod refusals;
 mod vanished;
 
 use super::fixtures::{Farm, pool};

@@ -318,7 +318,7 @@ proptest! {
             Step::Order {
                 pool: pool.name.clone(),
                 count: *count,
-                flavor: pool.flavor.clone(),
+                offer: farm.policy.offers(pool).next().unwrap(),
                 vcpus: pool.vcpus,
             }
         };

@@ -127,6 +127,7 @@ flavors:
     l3: {{ name: c7.32xlarge.4, vcpus: 128, instances: 1, jobs: 1, price: 6 }}
 pools:
 {pools}scaling:
+  availability_zones: [cn-north-4a]
   ceiling_vcpus: 512
   create_deadline: 3m
   check_deadline: {deadline}s
@@ -147,7 +148,6 @@ ecs:
   vpc_id: 0dae26c9-9a70-4392-93f3-87d53115d171
   subnet_id: 157ee789-03ea-45b1-a698-76c92660dd83
   security_groups: [507ca48f-814c-4293-8706-300564d54620]
-  availability_zone: cn-north-4a
   key_name: {KEY_NAME}
   root_volume_type: SSD
   root_volume_gib: 40

@@ -1,0 +1,157 @@
+//! Which flavor in which zone is ordered next, and what the cloud's refusals stand against.
+//!
+//! What each class of refusal asks for is [`Class::reaction`]; where it is held against is [`stands_against`].
+//! Both are the same for a call that was refused and for a part of a job that failed.
+
+use super::View;
+use super::reason::Reason;
+use crate::config::Pool;
+use crate::model::{Allowed, Class, Ledger, Offer, Order, Reaction, Scope, ServerId, Setbacks};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+/// What was refused.
+#[derive(Debug, Clone, Copy)]
+pub enum Refused<'a> {
+    /// A create call.
+    Call(&'a Order),
+    /// The creation of one server, in the cloud's job.
+    Part(&'a Order),
+    /// The deletion of a server, of which it was asked at that moment.
+    Deletion(&'a ServerId),
+}
+
+/// What a refusal of this class stands against; `None` where the same call is made again, or nothing is
+/// left to do.
+#[must_use]
+pub fn stands_against(refused: Refused<'_>, class: Class) -> Option<Scope> {
+    let Refused::Deletion(server) = refused else {
+        return against_orders(refused, class);
+    };
+    match class.reaction() {
+        Reaction::HoldEverything => Some(Scope::Everything),
+        Reaction::Done => None,
+        Reaction::NextOffer
+        | Reaction::HoldPool
+        | Reaction::NeverAgain
+        | Reaction::LookAgain
+        | Reaction::Retry => Some(Scope::Server(server.clone())),
+    }
+}
+
+/// A part of a job is never tried again under its token: what has no other reaction stands against the
+/// offer, so that servers which fail for an unknown reason are not bought in a loop.
+fn against_orders(refused: Refused<'_>, class: Class) -> Option<Scope> {
+    let (order, is_part) = match refused {
+        Refused::Call(order) => (order, false),
+        Refused::Part(order) => (order, true),
+        Refused::Deletion(_) => return None,
+    };
+    let offer = || Scope::Offer(order.offer());
+    match class.reaction() {
+        Reaction::HoldEverything => Some(Scope::Everything),
+        Reaction::HoldPool | Reaction::NeverAgain => Some(Scope::Pool(order.pool.clone())),
+        Reaction::NextOffer | Reaction::LookAgain => Some(offer()),
+        Reaction::Retry | Reaction::Done => is_part.then(offer),
+    }
+}
+
+/// A server of the order came to be: nothing stands any more against what it took.
+pub fn created(setbacks: &mut Setbacks, order: &Order) {
+    setbacks.done(&Scope::Offer(order.offer()), order.at);
+    setbacks.done(&Scope::Pool(order.pool.clone()), order.at);
+    setbacks.done(&Scope::Everything, order.at);
+}
+
+/// What a pool may order now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// The flavor and the zone.
+    pub(super) offer: Offer,
+    /// How many servers at most: one where it is a probe.
+    pub(super) most: u32,
+}
+
+/// Chooses for one pool after the other, so that two do not probe the same thing at once.
+pub(super) struct Chooser<'a> {
+    view: &'a View<'a>,
+    probed: BTreeSet<Scope>,
+}
+
+impl<'a> Chooser<'a> {
+    pub(super) const fn new(view: &'a View<'a>) -> Self {
+        Self {
+            view,
+            probed: BTreeSet::new(),
+        }
+    }
+
+    /// The first of the pool's list that is not sold out, and that nothing stands against.
+    ///
+    /// # Errors
+    /// Why the pool orders nothing.
+    pub(super) fn choose(&mut self, pool: &Pool) -> Result<Choice, Reason> {
+        let everything = self.may(&Scope::Everything, Reason::CloudRefuses)?;
+        let whole = Scope::Pool(pool.name.clone());
+        let of_pool = self.may(&whole, Reason::CloudRefuses)?;
+        let mut first_hindrance = None;
+        for offer in self.view.policy.offers(pool) {
+            let scope = Scope::Offer(offer.clone());
+            match self.may(&scope, |_| Reason::NoOffer) {
+                Ok(of_offer) => {
+                    let probes = [
+                        (Scope::Everything, everything),
+                        (whole, of_pool),
+                        (scope, of_offer),
+                    ];
+                    return Ok(self.take(offer, probes));
+                }
+                Err(reason) => {
+                    first_hindrance.get_or_insert(reason);
+                }
+            }
+        }
+        Err(first_hindrance.unwrap_or(Reason::NoOffer))
+    }
+
+    fn take(&mut self, offer: Offer, probes: [(Scope, bool); 3]) -> Choice {
+        let probes = probes.into_iter().filter(|(_, is_probe)| *is_probe);
+        let before = self.probed.len();
+        self.probed.extend(probes.map(|(scope, _)| scope));
+        let most = if self.probed.len() > before {
+            1
+        } else {
+            self.view.policy.max_order
+        };
+        Choice { offer, most }
+    }
+
+    /// Whether asking for this is a probe, where it may be asked for at all.
+    fn may(&self, scope: &Scope, refused: impl Fn(Class) -> Reason) -> Result<bool, Reason> {
+        match self.view.ledger.setbacks.allowed(scope, self.view.now) {
+            Allowed::Freely => Ok(false),
+            Allowed::No { class, .. } => Err(refused(class)),
+            Allowed::Probe { since } => {
+                let probing =
+                    self.probed.contains(scope) || is_probed(self.view.ledger, scope, since);
+                if probing {
+                    Err(Reason::Probing)
+                } else {
+                    Ok(true)
+                }
+            }
+        }
+    }
+}
+
+/// Whether an order that was written since then is open: its servers tell how the scope stands.
+fn is_probed(ledger: &Ledger, scope: &Scope, since: Timestamp) -> bool {
+    let concerns = |order: &Order| match scope {
+        Scope::Everything => true,
+        Scope::Pool(pool) => order.pool == *pool,
+        Scope::Offer(offer) => order.offer() == *offer,
+        Scope::Server(_) => false,
+    };
+    let mut orders = ledger.orders.values();
+    orders.any(|order| order.closed.is_none() && order.at >= since && concerns(order))
+}

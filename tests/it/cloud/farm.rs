@@ -1,0 +1,232 @@
+//! The outside world: a simulated cloud with machines that are records, and a simulated OBS.
+
+use crate::sshd::generate_key;
+use jiff::Timestamp;
+use obs_scaler::clock::Clock;
+use obs_scaler::config::{Config, SecretPlace};
+use obs_sim::{ecs, machine, obs};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How many times as fast as the true time everything goes by.
+pub(super) const TIMES: i32 = 60;
+
+pub(super) const OWNER: &str = "walk";
+pub(super) const PROJECT: &str = "0605767d5a00d5762fb7c00a3d5f1b9c";
+pub(super) const ACCESS_KEY: &str = "AKWALK";
+pub(super) const SECRET_KEY: &str = "sk-walk";
+
+/// Times of the program are those of `config.yaml`; those of sockets and of polling are true ones, about
+/// a sixtieth of them.
+const CONFIG: &str = "
+owner: walk
+web: { token_env: SECRET }
+levels:
+  never_built: l1
+  packages: [{ pattern: big.*, level: l3 }]
+ghosts: { free: true, after: 1m }
+flavors:
+  aarch64:
+    l1: { name: ki1.8xlarge.4, vcpus: 32, instances: 2, jobs: 1, price: 4.2 }
+    l2: { name: ki1.16xlarge.4, vcpus: 64, instances: 2, jobs: 1, price: 8.4 }
+    l3: { name: ki1.16xlarge.4, vcpus: 64, instances: 1, jobs: 1, price: 8.4 }
+  x86_64:
+    l1: { name: c7.8xlarge.4, vcpus: 32, instances: 2, jobs: 1, price: 5.6 }
+    l2: { name: c7.16xlarge.4, vcpus: 64, instances: 2, jobs: 1, price: 11.2 }
+    l3: { name: c7.32xlarge.4, vcpus: 128, instances: 1, jobs: 1, price: 22.4 }
+pools:
+  - { name: arm-l1, arch: aarch64, level: l1, backends: [main], mode: full }
+  - { name: arm-l2, arch: aarch64, level: l2, backends: [main] }
+  - { name: arm-l3, arch: aarch64, level: l3, backends: [main] }
+  - { name: x86-l1, arch: x86_64, level: l1, backends: [main], mode: full }
+  - { name: x86-l2, arch: x86_64, level: l2, backends: [main] }
+  - { name: x86-l3, arch: x86_64, level: l3, backends: [main], mode: full }
+scaling:
+  max_order: 4
+  release: { at_once: 4 }
+poll: { workers: 200ms, results: 300ms, history: 1s, ecs: 300ms, hosts: 1s, timeout: 500ms }
+hosts: { resource_use: none }
+";
+
+/// The pools that buy.
+pub(super) const POOLS: [&str; 3] = ["arm-l1", "x86-l1", "x86-l3"];
+/// The flavors that they buy.
+pub(super) const FLAVORS: [&str; 3] = ["ki1.8xlarge.4", "c7.8xlarge.4", "c7.32xlarge.4"];
+
+/// What differs from farm to farm.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setup {
+    pub(super) seed: u64,
+    pub(super) ceiling: u32,
+    /// The servers' addresses: no other test has them.
+    pub(super) network: [u8; 3],
+}
+
+pub(super) struct Farm {
+    pub(super) clock: Clock,
+    pub(super) cloud: ecs::Running,
+    pub(super) obs: obs::Simulator,
+    pub(super) config: Arc<Config>,
+    pub(super) http: reqwest::Client,
+    folder: TempDir,
+}
+
+impl Farm {
+    pub(super) async fn start(setup: Setup) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key");
+        generate_key(&key, &["-t", "ed25519"]);
+        let since = Clock::default().now();
+        let obs = backend(setup.seed).await;
+        let port = free_port();
+        let machines = machine::Options {
+            obs: obs.address(),
+            ssh_port: port,
+            authorized_key: std::fs::read_to_string(key.with_extension("pub")).unwrap(),
+        };
+        let cloud = cloud(setup, since, machines).await;
+        let places = Places {
+            state: folder.path().join("state"),
+            obs: obs.address(),
+            cloud: cloud.addr,
+            ssh: port,
+        };
+        let key = std::fs::read_to_string(key).unwrap();
+        Self {
+            clock: Clock::fast(since, TIMES),
+            config: Arc::new(configure(setup, &places, &key)),
+            cloud,
+            obs,
+            http: obs_scaler::obs::http_client(Duration::from_secs(5), true).unwrap(),
+            folder,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn state_dir(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    pub(super) async fn stop(self) {
+        self.cloud.stop().await.unwrap();
+        self.obs.stop().await;
+    }
+
+    /// Says something to the simulated OBS over its control route, and hears its state.
+    pub(super) async fn obs(&self, method: reqwest::Method, route: &str, body: Value) -> Value {
+        let url = format!("http://{}/_sim/{route}", self.obs.address());
+        let call = self.http.request(method, url).body(body.to_string());
+        let answer = call.send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{route} {body}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// The state of the simulated OBS: `{"packages": {CODE: N}, "instances": {…}, "ghosts": N, …}`.
+    pub(super) async fn obs_state(&self) -> Value {
+        self.obs(reqwest::Method::GET, "state", json!({})).await
+    }
+
+    pub(super) async fn queue(&self, arch: &str, prefix: &str, count: u64, seconds: u64) {
+        let jobs = json!({"arch": arch, "count": count, "seconds": seconds, "prefix": prefix});
+        self.obs(reqwest::Method::POST, "jobs", jobs).await;
+    }
+}
+
+struct Places {
+    state: PathBuf,
+    obs: SocketAddr,
+    cloud: SocketAddr,
+    ssh: u16,
+}
+
+fn configure(setup: Setup, places: &Places, key: &str) -> Config {
+    let Places {
+        state,
+        obs,
+        cloud,
+        ssh,
+    } = places;
+    let ceiling = setup.ceiling;
+    let common = CONFIG.replace(
+        "scaling:\n",
+        &format!("scaling:\n  ceiling_vcpus: {ceiling}\n"),
+    );
+    let text = format!(
+        "state_dir: {}
+backends:
+  - {{ name: main, source_server: 'http://{obs}', repository_server: 'http://{obs}', projects: [P] }}
+ecs:
+  endpoint: http://{cloud}
+  project_id: \"{PROJECT}\"
+  access_key_env: ACCESS_KEY
+  secret_key_env: SECRET_KEY
+  images:
+    aarch64: 1189efbf-d48b-46ad-a823-94b942e2a000
+    x86_64: 1189efbf-d48b-46ad-a823-94b942e2a001
+  vpc_id: 0dae26c9-9a70-4392-93f3-87d53115d171
+  subnet_id: 157ee789-03ea-45b1-a698-76c92660dd83
+  security_groups: [507ca48f-814c-4293-8706-300564d54620]
+  key_name: walk
+  root_volume_gib: 40
+  timeout: 1s
+ssh: {{ port: {ssh}, private_key_env: PRIVATE_KEY, host_key_secret_env: SECRET, connect_timeout: 2s, command_timeout: 5s }}
+{common}",
+        state.display()
+    );
+    let secrets = |place: &SecretPlace| {
+        let SecretPlace::Variable(name) = place else {
+            return Err("no files here".to_owned());
+        };
+        Ok(SecretString::from(match name.as_str() {
+            "ACCESS_KEY" => ACCESS_KEY.to_owned(),
+            "SECRET_KEY" => SECRET_KEY.to_owned(),
+            "PRIVATE_KEY" => key.to_owned(),
+            _ => "s".repeat(32),
+        }))
+    };
+    Config::parse(&text, &secrets).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+async fn backend(seed: u64) -> obs::Simulator {
+    let size = obs::Size {
+        workers: 0,
+        instances: 0,
+        packages: 0,
+        jobs: 0,
+        jobs_per_hour: 0.0,
+        projects: vec!["P".to_owned()],
+        seed,
+        speed: f64::from(TIMES),
+    };
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let options = obs::Options {
+        listen,
+        size,
+        frontend: None,
+    };
+    obs::Simulator::start(options).await.unwrap()
+}
+
+async fn cloud(setup: Setup, since: Timestamp, machines: machine::Options) -> ecs::Running {
+    let [a, b, c] = setup.network;
+    let mut options = ecs::Options::new(PROJECT, ACCESS_KEY, SECRET_KEY);
+    options.clock = obs_sim::Clock::fast(since, TIMES);
+    options.seed = setup.seed;
+    options.addresses = format!("{a}.{b}.{c}.1-{a}.{b}.{c}.250").parse().unwrap();
+    options.stand_ins = Some(machines);
+    ecs::Simulator::start(options).await.unwrap()
+}
+
+fn free_port() -> u16 {
+    let free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    free.local_addr().unwrap().port()
+}

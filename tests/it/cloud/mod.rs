@@ -1,0 +1,11 @@
+//! What becomes of the real program when the cloud goes wrong: everything of `serve` but its web server,
+//! in this process, against the simulated cloud, its machines behind ssh, and a simulated OBS. All of
+//! them keep one fast time ([`farm::TIMES`]), so that no limit of the program is another one here.
+
+mod farm;
+mod judge;
+mod mischief;
+mod random;
+mod scaler;
+mod somebody;
+mod walk;

@@ -1,0 +1,393 @@
+//! A random walk: alarms, jobs, faults, crashes and other people, one after the other, while everything
+//! runs. What must be true is looked at after each step; at the end nothing of ours is left, and the
+//! cloud's books and the journal agree.
+//!
+//! `WALK_SEED` and `WALK_OPS` choose another walk. The steps are the seed's; what meets what, and when,
+//! is left to the machine, so that a seed does not bring back a failure for certain.
+
+use super::farm::{FLAVORS, Farm, OWNER, POOLS, Setup};
+use super::judge::Judge;
+use super::mischief;
+use super::random::Random;
+use super::scaler::{Bell, Said, Scaler};
+use obs_scaler::journal::Journal;
+use obs_scaler::model::Action;
+use obs_sim::ecs::{Foreign, ServerEntry};
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+/// Between two steps.
+const PACE: Duration = Duration::from_millis(30);
+/// More servers of others than this are not bought: there are 250 addresses.
+const MOST_FOREIGN: usize = 30;
+/// Within so long everything of ours has to be gone once nothing goes wrong any more: an hour and a half
+/// of the farm.
+const END: Duration = Duration::from_secs(90);
+
+struct Walk {
+    seed: u64,
+    farm: Farm,
+    scaler: Option<Scaler>,
+    bell: Bell,
+    random: Random,
+    faults: Map<String, Value>,
+    judge: Judge,
+    said: Said,
+    steps: Vec<String>,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    starts: u32,
+    faults: u32,
+    jobs: u64,
+}
+
+impl Walk {
+    async fn start(seed: u64) -> Self {
+        let setup = Setup {
+            seed,
+            ceiling: 384,
+            network: [127, 0, 210],
+        };
+        Self {
+            seed,
+            farm: Farm::start(setup).await,
+            scaler: None,
+            bell: Bell::default(),
+            random: Random::new(seed),
+            faults: mischief::none(),
+            judge: Judge::default(),
+            said: Said::default(),
+            steps: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// One step.
+    async fn step(&mut self) {
+        let words = match self.random.below(100) {
+            0..13 => self.alarm(),
+            13..25 => self.jobs().await,
+            25..40 => self.break_something(),
+            40..56 => self.mend_something(),
+            56..60 => self.break_obs().await,
+            60..66 => self.mend_obs().await,
+            66..78 => self.somebody().await,
+            78..81 => self.foreign(),
+            81..85 => self.restart().await,
+            85..88 => self.accept().await,
+            _ => "nothing".to_owned(),
+        };
+        self.steps.push(words);
+        tokio::time::sleep(PACE).await;
+    }
+
+    fn alarm(&mut self) -> String {
+        let action = *self.random.one(&[Action::Apply, Action::Release]).unwrap();
+        let pool = *self.random.one(&POOLS).unwrap();
+        if self.random.percent(60) {
+            self.bell.ring(&self.farm, action, pool);
+            format!("{action} rings for {pool}")
+        } else {
+            self.bell.hush(action, pool);
+            format!("{action} stops for {pool}")
+        }
+    }
+
+    async fn jobs(&mut self) -> String {
+        let kind = [
+            ("x86_64", "job"),
+            ("aarch64", "job"),
+            ("aarch64", "job"),
+            ("x86_64", "big"),
+        ];
+        let (arch, prefix) = *self.random.one(&kind).unwrap();
+        let (count, seconds) = (1 + self.random.below(6), 30 + self.random.below(200));
+        let prefix = format!("{prefix}-{}", self.steps.len());
+        self.farm.queue(arch, &prefix, count, seconds).await;
+        self.counts.jobs += count;
+        format!("{count} jobs {prefix} for {arch}, {seconds} s each")
+    }
+
+    fn break_something(&mut self) -> String {
+        let names: Vec<String> = self.faults.keys().cloned().collect();
+        let name = self.random.one(&names).unwrap();
+        let value = mischief::value(name, &mut self.random);
+        let words = format!("cloud: {name} = {value}");
+        self.faults.insert(name.clone(), value);
+        self.farm.cloud.set_faults(mischief::set_of(&self.faults));
+        self.counts.faults += 1;
+        words
+    }
+
+    fn mend_something(&mut self) -> String {
+        let none = mischief::none();
+        let broken = self.faults.iter().filter(|(k, v)| none.get(*k) != Some(v));
+        let broken: Vec<String> = broken.map(|(name, _)| name.clone()).collect();
+        let mended = if self.random.percent(30) {
+            broken
+        } else {
+            self.random.one(&broken).cloned().into_iter().collect()
+        };
+        for name in &mended {
+            self.faults.insert(name.clone(), none[name].clone());
+        }
+        self.farm.cloud.set_faults(mischief::set_of(&self.faults));
+        format!("cloud: mended {mended:?}")
+    }
+
+    async fn break_obs(&mut self) -> String {
+        let faults = mischief::of_backend(&mut self.random);
+        let words = format!("OBS: {faults}");
+        self.counts.faults += 1;
+        self.farm.obs(reqwest::Method::PUT, "faults", faults).await;
+        words
+    }
+
+    async fn mend_obs(&mut self) -> String {
+        self.farm
+            .obs(reqwest::Method::PUT, "faults", json!({}))
+            .await;
+        "OBS: mended".to_owned()
+    }
+
+    /// One of our servers that the program knows of.
+    fn server(&mut self) -> Option<ServerEntry> {
+        let all = self.farm.cloud.ledger().servers.into_iter();
+        let known = &self.judge.known;
+        let ours: Vec<_> = all
+            .filter(|s| !s.foreign && s.deleted_at.is_none() && known.contains(&s.id))
+            .collect();
+        self.random.one(&ours).cloned()
+    }
+
+    async fn somebody(&mut self) -> String {
+        let deed = *self
+            .random
+            .one(&["delete", "os-stop", "os-start", "os-start", "pin", "let go"])
+            .unwrap();
+        let Some(ServerEntry { id, name, .. }) = self.server() else {
+            return "nobody finds a server".to_owned();
+        };
+        match deed {
+            "delete" => {
+                self.judge.taken(&id);
+                self.farm.delete(&id).await;
+            }
+            "pin" => {
+                if self.farm.pin(&id, true).await {
+                    self.judge.pinned(&id, true);
+                }
+            }
+            "let go" => {
+                self.judge.pinned(&id, false);
+                self.farm.pin(&id, false).await;
+            }
+            power => {
+                self.farm.power(power, &id).await;
+            }
+        }
+        format!("somebody: {deed} {name}")
+    }
+
+    /// A server of somebody else that looks as if it were ours, in one way or another.
+    fn foreign(&mut self) -> String {
+        if self.judge.foreign() >= MOST_FOREIGN {
+            return "enough foreign servers".to_owned();
+        }
+        let pool = *self.random.one(&POOLS).unwrap();
+        let likeness: [&[String]; 6] = [
+            &[],
+            &[format!("obs-scaler-pool={pool}")],
+            &[
+                format!("obs-scaler-owner={OWNER}-2"),
+                format!("obs-scaler-pool={pool}"),
+            ],
+            &["obs-scaler-owner".to_owned()],
+            &[format!("my-obs-scaler-owner={OWNER}")],
+            &[format!("owner=obs-scaler-owner={OWNER}")],
+        ];
+        let tags = self.random.one(&likeness).unwrap().to_vec();
+        let number = self.random.below(0xffff_ffff);
+        let foreign = Foreign {
+            name: format!("obs-{pool}-{number:08x}-0001"),
+            flavor: (*self.random.one(&FLAVORS).unwrap()).to_owned(),
+            tags,
+        };
+        let words = format!("somebody buys {foreign:?}");
+        // a sold-out fault may refuse it
+        if let Some(id) = self.farm.cloud.add_foreign(foreign.clone()) {
+            self.judge.bought_by_others(id, foreign);
+        }
+        words
+    }
+
+    async fn restart(&mut self) -> String {
+        let Some(scaler) = self.scaler.take() else {
+            return "not running".to_owned();
+        };
+        let how = if self.random.percent(75) {
+            scaler.kill().await;
+            "killed"
+        } else {
+            scaler.terminate().await;
+            "told to end"
+        };
+        format!("obs-scaler is {how}")
+    }
+
+    async fn accept(&mut self) -> String {
+        let pool = *self.random.one(&POOLS).unwrap();
+        if let Some(scaler) = &self.scaler {
+            scaler.accept(pool).await;
+        }
+        format!("a person accepts {pool}")
+    }
+
+    /// Keeps the program running and told, and looks at everything.
+    async fn look(&mut self) {
+        if self.scaler.is_none() {
+            self.scaler = Some(Scaler::start(&self.farm, &self.said));
+            self.counts.starts += 1;
+        }
+        let scaler = self.scaler.as_ref().unwrap();
+        scaler.notify(&self.farm, &self.bell);
+        let ended = scaler.has_ended();
+        let in_hand = scaler.in_hand.borrow().clone();
+        let known = in_hand.ledger.members.keys();
+        self.judge.known.extend(known.map(ToString::to_string));
+        let seen = self.judge.look(&self.farm).await;
+        self.hold(!ended, "obs-scaler ended by itself");
+        self.hold(seen.is_ok(), &format!("{seen:?}"));
+        let odd = self.said.text().contains("the audit refused");
+        self.hold(!odd, "the plan would have broken a law");
+    }
+
+    fn hold(&self, well: bool, what: &str) {
+        assert!(well, "{}", self.story(what));
+    }
+
+    /// What happened, the last of it.
+    fn story(&self, what: &str) -> String {
+        let mut story = format!(
+            "{what}\nWALK_SEED={} at step {}; {:?}\nfaults: {}\n",
+            self.seed,
+            self.steps.len(),
+            self.counts,
+            Value::Object(self.faults.clone()),
+        );
+        let first = self.steps.len().saturating_sub(60);
+        for (number, step) in self.steps.iter().enumerate().skip(first) {
+            let _infallible = writeln!(story, "{number:5} {step}");
+        }
+        let said = self.said.text();
+        let lines: Vec<&str> = said.lines().collect();
+        let last = lines.len().saturating_sub(150);
+        story + &lines[last..].join("\n")
+    }
+
+    /// Nothing goes wrong any more, and everything is asked for: the queue is built, the workers go.
+    async fn end(&mut self) {
+        self.farm.cloud.set_faults(Default::default());
+        self.mend_obs().await;
+        for id in self.judge.all_pinned() {
+            self.judge.pinned(&id, false);
+            self.farm.pin(&id, false).await;
+        }
+        for server in self.farm.cloud.ledger().servers {
+            if server.status == "SHUTOFF" {
+                self.farm.power("os-start", &server.id).await;
+            }
+        }
+        for pool in POOLS {
+            self.bell.ring(&self.farm, Action::Apply, pool);
+            self.bell.ring(&self.farm, Action::Release, pool);
+        }
+        let end = Instant::now() + END;
+        let mut accepted = Instant::now();
+        while !self.is_over().await {
+            if accepted.elapsed() > Duration::from_secs(1) {
+                for pool in POOLS {
+                    self.scaler.as_ref().unwrap().accept(pool).await;
+                }
+                accepted = Instant::now();
+            }
+            let left = self.left().await;
+            self.hold(Instant::now() < end, &left);
+            self.look().await;
+            tokio::time::sleep(PACE).await;
+        }
+    }
+
+    async fn is_over(&mut self) -> bool {
+        self.look().await;
+        let obs = self.farm.obs_state().await;
+        let packages = |code: &str| obs["packages"][code].as_u64().unwrap_or(0);
+        let built = packages("scheduled") == 0
+            && packages("building") <= obs["ghosts"].as_u64().unwrap_or(0);
+        let in_hand = self.scaler.as_ref().unwrap().in_hand.borrow().clone();
+        let nothing = in_hand.ledger.members.is_empty() && in_hand.ledger.orders.is_empty();
+        built && nothing && self.farm.cloud.ledger().totals.alive_now == 0
+    }
+
+    async fn left(&self) -> String {
+        let in_hand = self.scaler.as_ref().unwrap().in_hand.borrow().clone();
+        format!(
+            "not over in time: OBS {}, in hand {:#?}, the cloud {:?}",
+            self.farm.obs_state().await,
+            in_hand.ledger,
+            self.farm.cloud.ledger().totals,
+        )
+    }
+
+    /// The books of the cloud and the journal, once nothing runs any more.
+    async fn settle(mut self) -> String {
+        self.scaler.take().unwrap().terminate().await;
+        let ledger = self.farm.cloud.ledger();
+        let ended = self.judge.end(&ledger);
+        self.hold(ended.is_ok(), &format!("{ended:?}"));
+        let journal = Journal::open(&self.farm.state_dir()).unwrap();
+        let left = journal.load().unwrap();
+        let empty = left.orders.is_empty() && left.members.is_empty();
+        self.hold(empty, &format!("left in the journal: {left:#?}"));
+        let summary = format!(
+            "{} steps, {:?}; {:?}; {} create calls, {} never built, {} foreign",
+            self.steps.len(),
+            self.counts,
+            ledger.totals,
+            ledger.create_calls.len(),
+            ledger.never_built.len(),
+            self.judge.foreign(),
+        );
+        self.farm.stop().await;
+        summary
+    }
+}
+
+fn chosen(name: &str, otherwise: u64) -> u64 {
+    let given = std::env::var(name).ok();
+    given.map_or(otherwise, |text| text.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_goes_wrong_nothing_of_ours_is_left_and_nothing_foreign_is_touched() {
+    let (seed, steps) = (chosen("WALK_SEED", 1), chosen("WALK_OPS", 300));
+    let begun = Instant::now();
+    eprintln!("WALK_SEED={seed} WALK_OPS={steps}");
+    let mut walk = Walk::start(seed).await;
+    walk.look().await;
+    for _ in 0..steps {
+        walk.step().await;
+        walk.look().await;
+    }
+    let walked = begun.elapsed();
+    walk.end().await;
+    let summary = walk.settle().await;
+    eprintln!(
+        "WALK_SEED={seed}: walked {walked:?}, over after {:?}; {summary}",
+        begun.elapsed()
+    );
+}
