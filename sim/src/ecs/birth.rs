@@ -1,6 +1,5 @@
 //! From a create call to a server that is on (huawei-ecs reference §2 and §3).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,6 +10,7 @@ use super::faults::take_one;
 use super::flavors::{self, Flavor, ZONES};
 use super::job::{Cause, Kind, SubRef};
 use super::ledger::CreateCall;
+use super::names;
 use super::order::{Api, Disk, Order, Tag};
 use super::server::{Machine, Phase, Server, Volume};
 use super::tokens::Answer;
@@ -113,7 +113,8 @@ impl World {
         token: Option<&str>,
         now: Timestamp,
     ) -> Value {
-        let names = self.names(&order);
+        let there = self.servers.values().filter(|server| server.is_committed());
+        let names = names::names(&order, there.map(|server| server.name.as_str()));
         let job = self.open_job(Kind::Create, names.len(), now);
         let reservation = format!("r-{:08x}", self.rng.next() >> 32);
         let mut ids = Vec::new();
@@ -190,28 +191,6 @@ impl World {
             create_sub: None,
             deletion: None,
         }
-    }
-
-    /// One server has the name as given; more get `-0001` and so on, from the highest there is,
-    /// and 1 again after 9999 (WEB ecs_faq_0620).
-    fn names(&self, order: &Order) -> Vec<String> {
-        if order.count == 1 || order.same_name {
-            return (0..order.count).map(|_| order.name.clone()).collect();
-        }
-        let prefix = format!("{}-", order.name);
-        let number = |server: &Server| {
-            let digits = server
-                .name
-                .strip_prefix(&prefix)
-                .filter(|rest| rest.len() == 4)?;
-            digits.parse::<u32>().ok()
-        };
-        let there = self.servers.values().filter(|server| server.is_committed());
-        let taken: BTreeSet<u32> = there.filter_map(number).collect();
-        let highest = taken.last().copied().unwrap_or(0);
-        (0..order.count)
-            .map(|i| format!("{prefix}{:04}", (highest + i) % 9999 + 1))
-            .collect()
     }
 
     /// Now it is there: it has disks and an address, counts and bills. Stock and quota are looked

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::job::{Cause, Kind, SubRef};
-use super::server::{Deletion, Machine, Phase};
+use super::server::{Deletion, Machine, Phase, Volume};
 use super::world::{Deed, Event, World};
 
 #[derive(Debug, Deserialize)]
@@ -135,30 +135,33 @@ impl World {
             return;
         };
         deletion.finished = true;
+        let all = deletion.with_volumes;
         for sub in deletion.subs.clone() {
             self.end_sub(&sub, Ok(()), at);
         }
+        self.stop_billing(id, all, at);
         let vanishes = at + self.span(3.0, 8.0);
         self.later(vanishes, Event::Vanishes(id.to_owned()));
     }
 
-    /// Gone: the system disk goes with it, data disks stay and bill on unless told otherwise.
-    pub(super) fn vanishes(&mut self, id: &str, at: Timestamp) {
+    /// The bill ends with the deletion's sub job: that the list still has the server is display only. The
+    /// system disk goes with it, data disks stay and bill on unless told otherwise.
+    fn stop_billing(&mut self, id: &str, all: bool, at: Timestamp) {
         let Some(server) = self.servers.get_mut(id) else {
             return;
         };
-        let all = server
-            .deletion
-            .as_ref()
-            .is_some_and(|deletion| deletion.with_volumes);
-        for volume in server
-            .volumes
-            .iter_mut()
-            .filter(|v| all || v.goes_with_server)
-        {
+        let there = |v: &&mut Volume| (all || v.goes_with_server) && v.deleted_at.is_none();
+        for volume in server.volumes.iter_mut().filter(there) {
             volume.deleted_at = Some(at);
         }
         server.gone_at = Some(at);
+    }
+
+    /// Not listed any more; its address is free.
+    pub(super) fn vanishes(&mut self, id: &str, at: Timestamp) {
+        let Some(server) = self.servers.get(id) else {
+            return;
+        };
         if let Some(ip) = server.ip {
             self.addresses.give_back(ip);
         }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::server::{Server, Volume};
+use super::server::{Server, Volume, whole_seconds};
 use super::world::World;
 
 /// Everything that was ever bought.
@@ -179,6 +179,6 @@ fn disk(volume: &Volume, now: Timestamp) -> VolumeEntry {
         kind: volume.kind.to_owned(),
         size_gb: volume.size_gb,
         deleted_at: volume.deleted_at,
-        billed_seconds: end.duration_since(volume.created_at).as_secs(),
+        billed_seconds: whole_seconds(volume.created_at, end),
     }
 }

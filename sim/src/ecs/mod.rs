@@ -20,6 +20,7 @@ mod ledger;
 mod life;
 mod list;
 mod machines;
+mod names;
 mod order;
 mod power;
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::encoding::is_uuid;
 use super::error::ApiError;
+use super::names::{self, is_cjk};
 
 /// Which of the two create calls: they differ in how `chargingMode` is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +110,7 @@ impl Order {
         let body = Body::deserialize(body)
             .map_err(|why| ApiError::illegal(format!("request body is illegal: {why}")))?;
         let order = body.server;
-        order.check_name()?;
+        names::check(&order)?;
         order.check_references()?;
         order.check_count()?;
         order.check_disks()?;
@@ -139,24 +140,6 @@ impl Order {
         let at: Timestamp = self.auto_terminate_time.as_deref()?.parse().ok()?;
         let second = at.as_second();
         Timestamp::from_second(second - second.rem_euclid(60)).ok()
-    }
-
-    fn check_name(&self) -> Result<(), ApiError> {
-        let length = self.name.chars().count();
-        let limit = if self.count > 1 { 59 } else { 64 };
-        if !(1..=limit).contains(&length) {
-            let text = format!("name: {length} characters, must be 1 to {limit}");
-            return Err(ApiError::service(400, "Ecs.0915", text));
-        }
-        let fits = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c) || is_cjk(c);
-        if !self.name.chars().all(fits) {
-            return Err(ApiError::service(
-                400,
-                "Ecs.0914",
-                "name: illegal character",
-            ));
-        }
-        Ok(())
     }
 
     fn check_references(&self) -> Result<(), ApiError> {
@@ -299,10 +282,6 @@ impl Order {
     }
 }
 
-fn is_cjk(c: char) -> bool {
-    ('\u{4e00}'..='\u{9fff}').contains(&c)
-}
-
 /// Tags as `server_tags` takes them: at most 10, keys of 1–36 and values of 0–43 characters, each
 /// key once (DEF25 PostPaidServerTag). Which of `Ecs.0905`–`0908` goes with which rule is a guess.
 pub(super) fn check_tags(tags: &[Tag]) -> Result<(), ApiError> {
@@ -369,6 +348,7 @@ mod tests {
             (json!({"name": "a b"}), "Ecs.0914"),
             (json!({"name": "n".repeat(65)}), "Ecs.0915"),
             (json!({"name": "n".repeat(60), "count": 2}), "Ecs.0915"),
+            (json!({"name": "bw-[7;3]", "count": 2}), "Ecs.0914"),
             (json!({"nics": []}), "Ecs.0005"),
             (json!({"vpcid": "vpc"}), "Ecs.0014"),
             (json!({"imageRef": null}), "Ecs.0005"),
@@ -408,6 +388,7 @@ mod tests {
         for changes in [
             json!({}),
             json!({"name": "构建-n.1_x", "count": 100}),
+            json!({"name": "bw-[7,3]", "count": 2}),
             json!({"user_data": STANDARD.encode(vec![b'x'; 32 * 1024])}),
             json!({"server_tags": [{"key": "owner", "value": "a/b:c"}, {"key": "empty"}]}),
             json!({"extendparam": {"chargingMode": 0}}),

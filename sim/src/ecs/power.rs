@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::death::{Named, check_targets};
 use super::error::ApiError;
 use super::job::{Kind, SubRef};
-use super::server::{Phase, Server};
+use super::server::{Phase, Server, whole_seconds};
 use super::world::{Event, World};
 
 /// A change of power.
@@ -129,7 +129,7 @@ fn switch(server: &mut Server, power: Power, at: Timestamp) {
         }
         Power::Start => {
             let since = server.stopped_since.take();
-            let stopped = since.map_or(0, |since| at.duration_since(since).as_secs());
+            let stopped = since.map_or(0, |since| whole_seconds(since, at));
             server.free_seconds += if server.flavor.bills_when_stopped() {
                 0
             } else {

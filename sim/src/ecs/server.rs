@@ -92,6 +92,11 @@ pub(super) struct Server {
     pub(super) deletion: Option<Deletion>,
 }
 
+/// Between whole seconds of the clock.
+pub(super) fn whole_seconds(from: Timestamp, to: Timestamp) -> i64 {
+    to.as_second() - from.as_second()
+}
+
 impl Server {
     /// Whether list and show know it.
     pub(super) fn is_visible(&self) -> bool {
@@ -108,7 +113,8 @@ impl Server {
         self.is_visible() && !self.deletion.as_ref().is_some_and(|d| d.finished)
     }
 
-    /// Seconds billed until now: from creation to gone (huawei-ecs reference §10).
+    /// Seconds billed until now: from creation to gone (huawei-ecs reference §10). Counted between whole
+    /// seconds of the clock, so that who knows `created` and the deletion's `end_time` gets the same.
     pub(super) fn billed_seconds(&self, now: Timestamp) -> i64 {
         let Some(created) = self.created_at else {
             return 0;
@@ -117,8 +123,8 @@ impl Server {
         let stopped = self
             .stopped_since
             .filter(|_| !self.flavor.bills_when_stopped());
-        let idle = stopped.map_or(0, |since| end.duration_since(since).as_secs());
-        end.duration_since(created).as_secs() - self.free_seconds - idle
+        let idle = stopped.map_or(0, |since| whole_seconds(since, end));
+        whole_seconds(created, end) - self.free_seconds - idle
     }
 
     /// DOC24 云服务器状态: a server under deletion still reads ACTIVE.

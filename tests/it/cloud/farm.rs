@@ -177,6 +177,7 @@ ecs:
   security_groups: [507ca48f-814c-4293-8706-300564d54620]
   key_name: walk
   root_volume_gib: 40
+  root_volume_price: 0.0123
   timeout: 1s
 ssh: {{ port: {ssh}, private_key_env: PRIVATE_KEY, host_key_secret_env: SECRET, connect_timeout: 2s, command_timeout: 5s }}
 {common}",
