@@ -1,15 +1,102 @@
 //! Backends: where each is read from, what workers are told of it, and which projects are its own.
 
+use super::Poll;
 use super::pools::pool_name;
 use super::reader::{Node, Section};
 use super::secret::{PASSWORD, SecretSource};
 use super::units::{Base, base_url, host_port, text, whole_name};
 use super::yaml::Tree;
-use super::{Access, Backend, Discovery, Poll};
 use crate::model::BackendName;
+use regex::Regex;
+use secrecy::SecretString;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
+
+/// One OBS backend.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    /// Its name in labels.
+    pub name: BackendName,
+    /// Where it is read from.
+    pub access: Access,
+    /// What workers are told as `OBS_SRC_SERVER` (`host:port`).
+    pub worker_source_server: String,
+    /// What workers are told as one of `OBS_REPO_SERVERS` (`host:port`).
+    pub worker_repository_server: String,
+    /// The projects that it schedules, by name.
+    pub projects: Vec<String>,
+    /// Those that it is asked for.
+    pub discovery: Discovery,
+}
+
+/// Where a backend is read from. Base URLs are such as `http://10.0.0.5:5352`, without a final slash.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// Both servers.
+    Servers {
+        /// Base URL of the source server.
+        source: String,
+        /// Base URL of the repository server, the only one that says where workers are (`uri`).
+        repository: String,
+    },
+    /// The source server alone.
+    SourceServer {
+        /// Its base URL.
+        source: String,
+    },
+    /// The frontend's API, with Basic authentication.
+    Frontend {
+        /// Its base URL.
+        url: String,
+        /// Who asks.
+        user: String,
+        /// That user's password.
+        password: SecretString,
+    },
+}
+
+impl Access {
+    /// How old what it says of workers may be when it comes. The frontend hands out a copy of the
+    /// source server's answer that it renews when it is 3 minutes old (`/build/_workerstatus`,
+    /// `Rails.cache` with `expires_in: 3.minutes`); the servers look anew.
+    #[must_use]
+    pub const fn workers_cached_for(&self) -> Duration {
+        match self {
+            Self::Frontend { .. } => Duration::from_mins(3),
+            Self::Servers { .. } | Self::SourceServer { .. } => Duration::ZERO,
+        }
+    }
+}
+
+/// Which of the projects that a backend lists belong to it.
+#[derive(Debug, Default, Clone)]
+pub struct Discovery {
+    /// Each matches the whole of a name; none: nothing is looked for.
+    pub patterns: Vec<Regex>,
+    /// What this or another backend names: not looked for.
+    named: BTreeSet<String>,
+    /// The patterns of the backends before this one, by name: what they match is theirs.
+    before: Vec<Regex>,
+}
+
+impl Discovery {
+    /// By these patterns, where there is no other backend.
+    #[must_use]
+    pub fn of(patterns: Vec<Regex>) -> Self {
+        Self {
+            patterns,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a project that the backend lists is one of those that it was asked for.
+    #[must_use]
+    pub fn takes(&self, project: &str) -> bool {
+        let matches = |patterns: &[Regex]| patterns.iter().any(|p| p.is_match(project));
+        matches(&self.patterns) && !self.named.contains(project) && !matches(&self.before)
+    }
+}
 
 pub(super) fn read_backends(
     list: &Node<'_>,

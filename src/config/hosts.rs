@@ -3,9 +3,52 @@
 use super::reader::Section;
 use super::units::{base_url, duration, number, word};
 use super::yaml::Tree;
-use super::{Hosts, ResourceUse};
 use std::str::FromStr;
 use std::time::Duration;
+
+/// Where the resource use of the workers is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceUse {
+    /// Nowhere.
+    None,
+    /// From node_exporter on each worker.
+    NodeExporter,
+    /// Over ssh, from `/proc` of each worker.
+    Ssh,
+    /// From a Prometheus that scrapes the workers' node_exporter.
+    Prometheus,
+}
+
+impl ResourceUse {
+    /// Every way.
+    pub const ALL: [Self; 4] = [Self::None, Self::NodeExporter, Self::Ssh, Self::Prometheus];
+
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::NodeExporter => "node_exporter",
+            Self::Ssh => "ssh",
+            Self::Prometheus => "prometheus",
+        }
+    }
+}
+
+/// How the resource use of the workers is read.
+#[derive(Debug, Clone)]
+pub struct Hosts {
+    /// Where from.
+    pub resource_use: ResourceUse,
+    /// Where node_exporter listens on each worker.
+    pub node_exporter_port: u16,
+    /// Base URL of Prometheus, such as `http://127.0.0.1:9090`, without a final slash.
+    pub prometheus: String,
+    /// The label of its series that names the worker, by address or by name.
+    pub prometheus_label: String,
+    /// For one worker, or one query, from connect to the last byte.
+    pub timeout: Duration,
+}
 
 impl FromStr for ResourceUse {
     type Err = ();

@@ -21,7 +21,9 @@ mod tests;
 mod units;
 mod yaml;
 
+pub use backends::{Access, Backend, Discovery};
 pub use fault::{Fault, Faults};
+pub use hosts::{Hosts, ResourceUse};
 pub use jobs::Ghosts;
 pub use load::{ConfigError, Notices, check};
 pub use prices::Price;
@@ -33,7 +35,7 @@ use crate::model::{
 };
 use regex::Regex;
 use secrecy::SecretString;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -80,91 +82,6 @@ pub struct Web {
     pub token: SecretString,
     /// The largest notification accepted, in bytes.
     pub max_body_bytes: u64,
-}
-
-/// One OBS backend.
-#[derive(Debug, Clone)]
-pub struct Backend {
-    /// Its name in labels.
-    pub name: BackendName,
-    /// Where it is read from.
-    pub access: Access,
-    /// What workers are told as `OBS_SRC_SERVER` (`host:port`).
-    pub worker_source_server: String,
-    /// What workers are told as one of `OBS_REPO_SERVERS` (`host:port`).
-    pub worker_repository_server: String,
-    /// The projects that it schedules, by name.
-    pub projects: Vec<String>,
-    /// Those that it is asked for.
-    pub discovery: Discovery,
-}
-
-/// Where a backend is read from. Base URLs are such as `http://10.0.0.5:5352`, without a final slash.
-#[derive(Debug, Clone)]
-pub enum Access {
-    /// Both servers.
-    Servers {
-        /// Base URL of the source server.
-        source: String,
-        /// Base URL of the repository server, the only one that says where workers are (`uri`).
-        repository: String,
-    },
-    /// The source server alone.
-    SourceServer {
-        /// Its base URL.
-        source: String,
-    },
-    /// The frontend's API, with Basic authentication.
-    Frontend {
-        /// Its base URL.
-        url: String,
-        /// Who asks.
-        user: String,
-        /// That user's password.
-        password: SecretString,
-    },
-}
-
-impl Access {
-    /// How old what it says of workers may be when it comes. The frontend hands out a copy of the
-    /// source server's answer that it renews when it is 3 minutes old (`/build/_workerstatus`,
-    /// `Rails.cache` with `expires_in: 3.minutes`); the servers look anew.
-    #[must_use]
-    pub const fn workers_cached_for(&self) -> Duration {
-        match self {
-            Self::Frontend { .. } => Duration::from_mins(3),
-            Self::Servers { .. } | Self::SourceServer { .. } => Duration::ZERO,
-        }
-    }
-}
-
-/// Which of the projects that a backend lists belong to it.
-#[derive(Debug, Default, Clone)]
-pub struct Discovery {
-    /// Each matches the whole of a name; none: nothing is looked for.
-    pub patterns: Vec<Regex>,
-    /// What this or another backend names: not looked for.
-    named: BTreeSet<String>,
-    /// The patterns of the backends before this one, by name: what they match is theirs.
-    before: Vec<Regex>,
-}
-
-impl Discovery {
-    /// By these patterns, where there is no other backend.
-    #[must_use]
-    pub fn of(patterns: Vec<Regex>) -> Self {
-        Self {
-            patterns,
-            ..Self::default()
-        }
-    }
-
-    /// Whether a project that the backend lists is one of those that it was asked for.
-    #[must_use]
-    pub fn takes(&self, project: &str) -> bool {
-        let matches = |patterns: &[Regex]| patterns.iter().any(|p| p.is_match(project));
-        matches(&self.patterns) && !self.named.contains(project) && !matches(&self.before)
-    }
 }
 
 /// What may be done for a pool.
@@ -427,48 +344,4 @@ pub struct Ssh {
     pub command_timeout: Duration,
     /// The worker's configuration file.
     pub sysconfig: String,
-}
-
-/// Where the resource use of the workers is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResourceUse {
-    /// Nowhere.
-    None,
-    /// From node_exporter on each worker.
-    NodeExporter,
-    /// Over ssh, from `/proc` of each worker.
-    Ssh,
-    /// From a Prometheus that scrapes the workers' node_exporter.
-    Prometheus,
-}
-
-impl ResourceUse {
-    /// Every way.
-    pub const ALL: [Self; 4] = [Self::None, Self::NodeExporter, Self::Ssh, Self::Prometheus];
-
-    /// The word in the configuration.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::NodeExporter => "node_exporter",
-            Self::Ssh => "ssh",
-            Self::Prometheus => "prometheus",
-        }
-    }
-}
-
-/// How the resource use of the workers is read.
-#[derive(Debug, Clone)]
-pub struct Hosts {
-    /// Where from.
-    pub resource_use: ResourceUse,
-    /// Where node_exporter listens on each worker.
-    pub node_exporter_port: u16,
-    /// Base URL of Prometheus, such as `http://127.0.0.1:9090`, without a final slash.
-    pub prometheus: String,
-    /// The label of its series that names the worker, by address or by name.
-    pub prometheus_label: String,
-    /// For one worker, or one query, from connect to the last byte.
-    pub timeout: Duration,
 }

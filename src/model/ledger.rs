@@ -251,10 +251,10 @@ pub struct Ledger {
     pub supply: BTreeMap<PoolName, Supply>,
     /// Since when some instance of a worker in service is absent: OBS lists it nowhere, or as `down`.
     pub absent: BTreeMap<ServerId, Timestamp>,
-    /// The last number in a pool's server names that was used.
-    pub last_numbers: BTreeMap<PoolName, u32>,
     /// What the cloud refused, and has not done since.
     pub setbacks: Setbacks,
+    /// The last number in a pool's server names that was used.
+    pub last_numbers: BTreeMap<PoolName, u32>,
 }
 
 impl Ledger {

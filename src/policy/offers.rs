@@ -4,6 +4,7 @@
 //! Both are the same for a call that was refused and for a part of a job that failed.
 
 use super::View;
+use super::names::names_for;
 use super::reason::Reason;
 use crate::config::Pool;
 use crate::model::{Allowed, Class, Ledger, Offer, Order, Reaction, Scope, ServerId, Setbacks};
@@ -68,8 +69,29 @@ pub fn created(setbacks: &mut Setbacks, order: &Order) {
 pub(super) struct Choice {
     /// The flavor and the zone.
     pub(super) offer: Offer,
-    /// How many servers at most: one where it is a probe.
+    /// How many servers at most.
     pub(super) most: u32,
+    /// Why not more.
+    pub(super) limit: Reason,
+}
+
+impl Choice {
+    /// The same, of no more servers than there are names for in a row.
+    ///
+    /// # Errors
+    /// Where there is no name.
+    pub(super) fn named(self, view: &View<'_>, pool: &Pool, wanted: u32) -> Result<Self, Reason> {
+        let most = self.most.min(wanted);
+        match names_for(view, &pool.name, most) {
+            None => Err(Reason::Names),
+            Some((_, named)) if named < most => Ok(Self {
+                most: named,
+                limit: Reason::Names,
+                ..self
+            }),
+            Some(_) => Ok(self),
+        }
+    }
 }
 
 /// Chooses for one pool after the other, so that two do not probe the same thing at once.
@@ -118,12 +140,12 @@ impl<'a> Chooser<'a> {
         let probes = probes.into_iter().filter(|(_, is_probe)| *is_probe);
         let before = self.probed.len();
         self.probed.extend(probes.map(|(scope, _)| scope));
-        let most = if self.probed.len() > before {
-            1
+        let (most, limit) = if self.probed.len() > before {
+            (1, Reason::Probing)
         } else {
-            self.view.policy.max_order
+            (self.view.policy.max_order, Reason::MaxOrder)
         };
-        Choice { offer, most }
+        Choice { offer, most, limit }
     }
 
     /// Whether asking for this is a probe, where it may be asked for at all.

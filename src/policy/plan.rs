@@ -4,7 +4,6 @@ use super::View;
 use super::account::Account;
 use super::demand::{PoolState, assess};
 use super::held::Held;
-use super::names::names_for;
 use super::offers::{Choice, Chooser};
 use super::reason::{Figures, Reason};
 use super::retire::{Kept, Retiring, retire};
@@ -144,19 +143,15 @@ struct Draft<'a> {
 /// What a pool gets: how many workers, of what it chose.
 struct Grant {
     workers: u32,
-    /// For how many there are names.
-    named: u32,
     choice: Choice,
 }
 
 impl Grant {
-    fn outcome(&self, needed: u32, max_order: u32) -> (Outcome, Reason) {
+    fn outcome(&self, needed: u32) -> (Outcome, Reason) {
         let reason = match self.workers {
             0 => return (Outcome::Hold, Reason::Ceiling),
             all if all == needed => Reason::Needed,
-            most if most == max_order => Reason::MaxOrder,
-            most if most == self.choice.most => Reason::Probing,
-            most if most == self.named => Reason::Names,
+            most if most == self.choice.most => self.choice.limit.clone(),
             _ => Reason::Ceiling,
         };
         (Outcome::Act(self.workers), reason)
@@ -176,16 +171,16 @@ fn grant(
         let Some(pool) = view.policy.pools.get(name) else {
             continue;
         };
-        let wanted = wanted(view, pool, state);
-        match wanted.and_then(|named| Ok((named, chooser.choose(pool)?))) {
-            Ok((named, choice)) => {
+        let choice = wanted(view, pool, state).and_then(|()| chooser.choose(pool));
+        match choice.and_then(|choice| choice.named(view, pool, state.needed())) {
+            Ok(choice) => {
                 wishes.push(Wish {
                     pool: name.clone(),
-                    workers: named.min(choice.most),
+                    workers: state.needed().min(choice.most),
                     size: pool.vcpus,
                     bought: state.bought,
                 });
-                choices.insert(name.clone(), (named, choice));
+                choices.insert(name.clone(), choice);
             }
             Err(reason) => {
                 granted.insert(name.clone(), Err(reason));
@@ -194,20 +189,15 @@ fn grant(
     }
     let room = view.policy.ceiling.less(bought(view));
     for (name, workers) in share(room, &wishes) {
-        if let Some((named, choice)) = choices.remove(&name) {
-            let grant = Grant {
-                workers,
-                named,
-                choice,
-            };
-            granted.insert(name, Ok(grant));
+        if let Some(choice) = choices.remove(&name) {
+            granted.insert(name, Ok(Grant { workers, choice }));
         }
     }
     granted
 }
 
-/// For how many workers that the pool asks for there are names; at least 1.
-fn wanted(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<u32, Reason> {
+/// Whether the pool asks for any worker, and may.
+fn wanted(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<(), Reason> {
     if let Some(below) = view.halted_below(&pool.name) {
         return Err(Reason::Halted { below });
     }
@@ -221,11 +211,7 @@ fn wanted(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<u32, Reason
     if !view.rings(Action::Apply, &pool.name) {
         return Err(Reason::NoAlarm);
     }
-    let most = state.needed().min(view.policy.max_order);
-    match names_for(view, &pool.name, most) {
-        Some((_, named)) => Ok(named),
-        None => Err(Reason::Names),
-    }
+    Ok(())
 }
 
 /// What is bought over all pools; the ceiling itself where that is not known.
@@ -264,7 +250,7 @@ impl Draft<'_> {
         match self.granted.get(&pool.name) {
             None => (Outcome::Hold, Reason::Enough),
             Some(Err(reason)) => (Outcome::Hold, reason.clone()),
-            Some(Ok(grant)) => grant.outcome(state.needed(), self.view.policy.max_order),
+            Some(Ok(grant)) => grant.outcome(state.needed()),
         }
     }
 

@@ -53,6 +53,7 @@ fn order(of: &Offer, when: i64) -> Order {
         pool: pool("x-l1"),
         flavor: of.flavor.clone(),
         zone: of.zone.clone(),
+        names: None,
         vcpus: Vcpus(32),
         count: 1,
         at: at(when),

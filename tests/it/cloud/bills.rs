@@ -47,6 +47,8 @@ impl Play {
             assert!(Instant::now() < end, "never: {what}\n{}", self.said.text());
             assert!(!self.scaler.has_ended(), "{}", self.said.text());
             self.scaler.notify(&self.farm, &self.bell);
+            // what is taken away, and what is let go, is no broken view
+            self.scaler.accept(POOL).await;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -147,7 +149,6 @@ async fn bills_are_the_clouds_books_to_the_cent_through_failures_and_a_restart()
     assert!(play.farm.delete(&taken).await);
     play.bell.hush(Action::Apply, POOL);
     play.bell.ring(&play.farm, Action::Release, POOL);
-    play.scaler.accept(POOL).await;
     play.until("every server gone, and its end known", |play| {
         let gone = play.servers().iter().all(|s| s.deleted_at.is_some());
         gone && play.bills().values().all(|bill| bill.end.is_some())
