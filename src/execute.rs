@@ -1,8 +1,8 @@
 //! One deed to calls. Each may be done again: a repeat finds what the first one did.
 
 use crate::clock::Clock;
+use crate::cloud::{self, Cloud, CreateRequest, Created, JobStatus};
 use crate::config::{Config, Pool};
-use crate::ecs::{CreateRequest, Created, EcsClient, EcsError, JobStatus};
 use crate::model::{BackendName, Build, Member, Order, OrderId, PoolName, ServerId};
 use crate::obs::{Freed, ObsClient};
 use crate::policy::{CheckOutcome, CheckReport, DrainOutcome, DrainReport};
@@ -91,17 +91,17 @@ impl Deed {
 #[derive(Debug)]
 pub enum Done {
     /// A create call.
-    Created(Result<Created, EcsError>),
+    Created(Result<Created, cloud::Error>),
     /// A look at a job.
-    Polled(Result<JobStatus, EcsError>),
+    Polled(Result<JobStatus, cloud::Error>),
     /// The checks of a worker.
     Checked(CheckReport),
     /// A cordon.
     Drained(DrainReport),
     /// A delete call.
-    Deleted(Result<Vec<String>, EcsError>),
+    Deleted(Result<Vec<String>, cloud::Error>),
     /// A look at a job that deletes a server: which job, and what it says.
-    Ended(String, Result<JobStatus, EcsError>),
+    Ended(String, Result<JobStatus, cloud::Error>),
     /// A ghost.
     Freed(Freed),
 }
@@ -126,13 +126,13 @@ pub enum NotPrepared {
     UserData(#[from] ssh::UserDataError),
     /// The cloud would refuse it.
     #[error(transparent)]
-    Request(#[from] EcsError),
+    Request(#[from] cloud::Error),
 }
 
 /// Carries deeds out.
 pub struct Hands {
     config: Arc<Config>,
-    ecs: Arc<EcsClient>,
+    cloud: Arc<dyn Cloud>,
     access: Access,
     keys: HostKeys,
     random: SystemRandom,
@@ -150,13 +150,17 @@ impl Hands {
     ///
     /// # Errors
     /// Where the private key can not be used.
-    pub fn new(config: Arc<Config>, ecs: Arc<EcsClient>, clock: Clock) -> Result<Self, InvalidKey> {
+    pub fn new(
+        config: Arc<Config>,
+        cloud: Arc<dyn Cloud>,
+        clock: Clock,
+    ) -> Result<Self, InvalidKey> {
         Ok(Self {
             access: Access::new(&config.ssh)?,
             keys: HostKeys::new(&config.ssh.host_key_secret),
             random: SystemRandom::new(),
             config,
-            ecs,
+            cloud,
             clock,
         })
     }
@@ -183,14 +187,7 @@ impl Hands {
             &key,
             order.names.is_none(),
         )?;
-        let (ecs, owner) = (&self.config.ecs, &self.config.policy.owner);
-        Ok(CreateRequest::new(
-            order,
-            pool,
-            ecs,
-            owner,
-            user_data.expose_secret(),
-        )?)
+        Ok(self.cloud.prepare(order, pool, user_data.expose_secret())?)
     }
 
     fn pool(&self, name: &PoolName) -> Result<&Pool, NotPrepared> {
@@ -215,16 +212,16 @@ impl Hands {
     /// Carries one deed out, to its end.
     pub async fn carry_out(&self, deed: Deed) -> Done {
         match deed {
-            Deed::Create(request) => Done::Created(self.ecs.create(&request).await),
-            Deed::Poll { job, .. } => Done::Polled(self.ecs.job(&job).await),
+            Deed::Create(request) => Done::Created(self.cloud.create(&request).await),
+            Deed::Poll { job, .. } => Done::Polled(self.cloud.job(&job).await),
             Deed::Check { member, ip } => Done::Checked(self.check(&member, ip).await),
             Deed::Drain { member, ip } => Done::Drained(self.drain(&member, ip).await),
             Deed::Free { backend, build } => Done::Freed(self.free(&backend, &build).await),
             Deed::Ended { job, .. } => {
-                let status = self.ecs.job(&job).await;
+                let status = self.cloud.job(&job).await;
                 Done::Ended(job, status)
             }
-            Deed::Delete(server) => Done::Deleted(self.ecs.delete_after_a_look(&server).await),
+            Deed::Delete(server) => Done::Deleted(self.cloud.delete(&server).await),
         }
     }
 

@@ -4,8 +4,9 @@
 
 pub mod cli; // one file per noun: serve, config, plan
 pub mod clock; // the only place that asks the time
+pub mod cloud; // what the rest needs of a cloud, in the field's words
 pub mod config; // YAML to a Config that is valid by construction
-pub mod ecs; // the cloud: signed calls, jobs, classes of errors
+pub mod ecs; // a cloud: Huawei Cloud ECS; signed calls, jobs, classes of errors
 pub mod execute; // steps to calls, idempotent
 pub mod gather; // pollers to one snapshot
 pub mod hosts; // the workers' resource use, and where it is to be scraped

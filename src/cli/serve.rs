@@ -2,8 +2,9 @@
 
 use super::Failure;
 use crate::clock::Clock;
+use crate::cloud::Cloud;
 use crate::config::Config;
-use crate::ecs::{BrakedList, Call, EcsClient};
+use crate::ecs::{Call, EcsClient};
 use crate::execute::Hands;
 use crate::gather::{Collector, Gather};
 use crate::hosts::Reader;
@@ -93,13 +94,13 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let own = Own::register(&mut registry, &config.policy.pools, &reasons());
     let builds = WorkerBuilds::register(&mut registry);
-    let ecs = Arc::new(ecs(&config, clock, &own)?);
+    let cloud: Arc<dyn Cloud> = Arc::new(ecs(&config, clock, &own)?);
     let pollers = TaskTracker::new();
     let stop = supervisor.stopping();
-    let listing = BrakedList::new(Arc::clone(&ecs));
+    let listing = Arc::clone(&cloud);
     let (snapshot, look) = gather(&config, clock, (&own, builds), &journal)?.spawn(
         move || {
-            let listing = listing.clone();
+            let listing = Arc::clone(&listing);
             async move { listing.list().await }
         },
         &stop,
@@ -111,7 +112,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         Arc::new(Notify::new()),
     );
     let (speak, words) = mpsc::channel(WORDS);
-    let hands = Hands::new(Arc::clone(&config), ecs, clock).context("ssh.private_key")?;
+    let hands = Hands::new(Arc::clone(&config), cloud, clock).context("ssh.private_key")?;
     let parts = Parts {
         config: Arc::clone(&config),
         clock,

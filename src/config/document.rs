@@ -280,6 +280,7 @@ fn read_ecs(
     secrets: &dyn SecretSource,
 ) -> Option<Ecs> {
     let endpoint = ecs.required("endpoint", base_url);
+    let region = ecs.or("region", None, |tree| identifier(tree).map(Some));
     let project_id = ecs.required("project_id", identifier);
     let access_key = ecs.secret(["access_key_env", "access_key_file"], WORD, secrets);
     let secret_key = ecs.secret(["secret_key_env", "secret_key_file"], WORD, secrets);
@@ -304,6 +305,7 @@ fn read_ecs(
     }
     Some(Ecs {
         endpoint: endpoint?.url,
+        region: region?,
         project_id: project_id?,
         access_key: access_key?,
         secret_key: secret_key?,

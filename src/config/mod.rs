@@ -26,12 +26,11 @@ pub use fault::{Fault, Faults};
 pub use hosts::{Hosts, ResourceUse};
 pub use jobs::Ghosts;
 pub use load::{ConfigError, Notices, check};
-pub use prices::Price;
 pub use projects::{Projects, pool_of_project, rest_of};
 pub use secret::{Outside, SecretPlace, SecretSource};
 
 use crate::model::{
-    Arch, BackendName, FlavorName, Level, Numbering, Offer, PoolName, Vcpus, ZoneName,
+    Arch, BackendName, FlavorName, Level, Numbering, Offer, PoolName, Price, Vcpus, ZoneName,
 };
 use regex::Regex;
 use secrecy::SecretString;
@@ -297,6 +296,8 @@ pub struct Poll {
 pub struct Ecs {
     /// Base URL, such as `https://ecs.cn-north-4.myhuaweicloud.com`, without a final slash.
     pub endpoint: String,
+    /// The region's name, for prices; what the endpoint says where it is not given.
+    pub region: Option<String>,
     /// The project's id.
     pub project_id: String,
     /// The access key.

@@ -1,12 +1,12 @@
 //! Flavors and pools, and the rules that bind them to each other and to the backends.
 
-use super::prices::{Named, Price, price};
+use super::prices::{Named, price};
 use super::projects::read_projects;
 use super::reader::{Node, Section};
 use super::units::{identifier, number, word};
 use super::yaml::Tree;
 use super::{Backend, Mode, Pool, Projects};
-use crate::model::{Arch, BackendName, FlavorName, Level, PoolName, Vcpus};
+use crate::model::{Arch, BackendName, FlavorName, Level, PoolName, Price, Vcpus};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const ARCHS: &str = "aarch64 or x86_64";

@@ -2,32 +2,8 @@
 
 use super::reader::{Node, Parsed};
 use super::yaml::Tree;
-use crate::model::FlavorName;
+use crate::model::{FlavorName, Price};
 use std::collections::BTreeMap;
-
-/// What an hour of a server costs, in whatever unit the configuration has its prices: finite, and not
-/// below 0.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-pub struct Price(f64);
-
-impl Price {
-    /// The largest: what is larger is a slip of the pen.
-    const MOST: f64 = 1e6;
-
-    /// A price; `None` where the number is none.
-    #[must_use]
-    pub fn new(per_hour: f64) -> Option<Self> {
-        (0.0..=Self::MOST)
-            .contains(&per_hour)
-            .then_some(Self(per_hour))
-    }
-
-    /// The price for an hour.
-    #[must_use]
-    pub const fn per_hour(self) -> f64 {
-        self.0
-    }
-}
 
 pub(super) fn price(tree: &Tree) -> Parsed<Option<Price>> {
     let number = match tree {
@@ -52,7 +28,7 @@ pub(super) fn prices(named: &[Named<'_>]) -> BTreeMap<FlavorName, Price> {
         let Some(price) = price else { continue };
         match prices.insert(flavor.clone(), *price) {
             Some(other) if other != *price => {
-                let found = format!("{}, and {} elsewhere", price.0, other.0);
+                let found = format!("{}, and {} elsewhere", price.per_hour(), other.per_hour());
                 let expected = format!("one price for flavor {flavor}");
                 node.child("price").wrong(found, expected);
             }

@@ -1,8 +1,7 @@
-//! The list, asked for less often while the cloud does not accept our key.
+//! No call while the cloud does not accept our key.
 
-use super::{EcsClient, EcsError};
-use crate::model::{Class, Fleet};
-use std::sync::{Arc, Mutex, PoisonError};
+use super::error::EcsError;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -10,45 +9,28 @@ use tokio::time::Instant;
 /// for five minutes, for everybody who uses it (page "AK/SK signing and authentication").
 const PAUSE: Duration = Duration::from_secs(300);
 
-/// Lists the fleet, and after a refusal for want of permission repeats that refusal for a while.
-#[derive(Clone)]
-pub struct BrakedList {
-    client: Arc<EcsClient>,
-    refused: Arc<Mutex<Option<(Instant, EcsError)>>>,
+/// After a refused key repeats that refusal for a while, to whoever calls.
+#[derive(Debug, Default)]
+pub(super) struct Brake {
+    refused: Mutex<Option<(Instant, EcsError)>>,
 }
 
-impl BrakedList {
-    /// Lists with this client.
-    #[must_use]
-    pub fn new(client: Arc<EcsClient>) -> Self {
-        Self {
-            client,
-            refused: Arc::default(),
-        }
-    }
-
-    /// Every managed server, as [`EcsClient::list`] gives them.
-    ///
-    /// # Errors
-    /// Those of the call; the last refusal while it is not made.
-    pub async fn list(&self) -> Result<Fleet, EcsError> {
-        if let Some(refusal) = self.standing(Instant::now()) {
-            return Err(refusal);
-        }
-        let listed = self.client.list().await;
-        self.note(listed.as_ref().err(), Instant::now());
-        listed
-    }
-
-    fn standing(&self, now: Instant) -> Option<EcsError> {
+impl Brake {
+    /// The refusal, while no call is to be made.
+    pub(super) fn standing(&self, now: Instant) -> Option<EcsError> {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, refusal) = refused.as_ref()?;
         (now.duration_since(*at) < PAUSE).then(|| refusal.clone())
     }
 
-    fn note(&self, error: Option<&EcsError>, now: Instant) {
-        let refusal = error.filter(|error| error.class() == Class::Permission);
-        let refused = refusal.map(|error| (now, error.clone()));
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+    /// Takes down how a call ended: only a key that is refused holds every call, a right that one call
+    /// wants for does not.
+    pub(super) fn note(&self, ended: Result<(), &EcsError>, now: Instant) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        match ended {
+            Ok(()) => *refused = None,
+            Err(error) if error.is_of_the_key() => *refused = Some((now, error.clone())),
+            Err(_) => {}
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! The calls that this program makes.
 
 use super::error::EcsError;
-use super::jobs::{self, JobStatus};
-use super::list::{Listing, MAX_PAGES, Next, PAGE};
-use super::request::CreateRequest;
+use super::jobs;
+use super::list::{self, Listing, MAX_PAGES, Next, PAGE};
+use super::services::Service;
 use super::transport::{Answer, Ask, Observer, Transport};
 use super::types::{self, Record, TAG_OWNER};
 use crate::clock::Clock;
+use crate::cloud::{CreateRequest, Created, JobStatus};
 use crate::config;
 use crate::model::{Class, Fleet, Server, ServerId};
 use serde_json::{Value, json};
@@ -14,19 +15,11 @@ use serde_json::{Value, json};
 /// The most servers that one deletion may name.
 const MAX_DELETE: usize = 1000;
 
-/// What the cloud answers to an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Created {
-    /// The job that creates the servers.
-    pub job: String,
-    /// The ids that they will have. They exist before the servers do, and some may never.
-    pub servers: Vec<ServerId>,
-}
-
 /// A client of one project of ECS, on behalf of one owner.
 pub struct EcsClient {
     pub(super) transport: Transport,
-    owner: String,
+    pub(super) config: config::Ecs,
+    pub(super) owner: String,
 }
 
 impl EcsClient {
@@ -39,6 +32,7 @@ impl EcsClient {
         types::tag_value("owner", &owner).map_err(EcsError::Invalid)?;
         Ok(Self {
             transport: Transport::new(config, clock)?,
+            config: config.clone(),
             owner,
         })
     }
@@ -58,21 +52,54 @@ impl EcsClient {
     /// error, since a server left out is forgotten while it costs money.
     pub async fn list(&self) -> Result<Fleet, EcsError> {
         let tag = format!("{TAG_OWNER}={}", self.owner);
-        let limit = PAGE.to_string();
-        let mut listing = Listing::new(&self.owner);
-        let mut marker: Option<String> = None;
-        for _ in 0..MAX_PAGES {
-            let mut query = vec![("limit", limit.as_str()), ("tags", tag.as_str())];
-            query.extend(marker.as_deref().map(|last| ("marker", last)));
-            let page = self.get("list", "/cloudservers/detail", &query).await?;
-            match listing.add(&page.body) {
-                Ok(Next::Done) => return Ok(listing.into_fleet()),
-                Ok(Next::After(last)) => marker = Some(last),
-                Err(why) => return Err(page.garbled(why)),
-            }
+        let (records, last) = self.servers("list", &[("tags", tag.as_str())]).await?;
+        list::fleet(&records, &self.owner).map_err(|why| last.garbled(why))
+    }
+
+    /// Every server that these filters let through, and the last answer.
+    pub(super) async fn servers(
+        &self,
+        operation: &'static str,
+        filters: &[(&str, &str)],
+    ) -> Result<(Vec<Value>, Answer), EcsError> {
+        let path = self.v1("/cloudservers/detail");
+        let listing = Listing::new("servers", PAGE);
+        self.pages(operation, Service::Ecs, &path, filters, listing)
+            .await
+    }
+
+    /// Every page: by `marker`, the last record of the page before; by page number (`offset`, from 1 on)
+    /// where the cloud does not know `marker`, as older editions of the reference have it.
+    pub(super) async fn pages(
+        &self,
+        operation: &'static str,
+        service: Service,
+        path: &str,
+        filters: &[(&str, &str)],
+        mut listing: Listing,
+    ) -> Result<(Vec<Value>, Answer), EcsError> {
+        let limit = listing.page().to_string();
+        let mut place: Option<(&str, String)> = None;
+        for number in 1..=MAX_PAGES {
+            let mut query = vec![("limit", limit.as_str())];
+            query.extend_from_slice(filters);
+            query.extend(place.as_ref().map(|(name, value)| (*name, value.as_str())));
+            let ask = Ask {
+                query: &query,
+                ..Ask::get(operation, service, path.to_owned())
+            };
+            let page = self.transport.send(&ask).await?;
+            let next = listing.add(&page.body);
+            place = match (next.map_err(|why| page.garbled(why))?, place) {
+                (Next::Done, _) => return Ok((listing.into_records(), page)),
+                // The first page came twice, so the number of pages asked for is one too high.
+                (Next::ByNumber, _) => Some(("offset", number.to_string())),
+                (Next::After(_), Some(("offset", _))) => Some(("offset", number.to_string())),
+                (Next::After(last), _) => Some(("marker", last)),
+            };
         }
         Err(EcsError::Garbled {
-            operation: "list",
+            operation,
             why: format!("no end after {MAX_PAGES} pages"),
             request_id: None,
         })
@@ -84,12 +111,10 @@ impl EcsClient {
     /// # Errors
     /// Ask [`EcsError::outcome_known`] before anything else is bought.
     pub async fn create(&self, request: &CreateRequest) -> Result<Created, EcsError> {
+        let path = self.v1("/cloudservers");
         let ask = Ask {
-            operation: "create",
-            path: "/cloudservers",
-            query: &[],
-            body: Some(request.body()),
             token: Some(request.order().as_str()),
+            ..Ask::post("create", Service::Ecs, path, request.body())
         };
         let answer = self.transport.send(&ask).await?;
         let ids = answer.body.get("serverIds").and_then(Value::as_array);
@@ -105,9 +130,9 @@ impl EcsClient {
     /// # Errors
     /// [`Class::Gone`] for a job that the cloud does not know (any more); any other of a call.
     pub async fn job(&self, job: &str) -> Result<JobStatus, EcsError> {
-        let path = format!("/jobs/{}", segment(job)?);
-        let answer = self.get(jobs::OPERATION, &path, &[]).await?;
-        JobStatus::parse(&answer.body).map_err(|why| answer.garbled(why))
+        let path = self.v1(&format!("/jobs/{}", segment(job)?));
+        let answer = self.get(jobs::OPERATION, Service::Ecs, path).await?;
+        jobs::read(&answer.body).map_err(|why| answer.garbled(why))
     }
 
     /// One server: `GET /v1/{project}/cloudservers/{server}`; `None` where there is none. A new
@@ -116,8 +141,8 @@ impl EcsClient {
     /// # Errors
     /// [`EcsError::NotOurs`] for a server without our owner tag; any other of a call.
     pub async fn show(&self, server: &ServerId) -> Result<Option<Server>, EcsError> {
-        let path = format!("/cloudservers/{}", segment(server.as_str())?);
-        let answer = match self.get("show", &path, &[]).await {
+        let path = self.v1(&format!("/cloudservers/{}", segment(server.as_str())?));
+        let answer = match self.get("show", Service::Ecs, path).await {
             Err(error) if error.class() == Class::Gone => return Ok(None),
             result => result?,
         };
@@ -135,15 +160,12 @@ impl EcsClient {
     /// old, and a person may have pinned the server, or taken it from us, since.
     ///
     /// # Errors
-    /// [`EcsError::Invalid`] for one that is protected now; those of [`Self::show`] and
+    /// [`EcsError::Protected`] for one that is protected now; those of [`Self::show`] and
     /// [`Self::delete`].
     pub async fn delete_after_a_look(&self, server: &ServerId) -> Result<Vec<String>, EcsError> {
         match self.show(server).await? {
             None => Ok(Vec::new()),
-            Some(shown) if shown.tags.protected => {
-                let words = format!("server {server} has been protected meanwhile");
-                Err(EcsError::Invalid(words))
-            }
+            Some(shown) if shown.tags.protected => Err(EcsError::Protected(server.to_string())),
             Some(_) => self.delete(std::slice::from_ref(server)).await,
         }
     }
@@ -191,30 +213,25 @@ impl EcsClient {
             .map(|server| json!({ "id": server.as_str() }))
             .collect();
         let body = json!({ "servers": ids, "delete_publicip": true, "delete_volume": true });
-        let ask = Ask {
-            operation: "delete",
-            path: "/cloudservers/delete",
-            query: &[],
-            body: Some(&body.to_string()),
-            token: None,
-        };
+        let body = body.to_string();
+        let path = self.v1("/cloudservers/delete");
+        let ask = Ask::post("delete", Service::Ecs, path, &body);
         job_id(&self.transport.send(&ask).await?)
     }
 
-    async fn get(
+    pub(super) async fn get(
         &self,
         operation: &'static str,
-        path: &str,
-        query: &[(&str, &str)],
+        service: Service,
+        path: String,
     ) -> Result<Answer, EcsError> {
-        let ask = Ask {
-            operation,
-            path,
-            query,
-            body: None,
-            token: None,
-        };
+        let ask = Ask::get(operation, service, path);
         self.transport.send(&ask).await
+    }
+
+    /// A path of ECS' own API, and of those of VPC that are like it.
+    pub(super) fn v1(&self, rest: &str) -> String {
+        format!("/v1/{}{rest}", self.transport.project)
     }
 }
 
@@ -227,7 +244,7 @@ fn job_id(answer: &Answer) -> Result<String, EcsError> {
 
 /// An id as part of a path: one that is empty, or holds anything but letters, digits and hyphens,
 /// would ask for something else.
-fn segment(id: &str) -> Result<&str, EcsError> {
+pub(super) fn segment(id: &str) -> Result<&str, EcsError> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     if id.is_empty() || !id.bytes().all(plain) {
         return Err(EcsError::Invalid(format!("{id:?} is not an id")));

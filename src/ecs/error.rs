@@ -1,5 +1,6 @@
 //! What goes wrong with the cloud, in classes, and what each asks for.
 
+use crate::cloud;
 use crate::model::{Class, Retry};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -76,6 +77,15 @@ pub enum EcsError {
     /// The server asked for exists, and does not carry our owner tag (yet).
     #[error("server {0} does not carry our owner tag")]
     NotOurs(String),
+    /// A person has pinned the server meanwhile.
+    #[error("server {0} has been protected meanwhile")]
+    Protected(String),
+}
+
+impl From<EcsError> for cloud::Error {
+    fn from(error: EcsError) -> Self {
+        Self::new(error.class(), error.outcome_known(), error.to_string())
+    }
 }
 
 /// A call that the cloud refused.
@@ -105,6 +115,9 @@ const NO_SUCH_JOB: &str = "Common.0011";
 /// The same token with other parameters, and an expired one: the token was used before.
 const TOKEN_USED: [&str; 2] = ["Ecs.0122", "Ecs.0124"];
 
+/// The gateway and ECS do not know the key, the signature or the token.
+const KEY_REFUSED: [&str; 4] = ["APIGW.0301", "APIGW.0303", "APIGW.0307", "Common.0013"];
+
 /// The longest message that is kept, in characters.
 const MAX_MESSAGE: usize = 400;
 
@@ -117,7 +130,7 @@ impl EcsError {
             Self::Refused(refusal) => refusal.class(),
             Self::NoConnection { .. } => Class::Transient,
             Self::Lost { .. } | Self::Garbled { .. } => Class::Unknown,
-            Self::NotOurs(_) => Class::State,
+            Self::NotOurs(_) | Self::Protected(_) => Class::State,
         }
     }
 
@@ -139,10 +152,23 @@ impl EcsError {
     pub fn outcome_known(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.outcome_known(),
-            Self::Setup(_) | Self::Invalid(_) | Self::NoConnection { .. } | Self::NotOurs(_) => {
-                true
-            }
+            Self::Setup(_)
+            | Self::Invalid(_)
+            | Self::NoConnection { .. }
+            | Self::NotOurs(_)
+            | Self::Protected(_) => true,
             Self::Lost { .. } | Self::Garbled { .. } => false,
+        }
+    }
+
+    /// Whether the key, the signature or the token was refused, and not only one call for want of a right.
+    pub(super) fn is_of_the_key(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => {
+                let code = refusal.code.as_str();
+                refusal.status == 401 || KEY_REFUSED.contains(&code)
+            }
+            _ => false,
         }
     }
 
@@ -152,7 +178,9 @@ impl EcsError {
     pub(super) fn code(&self) -> String {
         match self {
             Self::Refused(refusal) => refusal.code.clone(),
-            Self::Setup(_) | Self::Invalid(_) | Self::NotOurs(_) => "invalid".to_owned(),
+            Self::Setup(_) | Self::Invalid(_) | Self::NotOurs(_) | Self::Protected(_) => {
+                "invalid".to_owned()
+            }
             Self::NoConnection { .. } => "no_connection".to_owned(),
             Self::Lost { .. } => "lost".to_owned(),
             Self::Garbled { .. } => "garbled".to_owned(),

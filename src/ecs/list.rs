@@ -1,82 +1,98 @@
-//! Turns the pages of the cloud's list into one fleet, whole or not at all.
+//! Turns the pages of the cloud's list into one list, whole or not at all.
 
 use super::types::{self, Record};
 use crate::model::Fleet;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Servers asked for in one page (the reference advises 100).
+/// Records asked for in one page (the reference advises 100).
 pub(super) const PAGE: usize = 100;
 
-/// More pages than any fleet has.
+/// More pages than any list has.
 pub(super) const MAX_PAGES: usize = 200;
 
 /// A list being read.
 #[derive(Debug)]
-pub(super) struct Listing<'a> {
-    owner: &'a str,
+pub(super) struct Listing {
+    /// Under which key a page has its records.
+    key: &'static str,
+    /// How many records were asked for in one page.
+    page: usize,
     seen: BTreeSet<String>,
     announced: Option<u64>,
-    fleet: Fleet,
+    pages: usize,
+    records: Vec<Value>,
 }
 
 /// What to do after a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Ask for the page after the server of this id.
+    /// Ask for the page after the record of this id.
     After(String),
+    /// The cloud has given the first page again, and goes by page numbers: ask for the second one.
+    ByNumber,
     /// The list is whole.
     Done,
 }
 
-impl<'a> Listing<'a> {
-    pub(super) fn new(owner: &'a str) -> Self {
+impl Listing {
+    pub(super) const fn new(key: &'static str, page: usize) -> Self {
         Self {
-            owner,
+            key,
+            page,
             seen: BTreeSet::new(),
             announced: None,
-            fleet: Fleet::default(),
+            pages: 0,
+            records: Vec::new(),
         }
     }
 
-    /// Takes a page in. The list ends with an empty page, or with a short one when as many servers
+    /// How many records to ask for.
+    pub(super) const fn page(&self) -> usize {
+        self.page
+    }
+
+    /// Takes a page in. The list ends with an empty page, or with a short one when as many records
     /// were read as the first page announced: a short page alone may be the cloud's own limit.
     ///
     /// # Errors
-    /// Names the server, or says what is missing.
+    /// Names the record, or says what is missing.
     pub(super) fn add(&mut self, page: &Value) -> Result<Next, String> {
-        let servers = page.get("servers").and_then(Value::as_array);
-        let servers = servers.ok_or("a page without servers")?;
+        let key = self.key;
+        let records = page.get(key).and_then(Value::as_array);
+        let records = records.ok_or_else(|| format!("a page without {key}"))?;
         if self.announced.is_none() {
             self.announced = page.get("count").and_then(Value::as_u64);
         }
-        for record in servers {
+        self.pages += 1;
+        if self.pages == 2 && !records.is_empty() && *records == self.records {
+            return Ok(Next::ByNumber);
+        }
+        for record in records {
             self.take(record)?;
         }
         let whole = self.announced.is_some_and(|count| self.count() >= count);
-        match servers.last() {
+        match records.last() {
             None if self.announced.is_some() && !whole => Err(self.cut_off()),
-            Some(last) if servers.len() >= PAGE || !whole => {
+            Some(last) if records.len() >= self.page || !whole => {
                 Ok(Next::After(types::id(last)?.to_owned()))
             }
             _ => Ok(Next::Done),
         }
     }
 
-    /// The fleet that was read.
-    pub(super) fn into_fleet(self) -> Fleet {
-        self.fleet
+    /// The records that were read.
+    pub(super) fn into_records(self) -> Vec<Value> {
+        self.records
     }
 
     fn take(&mut self, record: &Value) -> Result<(), String> {
         let id = types::id(record)?;
         if !self.seen.insert(id.to_owned()) {
-            // The cloud goes by page numbers, or in circles: what comes after is not known.
-            return Err(format!("server {id} is listed twice"));
+            // The cloud goes in circles: what comes after is not known.
+            return Err(format!("{id} is listed twice"));
         }
-        if let Record::Ours(server) = types::read(record, self.owner)? {
-            self.fleet.servers.insert(server.id.clone(), *server);
-        }
+        self.records.push(record.clone());
         Ok(())
     }
 
@@ -86,8 +102,26 @@ impl<'a> Listing<'a> {
 
     fn cut_off(&self) -> String {
         let announced = self.announced.unwrap_or_default();
-        format!("{announced} servers announced, {} listed", self.count())
+        format!(
+            "{announced} {} announced, {} listed",
+            self.key,
+            self.count()
+        )
     }
+}
+
+/// Those of the records that are ours.
+///
+/// # Errors
+/// Names the server that cannot be understood.
+pub(super) fn fleet(records: &[Value], owner: &str) -> Result<Fleet, String> {
+    let mut fleet = Fleet::default();
+    for record in records {
+        if let Record::Ours(server) = types::read(record, owner)? {
+            fleet.servers.insert(server.id.clone(), *server);
+        }
+    }
+    Ok(fleet)
 }
 
 #[cfg(test)]
@@ -106,34 +140,35 @@ mod tests {
 
     #[test]
     fn every_page_is_read_to_the_end() {
-        let mut listing = Listing::new("me");
+        let mut listing = Listing::new("servers", PAGE);
         let first = json!({"count": 130, "servers": servers(0..100)});
         let second = json!({"count": 130, "servers": servers(100..130)});
         assert_eq!(listing.add(&first), Ok(Next::After("id-0099".to_owned())));
         assert_eq!(listing.add(&second), Ok(Next::Done));
-        assert_eq!(listing.into_fleet().servers.len(), 130);
+        let records = listing.into_records();
+        assert_eq!(fleet(&records, "me").unwrap().servers.len(), 130);
     }
 
     #[test]
     fn a_page_cut_short_by_the_cloud_is_not_the_last() {
-        let mut listing = Listing::new("me");
+        let mut listing = Listing::new("servers", PAGE);
         let first = json!({"count": 30, "servers": servers(0..25)});
         assert_eq!(listing.add(&first), Ok(Next::After("id-0024".to_owned())));
         let uncounted = json!({"servers": servers(0..3)});
-        let next = Listing::new("me").add(&uncounted);
+        let next = Listing::new("servers", PAGE).add(&uncounted);
         assert_eq!(next, Ok(Next::After("id-0002".to_owned())));
     }
 
     #[test]
     fn a_full_page_is_not_the_last_whatever_the_count_says() {
         let page = json!({"count": 100, "servers": servers(0..100)});
-        let next = Listing::new("me").add(&page);
+        let next = Listing::new("servers", PAGE).add(&page);
         assert_eq!(next, Ok(Next::After("id-0099".to_owned())));
     }
 
     #[test]
     fn a_list_shorter_than_announced_is_an_error() {
-        let mut listing = Listing::new("me");
+        let mut listing = Listing::new("servers", PAGE);
         listing
             .add(&json!({"count": 5, "servers": servers(0..3)}))
             .unwrap();
@@ -143,27 +178,26 @@ mod tests {
 
     #[test]
     fn a_list_that_repeats_itself_is_an_error() {
-        let mut listing = Listing::new("me");
+        let mut listing = Listing::new("servers", PAGE);
         let page = json!({"count": 150, "servers": servers(0..100)});
         listing.add(&page).unwrap();
+        assert_eq!(listing.add(&page), Ok(Next::ByNumber));
         let again = listing.add(&page);
-        assert_eq!(again, Err("server id-0000 is listed twice".to_owned()));
+        assert_eq!(again, Err("id-0000 is listed twice".to_owned()));
     }
 
     #[test]
     fn one_record_that_cannot_be_understood_spoils_the_list_and_is_named() {
         let mut all = servers(0..3);
         all[1]["created"] = json!("yesterday");
-        let error = Listing::new("me")
-            .add(&json!({"count": 3, "servers": all}))
-            .unwrap_err();
+        let error = fleet(&all, "me").unwrap_err();
         assert!(error.contains("id-0001"), "{error}");
     }
 
     #[test]
     fn an_empty_answer_is_no_empty_fleet() {
-        assert!(Listing::new("me").add(&json!({})).is_err());
-        let empty = Listing::new("me").add(&json!({"count": 0, "servers": []}));
+        assert!(Listing::new("servers", PAGE).add(&json!({})).is_err());
+        let empty = Listing::new("servers", PAGE).add(&json!({"count": 0, "servers": []}));
         assert_eq!(empty, Ok(Next::Done));
     }
 }

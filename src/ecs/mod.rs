@@ -3,21 +3,26 @@
 //! Nothing is tried again in here, except a read whose connection broke: the reconciler's tick is
 //! the retry loop, and [`EcsError::retry`] says what it may do.
 
+mod billing;
 mod brake;
 mod client;
 mod error;
+mod find;
+mod flavors;
 mod jobs;
+mod leftovers;
+mod limits;
 mod list;
 mod request;
+mod seam;
+mod services;
 pub mod sign;
+mod tags;
 mod transport;
 mod types;
 
-pub use brake::BrakedList;
-pub use client::{Created, EcsClient};
+pub use client::EcsClient;
 pub use error::{EcsError, Refusal};
-pub use jobs::{Failure, JobState, JobStatus, SubJob};
-pub use request::CreateRequest;
 pub use transport::{Call, Observer};
 pub use types::{TAG_ORDER, TAG_OWNER, TAG_POOL, TAG_PROTECTED};
 

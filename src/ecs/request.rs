@@ -1,14 +1,13 @@
 //! The body of a creation: the same order gives the same bytes, as the client token demands.
 
 use super::EcsError;
-use super::sign::sha256_hex;
 use super::types::{self, TAG_ORDER, TAG_OWNER, TAG_POOL};
+use crate::cloud::CreateRequest;
 use crate::config::{Ecs, Pool};
-use crate::model::{Order, OrderId};
+use crate::model::Order;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use std::fmt;
 
 /// The most user data the cloud takes, in bytes before base64.
 const MAX_USER_DATA: usize = 32 * 1024;
@@ -19,67 +18,29 @@ const MAX_NAME: usize = 59;
 /// The most servers in one call that every edition of the reference allows.
 const MAX_COUNT: u32 = 100;
 
-/// A creation, ready to be sent, and sent again.
-#[derive(Clone, PartialEq, Eq)]
-pub struct CreateRequest {
-    order: OrderId,
-    body: String,
-}
-
-impl CreateRequest {
-    /// The request for an order: of the order its id, flavor and count, of the pool its name and
-    /// architecture, of the cloud's configuration the rest. Servers are named as the order says; in one of
-    /// an old journal `{prefix}-{pool}-{first 8 of the order's id}`, which the cloud numbers as it will.
-    /// `user_data` is cloud-init's document, not encoded.
-    ///
-    /// # Errors
-    /// [`EcsError::Invalid`] says which part the cloud would refuse.
-    pub fn new(
-        order: &Order,
-        pool: &Pool,
-        ecs: &Ecs,
-        owner: &str,
-        user_data: &str,
-    ) -> Result<Self, EcsError> {
-        check(order, owner, user_data).map_err(EcsError::Invalid)?;
-        let name = name(ecs, order).map_err(EcsError::Invalid)?;
-        let image = ecs
-            .images
-            .get(&pool.arch)
-            .ok_or_else(|| EcsError::Invalid(format!("no image for {}", pool.arch)))?;
-        let server = server(order, ecs, owner, &name, image, &STANDARD.encode(user_data));
-        Ok(Self {
-            order: order.id.clone(),
-            body: json!({ "server": server }).to_string(),
-        })
-    }
-
-    /// The order, whose id is the client token.
-    #[must_use]
-    pub const fn order(&self) -> &OrderId {
-        &self.order
-    }
-
-    /// The body. It holds the user data, and with it the host key: no log may show it.
-    #[must_use]
-    pub fn body(&self) -> &str {
-        &self.body
-    }
-
-    /// SHA-256 of the body, in hex.
-    #[must_use]
-    pub fn sha256(&self) -> String {
-        sha256_hex(self.body.as_bytes())
-    }
-}
-
-impl fmt::Debug for CreateRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CreateRequest")
-            .field("order", &self.order)
-            .field("sha256", &self.sha256())
-            .finish_non_exhaustive()
-    }
+/// The request for an order: of the order its id, flavor, zone and count, of the pool its name and
+/// architecture, of the cloud's configuration the rest. Servers are named as the order says; in one of
+/// an old journal `{prefix}-{pool}-{first 8 of the order's id}`, which the cloud numbers as it will.
+/// `user_data` is cloud-init's document, not encoded.
+///
+/// # Errors
+/// [`EcsError::Invalid`] says which part the cloud would refuse.
+pub(super) fn write(
+    order: &Order,
+    pool: &Pool,
+    ecs: &Ecs,
+    owner: &str,
+    user_data: &str,
+) -> Result<CreateRequest, EcsError> {
+    check(order, owner, user_data).map_err(EcsError::Invalid)?;
+    let name = name(ecs, order).map_err(EcsError::Invalid)?;
+    let image = ecs
+        .images
+        .get(&pool.arch)
+        .ok_or_else(|| EcsError::Invalid(format!("no image for {}", pool.arch)))?;
+    let server = server(order, ecs, owner, &name, image, &STANDARD.encode(user_data));
+    let body = json!({ "server": server }).to_string();
+    Ok(CreateRequest::new(order.id.clone(), body))
 }
 
 fn check(order: &Order, owner: &str, user_data: &str) -> Result<(), String> {
@@ -169,9 +130,10 @@ fn server(
 mod tests {
     use super::*;
     use crate::ecs::tests::{config, order, pool};
+    use crate::model::OrderId;
 
     fn request(order: &Order, user_data: &str) -> Result<CreateRequest, EcsError> {
-        CreateRequest::new(order, &pool(), &config("http://unused"), "me", user_data)
+        write(order, &pool(), &config("http://unused"), "me", user_data)
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod deleting;
 
 use super::*;
 use crate::clock::Clock;
+use crate::cloud::JobState;
 use crate::config;
 use crate::model::{Arch, Class, Level, Order, OrderId, PoolName, Retry, ServerId, Vcpus};
 use secrecy::{ExposeSecret, SecretString};
@@ -15,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 const PROJECT: &str = "0605767d5a00d5762fb7c00a3d5f1b9c";
 const ID: &str = "4f4b3dfa-eb70-47cf-a60a-998a53bd598a";
+const IMAGE: &str = "1189efbf-d48b-46ad-a823-94b942e2a000";
 const ACCESS_KEY: &str = "AKEXAMPLE0123456789A";
 
 pub(super) fn config(endpoint: &str) -> config::Ecs {
@@ -23,10 +25,7 @@ pub(super) fn config(endpoint: &str) -> config::Ecs {
         project_id: PROJECT.to_owned(),
         access_key: ACCESS_KEY.into(),
         secret_key: "SkExampleSecretKey0123456789abcdefghijkl".into(),
-        images: BTreeMap::from([(
-            Arch::Aarch64,
-            "1189efbf-d48b-46ad-a823-94b942e2a000".to_owned(),
-        )]),
+        images: BTreeMap::from([(Arch::Aarch64, IMAGE.to_owned())]),
         vpc_id: "0dae26c9-9a70-4392-93f3-87d53115d171".to_owned(),
         subnet_id: "157ee789-03ea-45b1-a698-76c92660dd83".to_owned(),
         security_groups: vec!["507ca48f-814c-4293-8706-300564d54620".to_owned()],
@@ -40,6 +39,7 @@ pub(super) fn config(endpoint: &str) -> config::Ecs {
         },
         timeout: Duration::from_secs(5),
         job_poll: Duration::from_secs(1),
+        region: Some("cn-north-4".to_owned()),
     }
 }
 
@@ -206,7 +206,7 @@ async fn a_read_whose_connection_broke_is_made_once_more_and_a_creation_is_not()
     let cloud = Cloud::start(vec![broken.clone(), empty]).await;
     assert!(cloud.client().list().await.is_ok());
     let cloud = Cloud::start(vec![broken]).await;
-    let request = CreateRequest::new(&order(1), &pool(), &config(""), "me", "").unwrap();
+    let request = request::write(&order(1), &pool(), &config(""), "me", "").unwrap();
     let error = cloud.client().create(&request).await.unwrap_err();
     assert!(!error.outcome_known(), "{error}");
     assert_eq!(cloud.seen().len(), 1);
@@ -251,7 +251,7 @@ async fn a_creation_without_an_answer_may_have_bought() {
     let cloud = Cloud::start(vec![String::new()]).await;
     let mut config = config(&cloud.endpoint);
     config.timeout = Duration::from_millis(200);
-    let request = CreateRequest::new(&order(1), &pool(), &config, "me", "").unwrap();
+    let request = request::write(&order(1), &pool(), &config, "me", "").unwrap();
     let error = client(&config).create(&request).await.unwrap_err();
     assert!(matches!(error, EcsError::Lost { .. }), "{error}");
     assert!(!error.outcome_known());
@@ -263,7 +263,7 @@ async fn a_creation_that_found_no_cloud_bought_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = config(&format!("http://{}", listener.local_addr().unwrap()));
     drop(listener);
-    let request = CreateRequest::new(&order(1), &pool(), &config, "me", "").unwrap();
+    let request = request::write(&order(1), &pool(), &config, "me", "").unwrap();
     let error = client(&config).create(&request).await.unwrap_err();
     assert!(matches!(error, EcsError::NoConnection { .. }), "{error}");
     assert!(error.outcome_known());
@@ -274,7 +274,7 @@ async fn a_creation_is_sent_signed_with_the_order_as_its_token() {
     let body = format!(r#"{{"job_id":"ff80","serverIds":["{ID}"]}}"#);
     let cloud = Cloud::start(vec![answer(200, &body)]).await;
     let config = config(&cloud.endpoint);
-    let request = CreateRequest::new(&order(1), &pool(), &config, "me", "x").unwrap();
+    let request = request::write(&order(1), &pool(), &config, "me", "x").unwrap();
     let created = client(&config).create(&request).await.unwrap();
     assert_eq!(
         (created.job.as_str(), created.servers),
@@ -435,9 +435,14 @@ async fn every_call_is_told_to_the_observer() {
 async fn a_key_that_is_refused_is_not_tried_until_it_is_locked() {
     let no = r#"{"error_msg":"verify aksk signature fail","error_code":"APIGW.0301"}"#;
     let cloud = Cloud::start(vec![answer(401, no)]).await;
-    let list = BrakedList::new(Arc::new(cloud.client()));
-    for _ in 0..6 {
-        let refused = list.list().await.unwrap_err();
+    let client = cloud.client();
+    for _ in 0..3 {
+        let refused = client.list().await.unwrap_err();
+        assert_eq!(refused.class(), Class::Permission);
+        let request = request::write(&order(1), &pool(), &config(""), "me", "").unwrap();
+        let refused = client.create(&request).await.unwrap_err();
+        assert_eq!(refused.class(), Class::Permission);
+        let refused = client.delete(&[ServerId::new(ID)]).await.unwrap_err();
         assert_eq!(refused.class(), Class::Permission);
     }
     assert_eq!(cloud.seen().len(), 1);

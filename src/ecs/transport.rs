@@ -1,13 +1,14 @@
 //! One signed call, answered whole within its deadline.
 
+use super::brake::Brake;
 use super::error::{EcsError, Refusal};
+use super::services::{Service, Services};
 use super::sign::{Credentials, Signable, canonical_query};
 use crate::clock::Clock;
 use crate::config;
 use reqwest::{Client, Method, RequestBuilder, Response, Url, redirect, retry};
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 /// One finished call, for `obs_scaler_ecs_requests_total` and its duration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// Which call: `list`, `create`, `job`, `show` or `delete`.
+    /// Which call, such as `list`, `create` or `job`.
     pub operation: &'static str,
     /// The HTTP status of a success; of a failure the cloud's code, or `no_connection`, `lost`,
     /// `garbled`.
@@ -35,13 +36,61 @@ const CONTENT_TYPE: &str = "application/json";
 /// A call to be made.
 pub(super) struct Ask<'a> {
     pub(super) operation: &'static str,
-    /// Below `/v1/{project}`, of characters that need no encoding.
-    pub(super) path: &'a str,
+    pub(super) service: Service,
+    pub(super) method: Method,
+    /// From the root on, of characters that need no encoding.
+    pub(super) path: String,
     pub(super) query: &'a [(&'a str, &'a str)],
-    /// The body of a POST; a read has none.
+    /// The body; a read has none.
     pub(super) body: Option<&'a str>,
     /// The `X-Client-Token`.
     pub(super) token: Option<&'a str>,
+    /// Whether a success may come without a document.
+    pub(super) bare: bool,
+    /// Whether it changes nothing.
+    pub(super) reads: bool,
+}
+
+impl<'a> Ask<'a> {
+    /// A read.
+    pub(super) fn get(operation: &'static str, service: Service, path: String) -> Self {
+        Self {
+            operation,
+            service,
+            method: Method::GET,
+            path,
+            query: &[],
+            body: None,
+            token: None,
+            bare: false,
+            reads: true,
+        }
+    }
+
+    /// A call with a body.
+    pub(super) fn post(
+        operation: &'static str,
+        service: Service,
+        path: String,
+        body: &'a str,
+    ) -> Self {
+        Self {
+            method: Method::POST,
+            body: Some(body),
+            reads: false,
+            ..Self::get(operation, service, path)
+        }
+    }
+
+    /// A deletion; its success may come without a document.
+    pub(super) fn delete(operation: &'static str, service: Service, path: String) -> Self {
+        Self {
+            method: Method::DELETE,
+            bare: true,
+            reads: false,
+            ..Self::get(operation, service, path)
+        }
+    }
 }
 
 /// What came back: a success, whole.
@@ -68,9 +117,10 @@ impl Answer {
 /// The way to the cloud.
 pub(super) struct Transport {
     http: Client,
-    endpoint: String,
-    project: String,
+    pub(super) services: Services,
+    pub(super) project: String,
     credentials: Credentials,
+    brake: Brake,
     clock: Clock,
     timeout: Duration,
     pub(super) max_answer: usize,
@@ -79,17 +129,16 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(config: &config::Ecs, clock: Clock) -> Result<Self, EcsError> {
-        let setup = |error: &dyn fmt::Display| EcsError::Setup(error.to_string());
-        Url::parse(&config.endpoint).map_err(|error| setup(&error))?;
         Ok(Self {
             http: client(&config.endpoint).map_err(|error| EcsError::Setup(chain(&error)))?,
-            endpoint: config.endpoint.clone(),
+            services: Services::of(&config.endpoint)?,
             project: config.project_id.clone(),
             credentials: Credentials {
                 access_key: config.access_key.clone(),
                 secret_key: config.secret_key.clone(),
                 security_token: None,
             },
+            brake: Brake::default(),
             clock,
             timeout: config.timeout,
             max_answer: MAX_ANSWER,
@@ -97,12 +146,16 @@ impl Transport {
         })
     }
 
-    /// Makes the call and tells the observer of it.
+    /// Makes the call and tells the observer of it. While the cloud does not accept our key, no call is
+    /// made, and the refusal is given again.
     ///
     /// # Errors
     /// Any [`EcsError`] of a call; no answer within the deadline is [`EcsError::Lost`].
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Answer, EcsError> {
         let begun = Instant::now();
+        if let Some(refusal) = self.brake.standing(begun) {
+            return Err(refusal);
+        }
         let result = match tokio::time::timeout(self.timeout, self.tries(ask)).await {
             Ok(result) => result,
             Err(_) => Err(EcsError::Lost {
@@ -110,6 +163,7 @@ impl Transport {
                 why: format!("not whole within {:?}", self.timeout),
             }),
         };
+        self.brake.note(result.as_ref().map(|_| ()), Instant::now());
         if let Some(observer) = &self.observer {
             let code = match &result {
                 Ok(answer) => answer.status.to_string(),
@@ -130,7 +184,7 @@ impl Transport {
             matches!(error, EcsError::NoConnection { .. } | EcsError::Lost { .. })
         };
         match self.once(ask).await {
-            Err(error) if ask.body.is_none() && broke(&error) => self.once(ask).await,
+            Err(error) if ask.reads && broke(&error) => self.once(ask).await,
             result => result,
         }
     }
@@ -151,6 +205,14 @@ impl Transport {
         if let Some(refusal) = refusal {
             return Err(EcsError::Refused(Box::new(self.redacted(refusal))));
         }
+        if ask.bare && body.is_err() {
+            return Ok(Answer {
+                operation: ask.operation,
+                status,
+                request_id,
+                body: Value::Null,
+            });
+        }
         let body = body.map_err(|error| EcsError::Garbled {
             operation: ask.operation,
             why: error.to_string(),
@@ -165,7 +227,7 @@ impl Transport {
     }
 
     fn request(&self, ask: &Ask<'_>) -> Result<RequestBuilder, EcsError> {
-        let mut text = format!("{}/v1/{}{}", self.endpoint, self.project, ask.path);
+        let mut text = format!("{}{}", self.services.base(ask.service), ask.path);
         if !ask.query.is_empty() {
             text = format!("{text}?{}", canonical_query(ask.query));
         }
@@ -177,9 +239,8 @@ impl Transport {
             ("x-project-id", self.project.as_str()),
         ];
         headers.extend(ask.token.map(|token| ("x-client-token", token)));
-        let method = ask.body.map_or(Method::GET, |_| Method::POST);
         let signable = Signable {
-            method: method.as_str(),
+            method: ask.method.as_str(),
             path: url.path(),
             query: ask.query,
             headers: &headers,
@@ -187,7 +248,7 @@ impl Transport {
         };
         let date = self.clock.now().strftime("%Y%m%dT%H%M%SZ").to_string();
         let signed = self.credentials.sign(&signable, &date);
-        let mut request = self.http.request(method, url.clone());
+        let mut request = self.http.request(ask.method.clone(), url.clone());
         for (name, value) in headers {
             request = request.header(name, value);
         }

@@ -3,10 +3,12 @@
 use crate::model::{FlavorName, HostName, OrderId, PoolName, Server, ServerId, ServerStatus};
 use crate::model::{Tags, Vcpus};
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// The key of the tag whose value is the owner: servers that carry it are ours.
 pub const TAG_OWNER: &str = "obs-scaler-owner";
@@ -32,6 +34,20 @@ pub(super) fn tag_value(what: &str, value: &str) -> Result<(), String> {
     Err(format!(
         "{what} {value:?} is no tag value: 1 to {MAX_TAG_VALUE} of letters, digits, '-', '_', '.'"
     ))
+}
+
+/// A time as the services write it: with a zone, or without one and in UTC.
+///
+/// # Errors
+/// Says that it is no time.
+pub(super) fn timestamp(text: &str) -> Result<Timestamp, String> {
+    let zoned: Result<Timestamp, _> = text.parse();
+    if let Ok(at) = zoned {
+        return Ok(at);
+    }
+    let naive = text.parse::<DateTime>().ok();
+    let at = naive.and_then(|at| TimeZone::UTC.to_timestamp(at).ok());
+    at.ok_or_else(|| format!("{text:?} is no time"))
 }
 
 /// What a record of the cloud stands for.
@@ -86,22 +102,39 @@ pub(super) fn read(record: &Value, owner: &str) -> Result<Record, String> {
 
 /// What tells whether a server is ours.
 #[derive(Deserialize)]
-struct Outline {
-    status: String,
-    tags: Vec<String>,
+pub(super) struct Outline {
+    pub(super) status: String,
+    pub(super) tags: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct Detail {
-    name: String,
-    created: Timestamp,
+pub(super) struct Detail {
+    pub(super) name: String,
+    pub(super) created: Timestamp,
     #[serde(rename = "OS-EXT-STS:task_state", default)]
     task_state: Option<String>,
     #[serde(default)]
-    addresses: Option<BTreeMap<String, Vec<Address>>>,
-    flavor: Flavor,
+    pub(super) addresses: Addresses,
+    pub(super) flavor: Flavor,
     #[serde(default)]
     fault: Option<Fault>,
+}
+
+/// A server's addresses by network.
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Addresses(Option<BTreeMap<String, Vec<Address>>>);
+
+impl Addresses {
+    /// Those in private networks. One that cannot be read has not come.
+    pub(super) fn fixed(&self) -> impl Iterator<Item = IpAddr> {
+        self.0
+            .iter()
+            .flat_map(BTreeMap::values)
+            .flatten()
+            .filter(|address| matches!(address.kind.as_deref(), None | Some("fixed")))
+            .filter_map(|address| address.addr.parse().ok())
+    }
 }
 
 #[derive(Deserialize)]
@@ -113,10 +146,10 @@ struct Address {
 }
 
 #[derive(Deserialize)]
-struct Flavor {
-    id: String,
+pub(super) struct Flavor {
+    pub(super) id: String,
     #[serde(deserialize_with = "vcpus")]
-    vcpus: Vcpus,
+    pub(super) vcpus: Vcpus,
 }
 
 #[derive(Deserialize)]
@@ -126,21 +159,15 @@ struct Fault {
 }
 
 impl Detail {
-    /// The first fixed IPv4 address. It comes late, and one that cannot be read has not come.
+    /// The first fixed IPv4 address. It comes late.
     fn ip(&self) -> Option<IpAddr> {
-        self.addresses
-            .iter()
-            .flat_map(BTreeMap::values)
-            .flatten()
-            .filter(|address| matches!(address.kind.as_deref(), None | Some("fixed")))
-            .find_map(|address| address.addr.parse::<Ipv4Addr>().ok())
-            .map(IpAddr::V4)
+        self.addresses.fixed().find(IpAddr::is_ipv4)
     }
 }
 
 /// A string in a server's record, a number in other answers. Zero would cost nothing of the
 /// ceiling, and is refused.
-fn vcpus<'de, D: Deserializer<'de>>(from: D) -> Result<Vcpus, D::Error> {
+pub(super) fn vcpus<'de, D: Deserializer<'de>>(from: D) -> Result<Vcpus, D::Error> {
     let value = Value::deserialize(from)?;
     let number = match value.as_str() {
         Some(text) => text.parse().ok(),
@@ -153,7 +180,7 @@ fn vcpus<'de, D: Deserializer<'de>>(from: D) -> Result<Vcpus, D::Error> {
 }
 
 /// A server under deletion goes on reading `ACTIVE`: the task state tells.
-fn status(word: &str, detail: &Detail) -> ServerStatus {
+pub(super) fn status(word: &str, detail: &Detail) -> ServerStatus {
     match (detail.task_state.as_deref(), word) {
         (Some("deleting" | "soft-deleting"), _) => ServerStatus::Deleting,
         (_, "BUILD") => ServerStatus::Building,
@@ -167,7 +194,7 @@ fn status(word: &str, detail: &Detail) -> ServerStatus {
 }
 
 /// `key=value`, or `key` alone for an empty value.
-fn tags(all: &[String]) -> BTreeMap<&str, &str> {
+pub(super) fn tags(all: &[String]) -> BTreeMap<&str, &str> {
     all.iter()
         .map(|tag| tag.split_once('=').unwrap_or((tag, "")))
         .collect()

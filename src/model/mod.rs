@@ -8,6 +8,7 @@ mod farm;
 mod fleet;
 mod host;
 mod ledger;
+mod market;
 mod names;
 mod needs;
 mod numbering;
@@ -27,6 +28,7 @@ pub use farm::{
 pub use fleet::{Fleet, Server, ServerStatus, Tags};
 pub use host::{CpuTime, HostCounters, HostUse, InOut};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
+pub use market::{Availability, FlavorStock, Limit, Price, PriceList, Quota, Stock};
 pub use names::{
     BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus, ZoneName,
 };

@@ -1,8 +1,8 @@
 //! Bills: when one begins and ends, and what they come to.
 
 use super::pool_of_server;
-use crate::config::{Config, Policy, Price};
-use crate::model::{Amount, Bill, Disk, End, FlavorName, PoolName, Rate, Server, elapsed};
+use crate::config::{Config, Policy};
+use crate::model::{Amount, Bill, Disk, End, FlavorName, PoolName, Price, Rate, Server, elapsed};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;

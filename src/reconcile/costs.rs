@@ -1,7 +1,7 @@
 //! Bills: one for each server that the cloud ever listed, and the counters that follow them.
 
 use super::{Look, Reconciler};
-use crate::ecs::{EcsError, JobState, JobStatus, SubJob};
+use crate::cloud::{self, JobState, JobStatus, SubJob};
 use crate::execute::Deed;
 use crate::journal::JournalError;
 use crate::model::{Bill, Class, Fleet, ServerId, ServerStatus};
@@ -157,7 +157,7 @@ impl Reconciler {
         &mut self,
         server: &ServerId,
         job: &str,
-        result: Result<JobStatus, EcsError>,
+        result: Result<JobStatus, cloud::Error>,
     ) -> Result<(), JournalError> {
         let at = match result {
             Ok(status) if status.state == JobState::Running => return Ok(()),
@@ -197,7 +197,7 @@ fn moment(status: &JobStatus, of: &ServerId) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ecs::Failure;
+    use crate::cloud::Failure;
 
     #[test]
     fn a_deletion_ends_when_the_part_of_its_server_has_succeeded() {
@@ -208,7 +208,9 @@ mod tests {
         };
         let failed = SubJob::Failed {
             server: Some(ours.clone()),
+            ended: Some(at),
             failure: Failure {
+                class: Class::Unknown,
                 code: "Ecs.0501".to_owned(),
                 words: String::new(),
             },

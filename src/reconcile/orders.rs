@@ -1,7 +1,7 @@
 //! Orders: from the intent to the last of their servers.
 
 use super::{Look, Reconciler};
-use crate::ecs::{self, Created, EcsError, JobState, JobStatus};
+use crate::cloud::{self, Created, JobState, JobStatus};
 use crate::execute::{Deed, Subject};
 use crate::journal::JournalError;
 use crate::metrics::OrderEnd;
@@ -165,7 +165,7 @@ impl Reconciler {
     pub(super) fn created(
         &mut self,
         id: &OrderId,
-        result: Result<Created, EcsError>,
+        result: Result<Created, cloud::Error>,
         now: Timestamp,
     ) -> Result<(), JournalError> {
         let Some(order) = self.books.ledger().orders.get(id).cloned() else {
@@ -223,7 +223,7 @@ impl Reconciler {
     pub(super) fn polled(
         &mut self,
         id: &OrderId,
-        result: Result<JobStatus, EcsError>,
+        result: Result<JobStatus, cloud::Error>,
         now: Timestamp,
     ) {
         let Some(order) = self.books.ledger().orders.get(id).cloned() else {
@@ -232,7 +232,7 @@ impl Reconciler {
         match (result, order.job.clone()) {
             (Ok(status), Some(job)) => {
                 let ended = status.state != JobState::Running
-                    && !status.sub_jobs.contains(&ecs::SubJob::Pending);
+                    && !status.sub_jobs.contains(&cloud::SubJob::Pending);
                 for part in status.sub_jobs {
                     self.part(&order, part, now);
                 }
@@ -253,18 +253,20 @@ impl Reconciler {
         }
     }
 
-    fn part(&mut self, order: &Order, part: ecs::SubJob, now: Timestamp) {
+    fn part(&mut self, order: &Order, part: cloud::SubJob, now: Timestamp) {
         match part {
-            ecs::SubJob::Pending => {}
-            ecs::SubJob::Succeeded { server, .. } => {
+            cloud::SubJob::Pending => {}
+            cloud::SubJob::Succeeded { server, .. } => {
                 offers::created(self.books.setbacks(), order);
                 let settled = server.map(|server| (server, SubJob::Succeeded));
                 self.seen.sub_jobs.extend(settled);
             }
-            ecs::SubJob::Failed { server, failure } => {
+            cloud::SubJob::Failed {
+                server, failure, ..
+            } => {
                 let words = format!("{}: {}", failure.code, failure.words);
                 let name = server.as_ref().map_or("of no name", ServerId::as_str);
-                let class = failure.class();
+                let class = failure.class;
                 self.seen.odd(format!(
                     "order {}: the cloud could not create server {name} ({}): {words}",
                     order.id,

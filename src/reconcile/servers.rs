@@ -1,8 +1,8 @@
 //! Servers: taken up from the cloud's list, moved on, and let go.
 
 use super::{Look, Reconciler, spans};
+use crate::cloud;
 use crate::config::Policy;
-use crate::ecs::EcsError;
 use crate::execute::Deed;
 use crate::journal::JournalError;
 use crate::metrics::{OrderEnd, ReleaseEnd};
@@ -361,7 +361,7 @@ impl Reconciler {
     pub(super) fn deleted(
         &mut self,
         server: &ServerId,
-        result: Result<Vec<String>, EcsError>,
+        result: Result<Vec<String>, cloud::Error>,
         now: Timestamp,
     ) -> Result<(), JournalError> {
         self.parts.look.now();

@@ -3,8 +3,7 @@
 use super::super::bills::Tariff;
 use super::super::fixtures::{Farm, NOW, pool};
 use super::super::{Cost, Costs, costs};
-use crate::config::Price;
-use crate::model::{FlavorName, InstanceState, OrderId, ServerStatus, Stage};
+use crate::model::{FlavorName, InstanceState, OrderId, Price, ServerStatus, Stage};
 use std::collections::BTreeMap;
 
 /// `x-l1` and `home` have servers of the first flavor, `a-l1` of the second; nothing else has a price.

@@ -60,7 +60,6 @@ fn order(of: &Offer, when: i64) -> Order {
         job: None,
         body_sha256: String::new(),
         closed: None,
-        names: None,
     }
 }
 

@@ -1,8 +1,9 @@
 //! The program, put together as `serve` does it, without its web server; it can be killed.
 
 use super::farm::Farm;
+use obs_scaler::cloud::Cloud;
 use obs_scaler::config::Config;
-use obs_scaler::ecs::{BrakedList, Call, EcsClient};
+use obs_scaler::ecs::{Call, EcsClient};
 use obs_scaler::execute::Hands;
 use obs_scaler::gather::{Gather, LookAgain};
 use obs_scaler::hosts::Reader;
@@ -102,7 +103,7 @@ impl Scaler {
             );
         });
         let ecs = EcsClient::new(&config.ecs, config.policy.owner.clone(), clock).unwrap();
-        let ecs = Arc::new(ecs.with_observer(observer));
+        let ecs: Arc<dyn Cloud> = Arc::new(ecs.with_observer(observer));
         let (stop, pollers) = (CancellationToken::new(), TaskTracker::new());
         let (snapshot, look) = gather(farm, &journal, builds, &ecs, (&stop, &pollers));
         let alarms = watch::Sender::new(Alarms::default());
@@ -213,7 +214,7 @@ fn gather(
     farm: &Farm,
     journal: &Arc<Journal>,
     builds: WorkerBuilds,
-    ecs: &Arc<EcsClient>,
+    ecs: &Arc<dyn Cloud>,
     (stop, pollers): (&CancellationToken, &TaskTracker),
 ) -> (watch::Receiver<Snapshot>, LookAgain) {
     let config: &Config = &farm.config;
@@ -233,9 +234,9 @@ fn gather(
         on_reading: Arc::new(|_, _, _| {}),
         on_ended: Arc::new(move |worker, outcome, end| builds.ended(worker, outcome, end)),
     };
-    let listing = BrakedList::new(Arc::clone(ecs));
+    let listing = Arc::clone(ecs);
     let list = move || {
-        let listing = listing.clone();
+        let listing = Arc::clone(&listing);
         async move { listing.list().await }
     };
     gather.spawn(list, stop, pollers).unwrap()
