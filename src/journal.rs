@@ -5,7 +5,7 @@
 mod bills;
 mod history;
 
-use crate::model::{Ledger, Member, Order, PoolName, ServerId, Supply};
+use crate::model::{Ledger, Member, Order, PoolName, Scaler, ServerId, Supply};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +15,7 @@ type Table = TableDefinition<'static, &'static str, &'static [u8]>;
 
 const ORDERS: Table = TableDefinition::new("orders");
 const MEMBERS: Table = TableDefinition::new("members");
+const SCALER: Table = TableDefinition::new("scaler");
 const SUPPLY: Table = TableDefinition::new("supply");
 /// A pool's name → the last number that was used in its servers' names.
 const NUMBERS: Table = TableDefinition::new("name_numbers");
@@ -115,6 +116,7 @@ impl Journal {
             MEMBERS,
             SUPPLY,
             NUMBERS,
+            SCALER,
             history::BUILDS,
             history::MARKS,
             bills::BILLS,
@@ -141,6 +143,30 @@ impl Journal {
             supply: supply.into_iter().collect(),
             ..Ledger::default()
         })
+    }
+
+    /// Who this scaler is: made once, by `new`, and the same ever after. `None` where it was not made yet
+    /// and `new` makes none.
+    ///
+    /// # Errors
+    /// Where the file can not be read or written.
+    pub fn scaler(
+        &self,
+        new: impl FnOnce() -> Option<Scaler>,
+    ) -> Result<Option<Scaler>, JournalError> {
+        if let Some(known) = self.all::<Scaler>(SCALER, "scaler")?.into_iter().next() {
+            return Ok(Some(known));
+        }
+        let Some(scaler) = new() else {
+            return Ok(None);
+        };
+        let write = self.db.begin_write().map_err(store)?;
+        {
+            let mut table = write.open_table(SCALER).map_err(store)?;
+            put(&mut table, "me", &scaler)?;
+        }
+        write.commit().map_err(store)?;
+        Ok(Some(scaler))
     }
 
     /// Writes these changes as one, and returns when they are on disk.
@@ -227,7 +253,7 @@ fn remove(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FlavorName, OrderId, Stage, Vcpus, Why};
+    use crate::model::{FlavorName, OrderId, ScalerId, Stage, Vcpus, Why};
     use jiff::Timestamp;
 
     fn order() -> Order {
@@ -256,6 +282,7 @@ mod tests {
             stage: Stage::Cordoned { why: Why::Idle },
             since: order().at,
             reached: false,
+            ordered_here: true,
         }
     }
 
@@ -289,6 +316,21 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         let error = Journal::open(dir.path()).unwrap_err().to_string();
         assert!(error.starts_with(path.to_str().unwrap()), "{error}");
+    }
+
+    #[test]
+    fn a_scaler_is_the_same_ever_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let scaler = |id| Scaler {
+            since: order().at,
+            id: ScalerId::new(id),
+        };
+        let open = || Journal::open(dir.path()).unwrap();
+        assert_eq!(open().scaler(|| None).unwrap(), None);
+        for made in [1, 2] {
+            let known = open().scaler(|| Some(scaler(made))).unwrap();
+            assert_eq!(known, Some(scaler(1)));
+        }
     }
 
     #[test]

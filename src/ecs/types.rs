@@ -1,6 +1,8 @@
 //! A server's record, as ECS writes it, to a [`Server`].
 
-use crate::model::{FlavorName, HostName, OrderId, PoolName, Server, ServerId, ServerStatus};
+use crate::model::{
+    FlavorName, HostName, LeaseTag, OrderId, PoolName, Server, ServerId, ServerStatus,
+};
 use crate::model::{Tags, Vcpus};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -207,6 +209,10 @@ fn ours(tags: &BTreeMap<&str, &str>) -> Tags {
             .and_then(|name| PoolName::try_from(*name).ok()),
         order: tags.get(TAG_ORDER).map(|id| OrderId::new(*id)),
         protected: tags.contains_key(TAG_PROTECTED),
+        leases: tags
+            .iter()
+            .filter_map(|(key, value)| LeaseTag::read(key, value))
+            .collect(),
     }
 }
 

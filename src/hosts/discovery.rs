@@ -79,6 +79,7 @@ mod tests {
             stage,
             since: Timestamp::UNIX_EPOCH,
             reached: true,
+            ordered_here: true,
         };
         let mut ledger = Ledger::default();
         ledger.members.insert(server.id.clone(), member);

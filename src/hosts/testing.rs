@@ -37,6 +37,7 @@ pub(crate) fn fleet(ips: &[&str]) -> Fleet {
             pool: PoolName::try_from("aarch64-l1").ok(),
             order: None,
             protected: false,
+            ..Tags::default()
         },
     };
     let servers = ips.iter().enumerate().map(server);

@@ -135,6 +135,7 @@ fn fleet() -> Fleet {
             pool: Some(name("near")),
             order: None,
             protected: true,
+            ..Tags::default()
         },
     };
     Fleet {
@@ -152,6 +153,7 @@ fn ledger() -> Ledger {
         stage,
         since: at(1),
         reached: true,
+        ordered_here: true,
     };
     let adopted = Member {
         order: None,

@@ -1,6 +1,6 @@
 //! What the cloud says of its servers.
 
-use super::{FlavorName, HostName, OrderId, PoolName, ServerId, Vcpus};
+use super::{FlavorName, HostName, LeaseTag, OrderId, PoolName, ServerId, Vcpus};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -29,6 +29,8 @@ pub struct Tags {
     pub order: Option<OrderId>,
     /// Pinned by a person: never released.
     pub protected: bool,
+    /// The leases of this scaler, and of others of the same owner.
+    pub leases: Vec<LeaseTag>,
 }
 
 /// One managed server.

@@ -1,11 +1,12 @@
 //! What this program has in hand: orders, the life of each server, and how long workers are idle.
 
 use super::{
-    FlavorName, HostName, Numbering, Offer, OrderId, PoolName, ServerId, Setbacks, Vcpus, ZoneName,
+    FlavorName, HostName, Numbering, Offer, OrderId, OwnLease, PoolName, ServerId, Setbacks, Vcpus,
+    ZoneName,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// One decision to buy workers, from the intent until every server of it is in service or gone.
@@ -215,6 +216,9 @@ pub struct Member {
     /// Whether an ssh session to it ever succeeded (true for an adopted one): only by such a session
     /// does this program start `obsworker`.
     pub reached: bool,
+    /// Whether this journal ordered it. One that was found by its tags may be another scaler's.
+    #[serde(default)]
+    pub ordered_here: bool,
 }
 
 /// For how long, and over how many looks, every instance of a worker has been idle.
@@ -255,6 +259,10 @@ pub struct Ledger {
     pub setbacks: Setbacks,
     /// The last number in a pool's server names that was used.
     pub last_numbers: BTreeMap<PoolName, u32>,
+    /// The adopted servers whose host key is known: the others can not be reached, and so not drained.
+    pub pinned: BTreeSet<ServerId>,
+    /// What is known of this scaler's own lease.
+    pub lease: OwnLease,
 }
 
 impl Ledger {

@@ -7,6 +7,7 @@ mod build_times;
 mod farm;
 mod fleet;
 mod host;
+mod lease;
 mod ledger;
 mod market;
 mod names;
@@ -27,6 +28,7 @@ pub use farm::{
 };
 pub use fleet::{Fleet, Server, ServerStatus, Tags};
 pub use host::{CpuTime, HostCounters, HostUse, InOut};
+pub use lease::{LeaseTag, OwnLease, Scaler, ScalerId};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
 pub use market::{Availability, FlavorStock, Limit, Price, PriceList, Quota, Stock};
 pub use names::{

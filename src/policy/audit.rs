@@ -4,6 +4,7 @@
 //! anew from the view, in the plainest way, so that one mistake does not pass twice.
 
 mod last_fit;
+mod lease;
 
 use super::SETTLE;
 use super::View;
@@ -45,6 +46,10 @@ pub enum Law {
     Fresh,
     /// The pool's mode allows it.
     Mode,
+    /// No other scaler of the same owner goes first, and one could know of this one.
+    Lease,
+    /// Only a worker whose host key is known is released: another can not be drained.
+    Pinned,
     /// A live alarm asks for it.
     Alarm,
     /// The pool's instances did not vanish.
@@ -81,6 +86,8 @@ impl Law {
             Self::Configured => "configured",
             Self::Fresh => "fresh",
             Self::Mode => "mode",
+            Self::Lease => "lease",
+            Self::Pinned => "pinned",
             Self::Alarm => "alarm",
             Self::Halt => "halt",
             Self::Refused => "refused",
@@ -149,6 +156,7 @@ impl<'a> Court<'a> {
     }
 
     fn judge(&mut self, step: &Step) -> Result<(), Law> {
+        self.goes_first()?;
         match step {
             Step::Order {
                 pool,
@@ -198,6 +206,8 @@ impl<'a> Court<'a> {
         law(self.is_watched(), Law::Watchdog)?;
         let server = self.managed(id, pool)?;
         law(!server.tags.protected, Law::Protected)?;
+        let pinned = server.tags.order.is_some() || self.view.ledger.pinned.contains(id);
+        law(pinned, Law::Pinned)?;
         self.idle(server, pool)?;
         self.leaves_a_fit(server, pool)?;
         law(self.left_in_service(pool) > pool.reserve, Law::Reserve)?;

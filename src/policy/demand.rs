@@ -26,9 +26,17 @@ pub struct WorkerState {
     pub instances: InstanceCounts,
     /// Pinned by a person: never released.
     pub protected: bool,
+    /// Whether its host key is known. Where it is not it can not be drained, and so is never released.
+    pub reachable: bool,
 }
 
 impl WorkerState {
+    /// Whether it may be given back at all.
+    #[must_use]
+    pub const fn may_leave(&self) -> bool {
+        self.reachable && !self.protected
+    }
+
     /// Whether every configured instance is seen idle, and none in any state in which it may have a
     /// job. An instance in no list may stand between delivery and idle, and a dead one may only not
     /// have answered: neither is idle. One that said goodbye (`down`) has no job.
@@ -377,8 +385,8 @@ impl<'a> Seen<'a> {
             server: server.id.clone(),
             host: server.name.clone(),
             instances: hosts.get(&server.name).copied().unwrap_or_default(),
-            // one that no order bought can not be drained: its host key is not known
-            protected: server.tags.protected || server.tags.order.is_none(),
+            protected: server.tags.protected,
+            reachable: server.tags.order.is_some() || self.view.ledger.pinned.contains(&server.id),
         };
         active.map(worker).collect()
     }

@@ -170,6 +170,11 @@ impl Farm {
 
     /// Calls with a view of the farm at [`NOW`].
     pub(super) fn see<T>(&self, call: impl FnOnce(&View<'_>) -> T) -> T {
+        self.see_at(NOW, call)
+    }
+
+    /// Calls with a view of the farm at this second.
+    pub(super) fn see_at<T>(&self, now: i64, call: impl FnOnce(&View<'_>) -> T) -> T {
         let backend = |(name, b): (&BackendName, &Backend)| {
             let view = BackendView {
                 workers: Observed::known(at(b.workers_at), b.workers.clone()),
@@ -191,7 +196,7 @@ impl Farm {
             ledger: &self.ledger,
             alarms: &self.alarms,
             policy: &self.policy,
-            now: at(NOW),
+            now: at(now),
         })
     }
 
@@ -276,7 +281,7 @@ impl Farm {
             tags: Tags {
                 pool: Some(pool.name),
                 order: Some(OrderId::new("settled")),
-                protected: false,
+                ..Tags::default()
             },
         };
         self.fleet.servers.entry(id).or_insert(server)
@@ -294,6 +299,7 @@ impl Farm {
             stage,
             since: at(0),
             reached: true,
+            ordered_here: true,
         };
         self.ledger.members.entry(server.id).or_insert(member)
     }

@@ -26,6 +26,7 @@ mod demand;
 mod fit;
 mod ghosts;
 mod held;
+pub mod lease;
 mod levels;
 mod lifecycle;
 pub mod names;
@@ -51,6 +52,7 @@ pub use costs::{Cost, Costs, costs, is_idle};
 pub use demand::{PoolState, WorkerState, assess, evaluate, workers_needed};
 pub use ghosts::{GHOST_AFTER, ghost_jobs, ghosts, next_ghosts, to_be_freed};
 pub use held::{Held, Source};
+pub use lease::{Lease, lease};
 pub use levels::level_with_hysteresis;
 pub use lifecycle::{Act, Advance, SETTLE, Terms, advance};
 pub use placement::{Hosts, Placement, Standing, pool_of_server};
@@ -126,6 +128,18 @@ impl<'a> View<'a> {
         match self.ledger.setbacks.allowed(&Scope::Everything, self.now) {
             Allowed::No { class, .. } => Some(class),
             Allowed::Freely | Allowed::Probe { .. } => None,
+        }
+    }
+
+    /// Whether this scaler may buy and release at all.
+    ///
+    /// # Errors
+    /// Where another one of the same owner goes first, or that is not known yet.
+    fn may_act(&self) -> Result<(), Reason> {
+        match lease(self) {
+            Lease::Younger { .. } => Err(Reason::SecondScaler),
+            Lease::Starting => Err(Reason::LeaseUnread),
+            Lease::Sole | Lease::Elder { .. } | Lease::NoServer | Lease::Unkept { .. } => Ok(()),
         }
     }
 

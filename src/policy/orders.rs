@@ -146,6 +146,7 @@ mod tests {
             stage,
             since: at(100),
             reached: false,
+            ordered_here: true,
         };
         let mut ledger = Ledger::default();
         ledger.members.insert(member.server.clone(), member);

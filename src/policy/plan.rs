@@ -198,6 +198,7 @@ fn grant(
 
 /// Whether the pool asks for any worker, and may.
 fn wanted(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<(), Reason> {
+    view.may_act()?;
     if let Some(below) = view.halted_below(&pool.name) {
         return Err(Reason::Halted { below });
     }

@@ -57,6 +57,12 @@ pub enum Reason {
     Reserve,
     /// Pinned by a person.
     Protected,
+    /// No order bought it, and its host key is in no known-hosts file: it can not be drained.
+    NoHostKey,
+    /// Another scaler of the same owner is the elder: this one only decides and says.
+    SecondScaler,
+    /// This scaler's own lease has not been seen in the cloud's list: another one could not know of it.
+    LeaseUnread,
     /// Some instance builds, is missing, or is not known to be idle.
     Busy,
     /// Idle, but not seen so often enough yet.
@@ -68,7 +74,7 @@ pub enum Reason {
 
 impl Reason {
     /// The labels of every reason for which a pool may get nothing and give nothing back.
-    pub const HOLDS: [&str; 26] = [
+    pub const HOLDS: [&str; 29] = [
         Held::NEVER,
         Held::STALE,
         Self::Halted { below: 0 }.label(),
@@ -93,6 +99,9 @@ impl Reason {
         Self::LastFit.label(),
         Self::Reserve.label(),
         Self::Protected.label(),
+        Self::NoHostKey.label(),
+        Self::SecondScaler.label(),
+        Self::LeaseUnread.label(),
         Self::Busy.label(),
         Self::NotLongEnough { looks: 0 }.label(),
     ];
@@ -124,6 +133,9 @@ impl Reason {
             Self::LastFit => "last_fit",
             Self::Reserve => "reserve",
             Self::Protected => "protected",
+            Self::NoHostKey => "no_host_key",
+            Self::SecondScaler => "second_scaler",
+            Self::LeaseUnread => "lease_unread",
             Self::Busy => "busy",
             Self::NotLongEnough { .. } => "not_long_enough",
         }
@@ -166,6 +178,9 @@ impl fmt::Display for Reason {
             Self::LastFit => "no other worker meets the constraints of some job",
             Self::Reserve => "only the reserve is left",
             Self::Protected => "pinned by a person",
+            Self::NoHostKey => "its host key is not known, so it can not be drained",
+            Self::SecondScaler => "another obs-scaler of the same owner is at work, and goes first",
+            Self::LeaseUnread => "its own lease is not in the cloud's list yet",
             Self::Busy => "some instance builds or is not known to be idle",
         };
         f.write_str(words)

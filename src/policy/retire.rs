@@ -160,6 +160,7 @@ pub(super) fn retire(view: &View<'_>, states: &BTreeMap<PoolName, &PoolState>) -
 
 /// Whether anything may be released in the pool at all.
 fn gate(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<(), Reason> {
+    view.may_act()?;
     if let Some(below) = view.halted_below(&pool.name) {
         return Err(Reason::Halted { below });
     }
@@ -198,6 +199,9 @@ fn candidate(
 ) -> Result<Candidate, Reason> {
     if worker.protected {
         return Err(Reason::Protected);
+    }
+    if !worker.reachable {
+        return Err(Reason::NoHostKey);
     }
     if !worker.is_idle(state.per_worker) {
         return Err(Reason::Busy);
@@ -324,6 +328,9 @@ const fn nearness(reason: &Reason) -> u32 {
         | Reason::Unread
         | Reason::NoWorker
         | Reason::Names
+        | Reason::SecondScaler
+        | Reason::LeaseUnread
+        | Reason::NoHostKey
         | Reason::Protected => 0,
     }
 }

@@ -226,5 +226,6 @@ fn ordered(server: ServerId, order: &Order) -> Member {
         stage: Stage::Creating,
         since: order.at,
         reached: false,
+        ordered_here: true,
     }
 }

@@ -67,6 +67,7 @@ impl Reconciler {
             },
             since: server.created,
             reached: !new && server.status != ServerStatus::Building,
+            ordered_here: new,
         })
     }
 

@@ -67,6 +67,7 @@ mod tests {
             stage,
             since: at(10),
             reached: false,
+            ordered_here: true,
         };
         let check = CheckReport {
             at: at(70),

@@ -104,6 +104,7 @@ fn fleet() -> Fleet {
             pool: PoolName::try_from("aarch64-l1").ok(),
             order: Some(order()),
             protected: false,
+            ..Tags::default()
         },
     };
     Fleet {

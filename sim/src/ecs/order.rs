@@ -33,7 +33,7 @@ pub(super) struct Order {
     #[serde(rename = "flavorRef")]
     pub(super) flavor: String,
     pub(super) vpcid: String,
-    nics: Vec<Nic>,
+    pub(super) nics: Vec<Nic>,
     pub(super) root_volume: Disk,
     #[serde(default)]
     pub(super) data_volumes: Vec<Disk>,
@@ -62,9 +62,10 @@ fn one() -> u32 {
     1
 }
 
+/// A network card: the *network* id of its subnet.
 #[derive(Debug, Clone, Deserialize)]
-struct Nic {
-    subnet_id: String,
+pub(super) struct Nic {
+    pub(super) subnet_id: String,
 }
 
 /// A security group.
@@ -118,7 +119,10 @@ impl Order {
         order.check_user_data()?;
         order.check_texts()?;
         order.check_charging(api)?;
-        order.check_end(now)?;
+        check_end(
+            order.auto_terminate_time.as_deref().unwrap_or_default(),
+            now,
+        )?;
         Ok((order, body.dry_run))
     }
 
@@ -135,11 +139,16 @@ impl Order {
             .unwrap_or("0")
     }
 
+    /// Bought at the market's price, to be taken back at any time (DOC24 竞价计费型实例).
+    pub(super) fn is_spot(&self) -> bool {
+        self.extendparam
+            .get("marketType")
+            .is_some_and(|market| market == "spot")
+    }
+
     /// When the cloud is to delete the server by itself; seconds are floored to the minute (DEF25).
     pub(super) fn ends_at(&self) -> Option<Timestamp> {
-        let at: Timestamp = self.auto_terminate_time.as_deref()?.parse().ok()?;
-        let second = at.as_second();
-        Timestamp::from_second(second - second.rem_euclid(60)).ok()
+        minute_of(self.auto_terminate_time.as_deref()?)
     }
 
     fn check_references(&self) -> Result<(), ApiError> {
@@ -255,30 +264,31 @@ impl Order {
             "extendparam.chargingMode: pay-per-use is 0 in v1, \"postPaid\" in v1.1",
         ))
     }
+}
 
-    /// At least 30 minutes and at most 3 years ahead (DEF25).
-    fn check_end(&self, now: Timestamp) -> Result<(), ApiError> {
-        if self
-            .auto_terminate_time
-            .as_deref()
-            .unwrap_or_default()
-            .is_empty()
-        {
-            return Ok(());
-        }
-        let bad = |code, text: &str| Err(ApiError::service(400, code, text));
-        let Some(at) = self.ends_at() else {
-            return bad("Ecs.0082", "auto_terminate_time: not YYYY-MM-DDTHH:MM:SSZ");
-        };
-        let ahead = at.duration_since(now).as_secs();
-        match ahead {
-            ..1740 => bad(
-                "Ecs.0083",
-                "auto_terminate_time: less than 30 minutes ahead",
-            ),
-            94_694_401.. => bad("Ecs.0084", "auto_terminate_time: more than 3 years ahead"),
-            _ => Ok(()),
-        }
+/// A time of the form `YYYY-MM-DDTHH:MM:SSZ`, floored to the minute.
+fn minute_of(text: &str) -> Option<Timestamp> {
+    let second = text.parse::<Timestamp>().ok()?.as_second();
+    Timestamp::from_second(second - second.rem_euclid(60)).ok()
+}
+
+/// At least 30 minutes and at most 3 years ahead (DEF25); none for the empty text.
+pub(super) fn check_end(text: &str, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bad = |code, text: &str| Err(ApiError::service(400, code, text));
+    let Some(at) = minute_of(text) else {
+        return bad("Ecs.0082", "auto_terminate_time: not YYYY-MM-DDTHH:MM:SSZ");
+    };
+    let ahead = at.duration_since(now).as_secs();
+    match ahead {
+        ..1740 => bad(
+            "Ecs.0083",
+            "auto_terminate_time: less than 30 minutes ahead",
+        ),
+        94_694_401.. => bad("Ecs.0084", "auto_terminate_time: more than 3 years ahead"),
+        _ => Ok(Some(at)),
     }
 }
 

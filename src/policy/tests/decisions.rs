@@ -231,7 +231,7 @@ fn a_worker_idle_long_enough_is_released() {
 fn an_adopted_worker_that_can_not_be_drained_is_not_released() {
     let mut farm = idle("x-l1", 1);
     farm.server("x-l1", "w-1").tags.order = None;
-    assert_eq!(decided(&farm, "x-l1", Action::Release).1, Reason::Protected);
+    assert_eq!(decided(&farm, "x-l1", Action::Release).1, Reason::NoHostKey);
 }
 
 #[test]

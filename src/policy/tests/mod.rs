@@ -5,6 +5,7 @@ mod costs;
 mod decisions;
 mod fits;
 mod lawful;
+mod leases;
 mod leaving;
 mod life;
 mod properties;
