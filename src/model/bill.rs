@@ -134,6 +134,9 @@ pub struct Bill {
     pub disk: Option<Disk>,
     /// The cloud's jobs that delete it, as far as they are not known to have failed.
     pub deletions: Vec<String>,
+    /// The last list before the cloud showed it as being deleted: of those that show it so, the last ones
+    /// may be of a server that is gone.
+    pub leaving: Option<Timestamp>,
     /// The lists between which it went missing, while a deletion's job may still tell the moment.
     pub missing: Option<End>,
     /// When it was gone; `None` while it is there.

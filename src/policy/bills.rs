@@ -68,16 +68,20 @@ pub fn opened(server: &Server, policy: &Policy, tariff: &Tariff<'_>, now: Timest
         price: tariff.flavors.get(&server.flavor).copied().map(rate),
         disk,
         deletions: Vec::new(),
+        leaving: None,
         missing: None,
         end: None,
     }
 }
 
-/// The bill of a server that a list has: it is not missing, and where it was taken for gone, it is not.
+/// The bill of a server that a list has, as one that is being deleted or not: it is not missing, and where
+/// it was taken for gone, it is not. The list before it was read at `before`.
 #[must_use]
-pub fn listed(bill: &Bill) -> Bill {
+pub fn listed(bill: &Bill, deleting: bool, before: Option<Timestamp>) -> Bill {
     let taken_for_gone = bill.end.is_some() && bill.end == bill.missing;
+    let since = bill.leaving.or(before).unwrap_or(bill.created);
     Bill {
+        leaving: deleting.then_some(since),
         missing: None,
         end: bill.end.filter(|_| !taken_for_gone),
         ..bill.clone()
@@ -88,11 +92,10 @@ pub fn listed(bill: &Bill) -> Bill {
 /// when the deletion's job ended, if that can be learnt, and else the first list without it.
 #[must_use]
 pub fn unlisted(bill: &Bill, before: Option<Timestamp>, now: Timestamp) -> Bill {
+    let last = bill.leaving.or(before).unwrap_or(bill.created);
     let bound = End {
         at: now,
-        not_before: before
-            .unwrap_or(bill.created)
-            .clamp(bill.created.min(now), now),
+        not_before: last.clamp(bill.created.min(now), now),
     };
     let missing = bill.missing.unwrap_or(bound);
     let hopeless = bill.deletions.is_empty() || elapsed(missing.at, now) > PATIENCE;
@@ -224,15 +227,24 @@ mod tests {
         let ended = job_ended(&missing, "j", Some(late));
         assert_eq!(cost(&ended), (10, 10), "100 s at 0.001 a second each");
         assert_eq!(ended.uncertain_seconds(), 0);
-        assert_eq!(listed(&ended), ended, "the list has it for a while yet");
+        let still = listed(&ended, true, Some(at(1110)));
+        assert_eq!(still.end, ended.end, "the list has it for a while yet");
     }
 
     #[test]
     fn a_server_that_somebody_else_deleted_is_billed_to_the_first_list_without_it() {
         let gone = unlisted(&bill(1000, true), Some(at(1090)), at(1120));
         assert_eq!((cost(&gone), gone.uncertain_seconds()), ((12, 12), 30));
-        let back = listed(&gone);
+        let back = listed(&gone, false, Some(at(1120)));
         assert_eq!((back.end, back.missing), (None, None), "it was not gone");
+        let leaving = listed(&bill(1000, true), true, Some(at(1030)));
+        let leaving = listed(&leaving, true, Some(at(1060)));
+        let gone = unlisted(&leaving, Some(at(1090)), at(1120));
+        assert_eq!(
+            gone.uncertain_seconds(),
+            90,
+            "since it was shown as being deleted"
+        );
         let never = unlisted(&bill(1000, true), None, at(1120));
         assert_eq!(never.uncertain_seconds(), 120);
     }

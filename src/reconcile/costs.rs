@@ -71,12 +71,13 @@ impl Reconciler {
         let new = new.filter(|server| !bills.contains_key(&server.id));
         let new = new.map(|server| bills::opened(server, look.policy, &tariff, look.now));
         let known = bills.values().filter_map(|bill| {
-            let after = if fleet.servers.contains_key(&bill.server) {
-                bills::listed(bill)
-            } else if bill.end.is_none() {
-                bills::unlisted(bill, before, look.now)
-            } else {
-                return None;
+            let after = match fleet.servers.get(&bill.server) {
+                Some(server) => {
+                    let deleting = server.status == ServerStatus::Deleting;
+                    bills::listed(bill, deleting, before)
+                }
+                None if bill.end.is_none() => bills::unlisted(bill, before, look.now),
+                None => return None,
             };
             (after != **bill).then_some(after)
         });
