@@ -114,8 +114,8 @@ impl Journal {
             ORDERS,
             MEMBERS,
             SUPPLY,
-            SCALER,
             NUMBERS,
+            SCALER,
             history::BUILDS,
             history::MARKS,
         ] {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use obs_sim::ecs::{AddressRange, Options, Simulator};
+use obs_sim::ecs::{AddressRange, Options, Prices, Scenario, Simulator};
 use obs_sim::{machine, obs};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -21,9 +21,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve a simulated Huawei Cloud ECS until SIGTERM or SIGINT
-    Ecs(EcsArgs),
+    Ecs(Box<EcsArgs>),
     /// Serve a simulated Open Build Service until SIGTERM or SIGINT
     Obs(ObsArgs),
+}
+
+/// A wrong file is a wrong argument: clap says what is wrong and ends with 2.
+fn scenario(path: &str) -> Result<Scenario, String> {
+    Scenario::read(path.as_ref())
 }
 
 const EXAMPLE: &str = "Example: a cloud that builds a server in about a second
@@ -94,6 +99,23 @@ struct EcsArgs {
     /// Lock the access key for 5 minutes after more than 5 bad signatures in a row
     #[arg(long)]
     lock_key: bool,
+    /// Who may fetch IAM tokens [default: the access key]
+    #[arg(long, value_name = "NAME")]
+    iam_user: Option<String>,
+    /// The user's password [default: the secret key]
+    #[arg(
+        long,
+        value_name = "PASSWORD",
+        env = "OBS_SIM_IAM_PASSWORD",
+        hide_env_values = true
+    )]
+    iam_password: Option<String>,
+    /// What goes wrong when: a YAML file of steps, such as sim/scenarios/bad-day.yaml
+    #[arg(long, value_name = "FILE", value_parser = scenario)]
+    scenario: Option<Scenario>,
+    /// An image that is for arm64; every other is for x86 (may be given again)
+    #[arg(long, value_name = "ID")]
+    arm_image: Vec<String>,
 }
 
 const OBS_EXAMPLE: &str =
@@ -192,6 +214,11 @@ impl EcsArgs {
             quota_cores: self.quota_cores,
             ledger: self.ledger,
             lock_key: self.lock_key,
+            iam_user: self.iam_user,
+            iam_password: self.iam_password,
+            prices: Prices::default(),
+            arm_images: self.arm_image,
+            scenario: self.scenario.unwrap_or_default(),
         })
     }
 }
@@ -205,7 +232,7 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let ended = match Cli::parse().command {
-        Command::Ecs(args) => ecs(args).await,
+        Command::Ecs(args) => ecs(*args).await,
         Command::Obs(args) => farm(args.into()).await,
     };
     match ended {

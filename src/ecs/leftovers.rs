@@ -118,7 +118,7 @@ impl EcsClient {
 
 /// A 404 of EVS or VPC, whose codes the client does not know one by one. That of the gateway, which has
 /// not found the service, is none.
-fn is_gone(error: &EcsError) -> bool {
+pub(super) fn is_gone(error: &EcsError) -> bool {
     match error {
         EcsError::Refused(refusal) if refusal.status == 404 => !refusal.code.starts_with("APIGW."),
         _ => error.class() == Class::Gone,

@@ -9,10 +9,12 @@ mod client;
 mod error;
 mod find;
 mod flavors;
+mod inspect;
 mod jobs;
 mod leftovers;
 mod limits;
 mod list;
+mod permission;
 mod request;
 mod seam;
 mod services;
@@ -23,6 +25,8 @@ mod types;
 
 pub use client::EcsClient;
 pub use error::{EcsError, Refusal};
+pub use inspect::{Image, KeyPair, Network};
+pub use permission::action;
 pub use transport::{Call, Observer};
 pub use types::{TAG_ORDER, TAG_OWNER, TAG_POOL, TAG_PROTECTED};
 

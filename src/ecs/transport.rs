@@ -2,6 +2,7 @@
 
 use super::brake::Brake;
 use super::error::{EcsError, Refusal};
+use super::permission;
 use super::services::{Service, Services};
 use super::sign::{Credentials, Signable, canonical_query};
 use crate::clock::Clock;
@@ -152,6 +153,7 @@ impl Transport {
     /// # Errors
     /// Any [`EcsError`] of a call; no answer within the deadline is [`EcsError::Lost`].
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Answer, EcsError> {
+        debug_assert!(permission::is_known(ask.operation), "{}", ask.operation);
         let begun = Instant::now();
         if let Some(refusal) = self.brake.standing(begun) {
             return Err(refusal);

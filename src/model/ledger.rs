@@ -257,12 +257,12 @@ pub struct Ledger {
     pub absent: BTreeMap<ServerId, Timestamp>,
     /// What the cloud refused, and has not done since.
     pub setbacks: Setbacks,
+    /// The last number in a pool's server names that was used.
+    pub last_numbers: BTreeMap<PoolName, u32>,
     /// The adopted servers whose host key is known: the others can not be reached, and so not drained.
     pub pinned: BTreeSet<ServerId>,
     /// What is known of this scaler's own lease.
     pub lease: OwnLease,
-    /// The last number in a pool's server names that was used.
-    pub last_numbers: BTreeMap<PoolName, u32>,
 }
 
 impl Ledger {

@@ -327,10 +327,10 @@ const fn nearness(reason: &Reason) -> u32 {
         | Reason::InFlight
         | Reason::Unread
         | Reason::NoWorker
+        | Reason::Names
         | Reason::SecondScaler
         | Reason::LeaseUnread
         | Reason::NoHostKey
-        | Reason::Names
         | Reason::Protected => 0,
     }
 }

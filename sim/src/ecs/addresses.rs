@@ -70,6 +70,14 @@ impl Addresses {
         Some(Ipv4Addr::from_bits(free))
     }
 
+    pub(super) fn total(&self) -> u32 {
+        (self.range.last - self.range.first).saturating_add(1)
+    }
+
+    pub(super) fn used(&self) -> usize {
+        self.used.len()
+    }
+
     pub(super) fn give_back(&mut self, address: Ipv4Addr) {
         self.used.remove(&address.to_bits());
     }

@@ -1,16 +1,16 @@
 //! From a create call to a server that is on (huawei-ecs reference §2 and §3).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::faults::take_one;
+use super::faults::{FailSub, take_one};
 use super::flavors::{self, Flavor, ZONES};
 use super::job::{Cause, Kind, SubRef};
 use super::ledger::CreateCall;
+use super::names;
 use super::order::{Api, Disk, Order, Tag};
 use super::server::{Machine, Phase, Server, Volume};
 use super::tokens::Answer;
@@ -67,9 +67,10 @@ impl World {
         };
         let flavor = flavors::find(&order.flavor).ok_or_else(unknown)?;
         let zone = self.zone(&order)?;
+        self.check_references(&order)?;
         // Loosely: what is in the making does not count yet (ISS huaweicloud-sdk-go-v3#34).
         self.check_quota(order.count, flavor)
-            .map_err(|cause| ApiError::service(400, cause.code, cause.reason))?;
+            .map_err(|cause| ApiError::service(400, &cause.code, cause.reason))?;
         if dry_run {
             return Ok(Outcome::DryRun);
         }
@@ -87,7 +88,11 @@ impl World {
         let flavor = &order.flavor;
         let in_stock = |zone: &&&str| !self.faults.is_sold_out(flavor, zone);
         let asked = order.availability_zone.as_str();
-        if self.faults.sold_out.contains(flavor) || asked.is_empty() {
+        if asked.is_empty()
+            || !ZONES
+                .iter()
+                .any(|zone| !self.faults.is_sold_out(flavor, zone))
+        {
             let text = format!("flavor {flavor} is sold out");
             let free = ZONES.iter().find(in_stock).copied();
             return free.ok_or_else(|| ApiError::service(400, "Ecs.0018", text));
@@ -113,13 +118,15 @@ impl World {
         token: Option<&str>,
         now: Timestamp,
     ) -> Value {
-        let names = self.names(&order);
+        let there = self.servers.values().filter(|server| server.is_committed());
+        let names = names::names(&order, there.map(|server| server.name.as_str()));
         let job = self.open_job(Kind::Create, names.len(), now);
         let reservation = format!("r-{:08x}", self.rng.next() >> 32);
         let mut ids = Vec::new();
         for (index, name) in names.into_iter().enumerate() {
             let mut server = self.blank(name, Arc::clone(&order), flavor, zone, now);
             server.launch_index = index;
+            server.doom = self.faults.take_sub(index, flavor.id);
             server.reservation = reservation.clone();
             server.create_sub = Some(SubRef {
                 job: job.clone(),
@@ -166,6 +173,7 @@ impl World {
             seq: self.next_seq(),
             name,
             tags: order.server_tags.clone(),
+            ends_at: order.ends_at(),
             order,
             flavor,
             zone,
@@ -185,33 +193,15 @@ impl World {
             free_seconds: 0,
             volumes: Vec::new(),
             fault: None,
-            doomed: false,
+            doom: None,
+            locked: false,
+            frozen: false,
+            reclaimed: false,
+            unbilled: false,
             machine: Machine::None,
             create_sub: None,
             deletion: None,
         }
-    }
-
-    /// One server has the name as given; more get `-0001` and so on, from the highest there is,
-    /// and 1 again after 9999 (WEB ecs_faq_0620).
-    fn names(&self, order: &Order) -> Vec<String> {
-        if order.count == 1 || order.same_name {
-            return (0..order.count).map(|_| order.name.clone()).collect();
-        }
-        let prefix = format!("{}-", order.name);
-        let number = |server: &Server| {
-            let digits = server
-                .name
-                .strip_prefix(&prefix)
-                .filter(|rest| rest.len() == 4)?;
-            digits.parse::<u32>().ok()
-        };
-        let there = self.servers.values().filter(|server| server.is_committed());
-        let taken: BTreeSet<u32> = there.filter_map(number).collect();
-        let highest = taken.last().copied().unwrap_or(0);
-        (0..order.count)
-            .map(|i| format!("{prefix}{:04}", (highest + i) % 9999 + 1))
-            .collect()
     }
 
     /// Now it is there: it has disks and an address, counts and bills. Stock and quota are looked
@@ -220,10 +210,10 @@ impl World {
         let Some(server) = self.servers.get(id) else {
             return;
         };
-        let flavor = server.flavor;
-        if self.faults.has_hidden_shortage(flavor.id) {
+        let (flavor, zone) = (server.flavor, server.zone);
+        if self.cannot_be_placed(id, flavor.id, zone) {
             let gives_up = at + self.span(10.0, 20.0);
-            return self.later(gives_up, Event::NoHost(id.to_owned()));
+            return self.later(gives_up, Event::GivesUp(id.to_owned()));
         }
         if let Err(cause) = self.check_quota(1, flavor) {
             return self.fails(id, cause, at);
@@ -235,11 +225,11 @@ impl World {
                 at,
             );
         };
-        let doomed = take_one(&mut self.faults.fail_next_creates);
+        let broken = take_one(&mut self.faults.fail_next_creates).then(FailSub::broken);
         let volumes = self.disks(id, at);
         if let Some(server) = self.servers.get_mut(id) {
             server.ip = Some(ip);
-            server.doomed = doomed;
+            server.doom = server.doom.take().or(broken);
             server.volumes = volumes;
             server.phase = Phase::Building;
             server.task = Some("spawning");
@@ -254,22 +244,20 @@ impl World {
     }
 
     fn plan_end(&mut self, id: &str, at: Timestamp) {
-        let end = self
-            .servers
-            .get(id)
-            .and_then(|server| server.order.ends_at());
+        let end = self.servers.get(id).and_then(|server| server.ends_at);
         if let Some(end) = end.filter(|end| *end > at) {
             self.later(end, Event::AutoTerminates(id.to_owned()));
         }
     }
 
-    fn disks(&mut self, id: &str, at: Timestamp) -> Vec<Volume> {
+    pub(super) fn disks(&mut self, id: &str, at: Timestamp) -> Vec<Volume> {
         let Some(order) = self.servers.get(id).map(|server| Arc::clone(&server.order)) else {
             return Vec::new();
         };
         let mut make = |kind: &'static str, disk: &Disk| Volume {
             id: self.rng.uuid(),
             kind,
+            disk_type: disk.volumetype.clone(),
             size_gb: disk.size.unwrap_or(40),
             goes_with_server: kind == "root" || disk.delete_on_termination,
             created_at: at,
@@ -295,8 +283,8 @@ impl World {
         if server.phase != Phase::Building || server.deletion.is_some() {
             return;
         }
-        if server.doomed {
-            let cause = Cause::new("Ecs.0204", "Build of instance failed: failed to spawn");
+        if let Some(doom) = &server.doom {
+            let cause = doom.cause();
             return self.breaks(id, cause, at);
         }
         if !self.rules.machines {

@@ -1,12 +1,13 @@
 //! From a delete call to a server that is gone (huawei-ecs reference §0.5 and §4, Delete).
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::faults::take_one;
 use super::job::{Cause, Kind, SubRef};
-use super::server::{Deletion, Machine, Phase};
+use super::server::{Deletion, Machine, Phase, Volume};
 use super::world::{Deed, Event, World};
 
 #[derive(Debug, Deserialize)]
@@ -22,15 +23,31 @@ pub(super) struct Named {
     pub(super) id: String,
 }
 
-/// The servers of a call: 1 to 1000, all of which are there. Whether the real cloud refuses the
+/// The servers of a call: 1 to 1000, all of which are there and not locked. Whether the real cloud refuses the
 /// whole call for one unknown id is not documented; here it does, the harsher of the two.
 pub(super) fn check_targets(world: &mut World, servers: &[Named]) -> Result<(), ApiError> {
     if !(1..=1000).contains(&servers.len()) {
         return Err(ApiError::illegal("request body is illegal."));
     }
-    servers
-        .iter()
-        .try_for_each(|server| world.usable(&server.id).map(|_| ()))
+    for server in servers {
+        if world.usable(&server.id)?.locked {
+            let text = format!("the server {} is locked", server.id);
+            return Err(ApiError::service(400, "Ecs.0605", text));
+        }
+    }
+    Ok(())
+}
+
+/// A spot server that is being taken back refuses to be deleted (DOC24 竞价计费型实例); with which code is
+/// not documented, and the simulator takes that of a wrong state.
+fn check_not_reclaimed(world: &mut World, servers: &[Named]) -> Result<(), ApiError> {
+    for server in servers {
+        if world.usable(&server.id)?.reclaimed {
+            let text = format!("the server {} is being reclaimed", server.id);
+            return Err(ApiError::service(400, "Ecs.0100", text));
+        }
+    }
+    Ok(())
 }
 
 impl World {
@@ -39,6 +56,7 @@ impl World {
         let call = DeleteCall::deserialize(body)
             .map_err(|_| ApiError::illegal("request body is illegal."))?;
         check_targets(self, &call.servers)?;
+        check_not_reclaimed(self, &call.servers)?;
         let job = self.open_job(Kind::Delete, call.servers.len(), now);
         for (index, server) in call.servers.iter().enumerate() {
             let sub = SubRef {
@@ -46,13 +64,44 @@ impl World {
                 index,
             };
             self.show_in_sub(&sub, &server.id);
+            if take_one(&mut self.faults.stall_next_deletes) {
+                continue;
+            }
+            if take_one(&mut self.faults.fail_next_deletes) {
+                let ends = now + self.span(20.0, 40.0);
+                self.later(ends, Event::DeletionFails(sub));
+                continue;
+            }
             self.start_deletion(&server.id, Some(sub), call.delete_volume, now);
         }
         Ok(json!({"job_id": job}))
     }
 
     pub(super) fn auto_terminates(&mut self, id: &str, at: Timestamp) {
-        if self.usable(id).is_ok() {
+        if self
+            .usable(id)
+            .is_ok_and(|server| server.ends_at == Some(at))
+        {
+            self.start_deletion(id, None, false, at);
+        }
+    }
+
+    /// The cloud wants a spot server back: notice now, and in 5 minutes it goes. Data disks stay (DOC24
+    /// 竞价计费型实例). How the notice is given is not documented there; here nothing shows it.
+    pub(super) fn reclaim(&mut self, id: &str, now: Timestamp) {
+        if let Ok(server) = self.usable(id) {
+            server.reclaimed = true;
+            let goes = now + self.span(300.0, 300.0);
+            self.later(goes, Event::Reclaimed(id.to_owned()));
+        }
+    }
+
+    /// Interrupted in its first hour, a spot server is not billed.
+    pub(super) fn reclaimed(&mut self, id: &str, at: Timestamp) {
+        if let Ok(server) = self.usable(id) {
+            let created = server.created_at.unwrap_or(at);
+            let hour = at.duration_since(created) < SignedDuration::from_hours(1);
+            server.unbilled = server.order.is_spot() && hour;
             self.start_deletion(id, None, false, at);
         }
     }
@@ -135,30 +184,37 @@ impl World {
             return;
         };
         deletion.finished = true;
+        let all = deletion.with_volumes;
         for sub in deletion.subs.clone() {
             self.end_sub(&sub, Ok(()), at);
         }
-        let vanishes = at + self.span(3.0, 8.0);
+        self.stop_billing(id, all, at);
+        let lag = match self.faults.ghost_seconds {
+            Some(seconds) => SignedDuration::try_from_secs_f64(seconds).unwrap_or_default(),
+            None => self.span(3.0, 8.0),
+        };
+        let vanishes = at + lag;
         self.later(vanishes, Event::Vanishes(id.to_owned()));
     }
 
-    /// Gone: the system disk goes with it, data disks stay and bill on unless told otherwise.
-    pub(super) fn vanishes(&mut self, id: &str, at: Timestamp) {
+    /// The bill ends with the deletion's sub job: that the list still has the server is display only. The
+    /// system disk goes with it, data disks stay and bill on unless told otherwise.
+    fn stop_billing(&mut self, id: &str, all: bool, at: Timestamp) {
         let Some(server) = self.servers.get_mut(id) else {
             return;
         };
-        let all = server
-            .deletion
-            .as_ref()
-            .is_some_and(|deletion| deletion.with_volumes);
-        for volume in server
-            .volumes
-            .iter_mut()
-            .filter(|v| all || v.goes_with_server)
-        {
+        let there = |v: &&mut Volume| (all || v.goes_with_server) && v.deleted_at.is_none();
+        for volume in server.volumes.iter_mut().filter(there) {
             volume.deleted_at = Some(at);
         }
         server.gone_at = Some(at);
+    }
+
+    /// Not listed any more; its address is free.
+    pub(super) fn vanishes(&mut self, id: &str, at: Timestamp) {
+        let Some(server) = self.servers.get(id) else {
+            return;
+        };
         if let Some(ip) = server.ip {
             self.addresses.give_back(ip);
         }

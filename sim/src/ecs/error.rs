@@ -8,32 +8,61 @@ pub(super) struct ApiError {
     pub(super) status: u16,
     code: String,
     message: String,
-    origin: Origin,
+    form: Form,
 }
 
-/// Who refuses: the API gateway in front of ECS, or ECS itself. Their bodies differ.
+/// Who refuses: their bodies differ.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Origin {
+enum Form {
+    /// The API gateway, and the billing service, whose errors have the same fields.
     Gateway,
+    /// ECS, EVS and IMS.
     Service,
+    /// VPC: the fields stand by themselves.
+    Bare,
+    /// Nova's: named after what happened, with the status as its code.
+    Nova,
+    /// IAM's: the status as its code.
+    Iam,
 }
 
 impl ApiError {
-    pub(super) fn service(status: u16, code: &str, message: impl Into<String>) -> Self {
+    fn of(form: Form, status: u16, code: &str, message: impl Into<String>) -> Self {
         Self {
             status,
             code: code.to_owned(),
             message: message.into(),
-            origin: Origin::Service,
+            form,
         }
     }
 
+    pub(super) fn service(status: u16, code: &str, message: impl Into<String>) -> Self {
+        Self::of(Form::Service, status, code, message)
+    }
+
     pub(super) fn gateway(status: u16, code: &str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code: code.to_owned(),
-            message: message.into(),
-            origin: Origin::Gateway,
+        Self::of(Form::Gateway, status, code, message)
+    }
+
+    pub(super) fn bare(status: u16, code: &str, message: impl Into<String>) -> Self {
+        Self::of(Form::Bare, status, code, message)
+    }
+
+    pub(super) fn iam(status: u16, message: impl Into<String>) -> Self {
+        Self::of(Form::Iam, status, "Unauthorized", message)
+    }
+
+    /// `{"itemNotFound": …}`: what is left of Nova has no codes of its own.
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::of(Form::Nova, 404, "itemNotFound", message)
+    }
+
+    /// By its code alone: whose code it is shows the form.
+    pub(super) fn coded(status: u16, code: &str, message: impl Into<String>) -> Self {
+        match code.split('.').next() {
+            Some("APIGW" | "CBC") => Self::gateway(status, code, message),
+            Some("VPC") => Self::bare(status, code, message),
+            _ => Self::service(status, code, message),
         }
     }
 
@@ -53,13 +82,17 @@ impl ApiError {
 
     /// The JSON body; the gateway's form repeats the request's id.
     pub(super) fn body(&self, request_id: &str) -> Value {
-        match self.origin {
-            Origin::Service => json!({"error": {"code": self.code, "message": self.message}}),
-            Origin::Gateway => json!({
+        match self.form {
+            Form::Service => json!({"error": {"code": self.code, "message": self.message}}),
+            Form::Gateway => json!({
                 "error_msg": self.message,
                 "error_code": self.code,
                 "request_id": request_id,
             }),
+            Form::Bare => json!({"code": self.code, "message": self.message}),
+            Form::Nova => json!({&self.code: {"code": self.status, "message": self.message}}),
+            Form::Iam => json!({"error":
+                {"code": self.status, "message": self.message, "title": self.code}}),
         }
     }
 

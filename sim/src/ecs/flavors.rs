@@ -98,7 +98,7 @@ impl Flavor {
     fn extra_specs(&self, faults: &Faults) -> Value {
         let zones: Vec<String> = ZONES
             .iter()
-            .map(|zone| format!("{zone}({})", self.stock(zone, faults)))
+            .map(|zone| format!("{zone}({})", faults.zone_word(self.id, zone)))
             .collect();
         let mut specs = json!({
             "ecs:performancetype": self.performance,
@@ -113,13 +113,5 @@ impl Flavor {
             map.insert("ecs:instance_architecture".to_owned(), json!("arm64"));
         }
         specs
-    }
-
-    fn stock(&self, zone: &str, faults: &Faults) -> &'static str {
-        if faults.is_sold_out(self.id, zone) {
-            "sellout"
-        } else {
-            "normal"
-        }
     }
 }

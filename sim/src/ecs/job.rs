@@ -1,7 +1,9 @@
 //! Jobs: what create, delete and power calls answer with (huawei-ecs reference §3).
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
+
+use super::faults::Faults;
 
 /// Where a job or sub job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +32,14 @@ impl Status {
 /// Why a sub job failed: the code and text that stand in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cause {
-    pub(super) code: &'static str,
+    pub(super) code: String,
     pub(super) reason: String,
 }
 
 impl Cause {
-    pub(super) fn new(code: &'static str, reason: impl Into<String>) -> Self {
+    pub(super) fn new(code: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
-            code,
+            code: code.into(),
             reason: reason.into(),
         }
     }
@@ -80,6 +82,8 @@ pub(super) enum Kind {
     Start,
     Stop,
     Reboot,
+    /// The end of a volume: EVS's job, which has no sub jobs.
+    Volume,
 }
 
 impl Kind {
@@ -90,6 +94,7 @@ impl Kind {
             Self::Start => ("startServer", "startSingleServer"),
             Self::Stop => ("stopServer", "stopSingleServer"),
             Self::Reboot => ("rebootServer", "rebootSingleServer"),
+            Self::Volume => ("deleteVolume", "deleteVolume"),
         }
     }
 }
@@ -169,7 +174,37 @@ impl Job {
         Value::Object(map)
     }
 
+    /// The same, as the faults in force have it.
+    pub(super) fn shown(&self, faults: &Faults, now: Timestamp) -> Value {
+        let mut view = self.view();
+        let late = SignedDuration::try_from_secs_f64(faults.job_shows_late_seconds);
+        if late.is_ok_and(|late| now < self.begin + late) {
+            let (kind, _) = self.kind.names();
+            let mut bare = head(&self.id, kind, Status::Running, self.begin, None);
+            bare.insert("entities".to_owned(), json!({}));
+            return Value::Object(bare);
+        }
+        let subs = view
+            .pointer_mut("/entities/sub_jobs")
+            .and_then(Value::as_array_mut);
+        for sub in subs
+            .into_iter()
+            .flatten()
+            .filter(|_| faults.job_entities_array)
+        {
+            let entities = sub.get_mut("entities").map(Value::take);
+            if let (Some(sub), Some(entities)) = (sub.as_object_mut(), entities) {
+                sub.insert("entities".to_owned(), json!([entities]));
+            }
+        }
+        view
+    }
+
     fn entities(&self) -> Value {
+        if self.kind == Kind::Volume {
+            let volume = self.subs.first().and_then(|sub| sub.server_id.as_ref());
+            return json!({"volume_id": volume});
+        }
         if self.status == Status::Init {
             return json!({});
         }
@@ -219,7 +254,7 @@ fn head(
 
 fn put_cause(map: &mut Map<String, Value>, status: Status, cause: Option<&Cause>) {
     if status.ended() {
-        map.insert("error_code".to_owned(), json!(cause.map(|c| c.code)));
+        map.insert("error_code".to_owned(), json!(cause.map(|c| &c.code)));
         map.insert("fail_reason".to_owned(), json!(cause.map(|c| &c.reason)));
     }
 }

@@ -15,6 +15,8 @@ pub struct Ledger {
     pub servers: Vec<ServerEntry>,
     /// Every create call that took effect.
     pub create_calls: Vec<CreateCall>,
+    /// Volumes that a failed rollback left.
+    pub leaked_volumes: Vec<VolumeEntry>,
     /// Ids that were handed out for servers that never came to be.
     pub never_built: Vec<String>,
 }
@@ -36,8 +38,12 @@ pub struct Totals {
     pub billed_seconds: i64,
     /// vCPU seconds billed, over all servers.
     pub billed_vcpu_seconds: i64,
-    /// Volumes that bill on although their server is gone.
+    /// Volumes that bill on although their server is gone, or never was.
     pub orphan_volumes: usize,
+    /// What everything came to, volumes included, in millionths of the currency.
+    pub cost_micro: i64,
+    /// The same to the cent. Priced with the table that is in force now.
+    pub cost: f64,
 }
 
 /// One server.
@@ -49,6 +55,8 @@ pub struct ServerEntry {
     pub name: String,
     /// Its flavor.
     pub flavor: String,
+    /// Its zone.
+    pub zone: String,
     /// vCPU of its flavor.
     pub vcpus: u32,
     /// `aarch64` or `x86_64`.
@@ -65,10 +73,12 @@ pub struct ServerEntry {
     pub created_at: Timestamp,
     /// Since when it is ACTIVE.
     pub launched_at: Option<Timestamp>,
-    /// When it was gone, and billed no more.
+    /// When it was gone, and billed no more: the end of its deletion's sub job. The list may have it longer.
     pub deleted_at: Option<Timestamp>,
-    /// From creation to gone, or to now.
+    /// From creation to gone, or to now, without the time that it was stopped for free.
     pub billed_seconds: i64,
+    /// What they came to, without its disks, in millionths of the currency.
+    pub cost_micro: i64,
     /// Its disks, kept ones included.
     pub volumes: Vec<VolumeEntry>,
 }
@@ -80,12 +90,18 @@ pub struct VolumeEntry {
     pub id: String,
     /// `root` or `data`.
     pub kind: String,
+    /// Such as `SSD`.
+    pub volume_type: String,
     /// Its size in GB.
     pub size_gb: u32,
+    /// Since when it bills.
+    pub created_at: Timestamp,
     /// When it was deleted; none while it bills.
     pub deleted_at: Option<Timestamp>,
     /// From creation to deletion, or to now.
     pub billed_seconds: i64,
+    /// What they came to, in millionths of the currency.
+    pub cost_micro: i64,
 }
 
 /// One create call that took effect.
@@ -107,6 +123,33 @@ pub struct CreateCall {
     pub server_ids: Vec<String>,
 }
 
+/// Money, exactly: millionths of the currency times seconds of an hour.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bill(i128);
+
+impl Bill {
+    fn of(micro_per_hour: i64, seconds: i64) -> Self {
+        Self(i128::from(micro_per_hour) * i128::from(seconds))
+    }
+
+    /// To the millionth, half up.
+    fn micro(self) -> i64 {
+        i64::try_from((self.0 + 1800).div_euclid(3600)).unwrap_or(i64::MAX)
+    }
+
+    /// To the cent, half up.
+    fn cents(self) -> i64 {
+        let part = 3600 * 10_000;
+        i64::try_from((self.0 + part / 2).div_euclid(part)).unwrap_or(i64::MAX)
+    }
+}
+
+impl std::iter::Sum for Bill {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        Self(all.map(|bill| bill.0).sum())
+    }
+}
+
 impl World {
     /// The ledger as of `now`.
     pub(super) fn ledger(&self, now: Timestamp) -> Ledger {
@@ -115,25 +158,24 @@ impl World {
         let (built, unbuilt): (Vec<&Server>, Vec<&Server>) = all
             .into_iter()
             .partition(|server| server.created_at.is_some());
-        let servers = built
-            .iter()
-            .filter_map(|server| entry(server, now))
-            .collect();
-        let failed = unbuilt.into_iter().filter(|server| !server.is_committed());
+        let entry = |server: &&Server| self.entry(server, now);
+        let leaks = unbuilt.iter().flat_map(|server| &server.volumes);
+        let failed = unbuilt.iter().filter(|server| !server.is_committed());
         Ledger {
-            totals: self.totals(&built, now),
-            servers,
+            totals: self.totals(&built, &unbuilt, now),
+            servers: built.iter().filter_map(entry).collect(),
             create_calls: self.calls.clone(),
+            leaked_volumes: leaks.map(|volume| self.disk(volume, now)).collect(),
             never_built: failed.map(|server| server.id.clone()).collect(),
         }
     }
 
-    fn totals(&self, built: &[&Server], now: Timestamp) -> Totals {
+    fn totals(&self, built: &[&Server], unbuilt: &[&Server], now: Timestamp) -> Totals {
         let ours = || built.iter().filter(|server| !server.foreign);
         let alive = || ours().filter(|server| server.gone_at.is_none());
-        let orphans = ours()
-            .filter(|server| server.gone_at.is_some())
-            .flat_map(|s| &s.volumes);
+        let gone = ours().filter(|server| server.gone_at.is_some());
+        let orphans = gone.chain(unbuilt).flat_map(|s| &s.volumes);
+        let bill: Bill = ours().chain(unbuilt).map(|s| self.whole_bill(s, now)).sum();
         Totals {
             servers_created: ours().count(),
             alive_now: alive().count(),
@@ -145,40 +187,67 @@ impl World {
                 .map(|server| server.billed_seconds(now) * i64::from(server.flavor.vcpus))
                 .sum(),
             orphan_volumes: orphans.filter(|volume| volume.deleted_at.is_none()).count(),
+            cost_micro: bill.micro(),
+            cost: currency(bill),
+        }
+    }
+
+    /// A server with its volumes.
+    fn whole_bill(&self, server: &Server, now: Timestamp) -> Bill {
+        let disks = server.volumes.iter().map(|v| self.disk_bill(v, now));
+        disks.chain([self.server_bill(server, now)]).sum()
+    }
+
+    fn server_bill(&self, server: &Server, now: Timestamp) -> Bill {
+        let price = self.prices.server(server.flavor.id);
+        Bill::of(price, server.billed_seconds(now))
+    }
+
+    fn disk_bill(&self, volume: &Volume, now: Timestamp) -> Bill {
+        let price = self.prices.volume(&volume.disk_type, volume.size_gb);
+        Bill::of(price, volume.billed_seconds(now))
+    }
+
+    fn entry(&self, server: &Server, now: Timestamp) -> Option<ServerEntry> {
+        let disks = server.volumes.iter().map(|volume| self.disk(volume, now));
+        Some(ServerEntry {
+            id: server.id.clone(),
+            name: server.name.clone(),
+            flavor: server.flavor.id.to_owned(),
+            zone: server.zone.to_owned(),
+            vcpus: server.flavor.vcpus,
+            arch: server.flavor.arch().machine().to_owned(),
+            tags: server.tag_texts(),
+            ip: server.ip.map(|ip| ip.to_string()),
+            status: server.status_of_the_bill().to_owned(),
+            foreign: server.foreign,
+            created_at: server.created_at?,
+            launched_at: server.launched_at,
+            deleted_at: server.gone_at,
+            billed_seconds: server.billed_seconds(now),
+            cost_micro: self.server_bill(server, now).micro(),
+            volumes: disks.collect(),
+        })
+    }
+
+    fn disk(&self, volume: &Volume, now: Timestamp) -> VolumeEntry {
+        VolumeEntry {
+            id: volume.id.clone(),
+            kind: volume.kind.to_owned(),
+            volume_type: volume.disk_type.clone(),
+            size_gb: volume.size_gb,
+            created_at: volume.created_at,
+            deleted_at: volume.deleted_at,
+            billed_seconds: volume.billed_seconds(now),
+            cost_micro: self.disk_bill(volume, now).micro(),
         }
     }
 }
 
-fn entry(server: &Server, now: Timestamp) -> Option<ServerEntry> {
-    Some(ServerEntry {
-        id: server.id.clone(),
-        name: server.name.clone(),
-        flavor: server.flavor.id.to_owned(),
-        vcpus: server.flavor.vcpus,
-        arch: server.flavor.arch().machine().to_owned(),
-        tags: server.tag_texts(),
-        ip: server.ip.map(|ip| ip.to_string()),
-        status: server.status().to_owned(),
-        foreign: server.foreign,
-        created_at: server.created_at?,
-        launched_at: server.launched_at,
-        deleted_at: server.gone_at,
-        billed_seconds: server.billed_seconds(now),
-        volumes: server
-            .volumes
-            .iter()
-            .map(|volume| disk(volume, now))
-            .collect(),
-    })
-}
-
-fn disk(volume: &Volume, now: Timestamp) -> VolumeEntry {
-    let end = volume.deleted_at.unwrap_or(now);
-    VolumeEntry {
-        id: volume.id.clone(),
-        kind: volume.kind.to_owned(),
-        size_gb: volume.size_gb,
-        deleted_at: volume.deleted_at,
-        billed_seconds: end.duration_since(volume.created_at).as_secs(),
-    }
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "cents of any bill are far below the exact integers of a float"
+)]
+fn currency(bill: Bill) -> f64 {
+    bill.cents() as f64 / 100.0
 }

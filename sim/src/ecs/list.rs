@@ -17,8 +17,9 @@ pub(super) struct Query {
     tests: Vec<Test>,
 }
 
+/// A filter that both lists have.
 #[derive(Debug)]
-enum Test {
+pub(super) enum Test {
     Name(String),
     Status(String),
     Flavor(String),
@@ -99,7 +100,7 @@ impl Query {
 }
 
 impl Test {
-    fn of(name: &str, value: String) -> Vec<Self> {
+    pub(super) fn of(name: &str, value: String) -> Vec<Self> {
         let each =
             |make: fn(String) -> Self| value.split(',').map(|v| make(v.to_owned())).collect();
         match name {
@@ -120,10 +121,10 @@ impl Test {
         vec![test]
     }
 
-    fn holds(&self, server: &Server) -> bool {
+    pub(super) fn holds(&self, server: &Server) -> bool {
         match self {
             Self::Name(pattern) => fuzzy(&server.name, pattern),
-            Self::Status(status) => server.status().eq_ignore_ascii_case(status),
+            Self::Status(status) => has_status(server.status(), status),
             Self::Flavor(id) => server.flavor.id == id,
             Self::Tag(tag) => has_tag(server, tag),
             Self::NotTag(key) => !server.tags.iter().any(|tag| tag.key == *key),
@@ -135,6 +136,12 @@ impl Test {
             Self::Reservation(id) => server.reservation == *id,
         }
     }
+}
+
+/// The filter is wider than its word (DOC24 查询云服务器详情列表): ACTIVE has those that reboot, too.
+fn has_status(status: &str, wanted: &str) -> bool {
+    let rebooting = ["REBOOT", "HARD_REBOOT"].contains(&status);
+    status.eq_ignore_ascii_case(wanted) || wanted.eq_ignore_ascii_case("ACTIVE") && rebooting
 }
 
 fn ip(server: &Server) -> Option<String> {
@@ -161,7 +168,7 @@ fn fuzzy(name: &str, pattern: &str) -> bool {
         .any(|part| part.iter().zip(&pattern).all(|(n, p)| *p == '.' || n == p))
 }
 
-fn number(name: &str, text: &str) -> Result<usize, ApiError> {
+pub(super) fn number(name: &str, text: &str) -> Result<usize, ApiError> {
     text.parse()
         .map_err(|_| ApiError::illegal(format!("{name}: {text:?} is not a number")))
 }

@@ -4,14 +4,17 @@
 //! [`world`](self) is the cloud as a value, a function of state and moment; `http` lets requests
 //! in, `routes` carries them to the world, `machines` runs what stands behind the servers.
 
+mod access;
 mod addresses;
 mod birth;
-
 mod control;
 mod death;
+mod disks;
+mod doom;
 mod encoding;
 mod error;
 mod faults;
+mod flat;
 mod flavors;
 mod http;
 mod job;
@@ -20,13 +23,21 @@ mod ledger;
 mod life;
 mod list;
 mod machines;
+mod names;
+mod network;
 mod order;
 mod power;
-
+mod prices;
+mod rate;
+mod reply;
+mod route;
 mod routes;
+mod scenario;
 mod server;
 mod shared;
 mod sign;
+mod somebody;
+mod spoil;
 mod tokens;
 mod world;
 
@@ -40,8 +51,11 @@ use tokio::task::JoinHandle;
 
 pub use addresses::AddressRange;
 pub use control::Foreign;
-pub use faults::{Faults, Hang};
+pub use faults::{FailSub, Faults, How, Left, Omit, Refuse, Spoil};
 pub use ledger::{CreateCall, Ledger, ServerEntry, Totals, VolumeEntry};
+pub use prices::Prices;
+pub use route::Operation;
+pub use scenario::Scenario;
 
 use crate::clock::Clock;
 use shared::Shared;
@@ -78,6 +92,16 @@ pub struct Options {
     /// Whether more than 5 bad signatures in a row lock the access key for 5 minutes, as the real
     /// gateway does (API Request Signing Guide).
     pub lock_key: bool,
+    /// Who may fetch IAM tokens; none is the access key.
+    pub iam_user: Option<String>,
+    /// With this password; none is the secret.
+    pub iam_password: Option<String>,
+    /// What things cost.
+    pub prices: Prices,
+    /// What goes wrong when.
+    pub scenario: Scenario,
+    /// The images that are for arm64; every other is for x86.
+    pub arm_images: Vec<String>,
 }
 
 impl Options {
@@ -98,6 +122,11 @@ impl Options {
             quota_cores: None,
             ledger: None,
             lock_key: false,
+            iam_user: None,
+            iam_password: None,
+            prices: Prices::default(),
+            scenario: Scenario::default(),
+            arm_images: Vec::new(),
         }
     }
 }
@@ -168,9 +197,18 @@ impl Running {
         self.shared.set_faults(faults);
     }
 
+    /// Sets the cloud's clock ahead of the wall clock: what is due until then happens at once, each thing
+    /// at its own moment. The dates of signatures stay those of the wall clock.
+    pub fn advance(&self, by: jiff::SignedDuration) {
+        self.shared.advance(by);
+    }
+
     /// Puts a server there that somebody else bought, and says its id; None for an unknown flavor.
     pub fn add_foreign(&self, foreign: Foreign) -> Option<String> {
-        control::add_foreign(&self.shared, foreign).ok()
+        let added = self
+            .shared
+            .with_world(|world, now| world.add_foreigner(foreign, now));
+        added.ok()
     }
 
     /// Closes the socket, destroys every machine and writes the ledger.

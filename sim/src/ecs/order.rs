@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::encoding::is_uuid;
 use super::error::ApiError;
+use super::names::{self, is_cjk};
 
 /// Which of the two create calls: they differ in how `chargingMode` is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub(super) struct Order {
     #[serde(rename = "flavorRef")]
     pub(super) flavor: String,
     pub(super) vpcid: String,
-    nics: Vec<Nic>,
+    pub(super) nics: Vec<Nic>,
     pub(super) root_volume: Disk,
     #[serde(default)]
     pub(super) data_volumes: Vec<Disk>,
@@ -61,9 +62,10 @@ fn one() -> u32 {
     1
 }
 
+/// A network card: the *network* id of its subnet.
 #[derive(Debug, Clone, Deserialize)]
-struct Nic {
-    subnet_id: String,
+pub(super) struct Nic {
+    pub(super) subnet_id: String,
 }
 
 /// A security group.
@@ -109,7 +111,7 @@ impl Order {
         let body = Body::deserialize(body)
             .map_err(|why| ApiError::illegal(format!("request body is illegal: {why}")))?;
         let order = body.server;
-        order.check_name()?;
+        names::check(&order)?;
         order.check_references()?;
         order.check_count()?;
         order.check_disks()?;
@@ -117,7 +119,10 @@ impl Order {
         order.check_user_data()?;
         order.check_texts()?;
         order.check_charging(api)?;
-        order.check_end(now)?;
+        check_end(
+            order.auto_terminate_time.as_deref().unwrap_or_default(),
+            now,
+        )?;
         Ok((order, body.dry_run))
     }
 
@@ -134,29 +139,16 @@ impl Order {
             .unwrap_or("0")
     }
 
-    /// When the cloud is to delete the server by itself; seconds are floored to the minute (DEF25).
-    pub(super) fn ends_at(&self) -> Option<Timestamp> {
-        let at: Timestamp = self.auto_terminate_time.as_deref()?.parse().ok()?;
-        let second = at.as_second();
-        Timestamp::from_second(second - second.rem_euclid(60)).ok()
+    /// Bought at the market's price, to be taken back at any time (DOC24 竞价计费型实例).
+    pub(super) fn is_spot(&self) -> bool {
+        self.extendparam
+            .get("marketType")
+            .is_some_and(|market| market == "spot")
     }
 
-    fn check_name(&self) -> Result<(), ApiError> {
-        let length = self.name.chars().count();
-        let limit = if self.count > 1 { 59 } else { 64 };
-        if !(1..=limit).contains(&length) {
-            let text = format!("name: {length} characters, must be 1 to {limit}");
-            return Err(ApiError::service(400, "Ecs.0915", text));
-        }
-        let fits = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c) || is_cjk(c);
-        if !self.name.chars().all(fits) {
-            return Err(ApiError::service(
-                400,
-                "Ecs.0914",
-                "name: illegal character",
-            ));
-        }
-        Ok(())
+    /// When the cloud is to delete the server by itself; seconds are floored to the minute (DEF25).
+    pub(super) fn ends_at(&self) -> Option<Timestamp> {
+        minute_of(self.auto_terminate_time.as_deref()?)
     }
 
     fn check_references(&self) -> Result<(), ApiError> {
@@ -272,35 +264,32 @@ impl Order {
             "extendparam.chargingMode: pay-per-use is 0 in v1, \"postPaid\" in v1.1",
         ))
     }
-
-    /// At least 30 minutes and at most 3 years ahead (DEF25).
-    fn check_end(&self, now: Timestamp) -> Result<(), ApiError> {
-        if self
-            .auto_terminate_time
-            .as_deref()
-            .unwrap_or_default()
-            .is_empty()
-        {
-            return Ok(());
-        }
-        let bad = |code, text: &str| Err(ApiError::service(400, code, text));
-        let Some(at) = self.ends_at() else {
-            return bad("Ecs.0082", "auto_terminate_time: not YYYY-MM-DDTHH:MM:SSZ");
-        };
-        let ahead = at.duration_since(now).as_secs();
-        match ahead {
-            ..1740 => bad(
-                "Ecs.0083",
-                "auto_terminate_time: less than 30 minutes ahead",
-            ),
-            94_694_401.. => bad("Ecs.0084", "auto_terminate_time: more than 3 years ahead"),
-            _ => Ok(()),
-        }
-    }
 }
 
-fn is_cjk(c: char) -> bool {
-    ('\u{4e00}'..='\u{9fff}').contains(&c)
+/// A time of the form `YYYY-MM-DDTHH:MM:SSZ`, floored to the minute.
+fn minute_of(text: &str) -> Option<Timestamp> {
+    let second = text.parse::<Timestamp>().ok()?.as_second();
+    Timestamp::from_second(second - second.rem_euclid(60)).ok()
+}
+
+/// At least 30 minutes and at most 3 years ahead (DEF25); none for the empty text.
+pub(super) fn check_end(text: &str, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bad = |code, text: &str| Err(ApiError::service(400, code, text));
+    let Some(at) = minute_of(text) else {
+        return bad("Ecs.0082", "auto_terminate_time: not YYYY-MM-DDTHH:MM:SSZ");
+    };
+    let ahead = at.duration_since(now).as_secs();
+    match ahead {
+        ..1740 => bad(
+            "Ecs.0083",
+            "auto_terminate_time: less than 30 minutes ahead",
+        ),
+        94_694_401.. => bad("Ecs.0084", "auto_terminate_time: more than 3 years ahead"),
+        _ => Ok(Some(at)),
+    }
 }
 
 /// Tags as `server_tags` takes them: at most 10, keys of 1–36 and values of 0–43 characters, each
@@ -369,6 +358,7 @@ mod tests {
             (json!({"name": "a b"}), "Ecs.0914"),
             (json!({"name": "n".repeat(65)}), "Ecs.0915"),
             (json!({"name": "n".repeat(60), "count": 2}), "Ecs.0915"),
+            (json!({"name": "bw-[7;3]", "count": 2}), "Ecs.0914"),
             (json!({"nics": []}), "Ecs.0005"),
             (json!({"vpcid": "vpc"}), "Ecs.0014"),
             (json!({"imageRef": null}), "Ecs.0005"),
@@ -408,6 +398,7 @@ mod tests {
         for changes in [
             json!({}),
             json!({"name": "构建-n.1_x", "count": 100}),
+            json!({"name": "bw-[7,3]", "count": 2}),
             json!({"user_data": STANDARD.encode(vec![b'x'; 32 * 1024])}),
             json!({"server_tags": [{"key": "owner", "value": "a/b:c"}, {"key": "empty"}]}),
             json!({"extendparam": {"chargingMode": 0}}),

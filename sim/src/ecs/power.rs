@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::death::{Named, check_targets};
 use super::error::ApiError;
 use super::job::{Kind, SubRef};
-use super::server::{Phase, Server};
+use super::server::{Phase, Server, whole_seconds};
 use super::world::{Event, World};
 
 /// A change of power.
@@ -17,6 +17,7 @@ pub(super) enum Power {
     Start,
     Stop,
     Reboot,
+    HardReboot,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,9 +47,13 @@ impl PowerCall {
             Self::Start { servers } => (Power::Start, servers),
             Self::Stop { servers } => (Power::Stop, servers),
             Self::Reboot {
-                how: How::Soft | How::Hard,
+                how: How::Soft,
                 servers,
             } => (Power::Reboot, servers),
+            Self::Reboot {
+                how: How::Hard,
+                servers,
+            } => (Power::HardReboot, servers),
         }
     }
 }
@@ -58,7 +63,7 @@ impl Power {
         match self {
             Self::Start => Kind::Start,
             Self::Stop => Kind::Stop,
-            Self::Reboot => Kind::Reboot,
+            Self::Reboot | Self::HardReboot => Kind::Reboot,
         }
     }
 
@@ -67,10 +72,11 @@ impl Power {
             Self::Start => "powering-on",
             Self::Stop => "powering-off",
             Self::Reboot => "rebooting",
+            Self::HardReboot => "rebooting_hard",
         }
     }
 
-    fn fits(self, server: &Server) -> bool {
+    pub(super) fn fits(self, server: &Server) -> bool {
         let from = if self == Self::Start {
             Phase::Stopped
         } else {
@@ -88,7 +94,12 @@ impl World {
         let (power, servers) = call.parts();
         check_targets(self, &servers)?;
         for target in &servers {
-            if !power.fits(self.usable(&target.id)?) {
+            let server = self.usable(&target.id)?;
+            if server.frozen {
+                let text = format!("{} is frozen", target.id);
+                return Err(ApiError::service(400, "Ecs.0030", text));
+            }
+            if !power.fits(server) {
                 let text = format!("the state of {} does not allow this", target.id);
                 return Err(ApiError::service(400, "Ecs.0100", text));
             }
@@ -121,7 +132,8 @@ impl World {
     }
 }
 
-fn switch(server: &mut Server, power: Power, at: Timestamp) {
+/// The change itself.
+pub(super) fn switch(server: &mut Server, power: Power, at: Timestamp) {
     match power {
         Power::Stop => {
             server.phase = Phase::Stopped;
@@ -129,7 +141,7 @@ fn switch(server: &mut Server, power: Power, at: Timestamp) {
         }
         Power::Start => {
             let since = server.stopped_since.take();
-            let stopped = since.map_or(0, |since| at.duration_since(since).as_secs());
+            let stopped = since.map_or(0, |since| whole_seconds(since, at));
             server.free_seconds += if server.flavor.bills_when_stopped() {
                 0
             } else {
@@ -137,6 +149,6 @@ fn switch(server: &mut Server, power: Power, at: Timestamp) {
             };
             server.phase = Phase::Active;
         }
-        Power::Reboot => {}
+        Power::Reboot | Power::HardReboot => {}
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::faults::FailSub;
 use super::flavors::Flavor;
 use super::job::{Cause, SubRef};
 use super::order::{Order, Tag};
@@ -51,11 +52,21 @@ pub(super) enum Machine {
 #[derive(Debug, Clone)]
 pub(super) struct Volume {
     pub(super) id: String,
+    /// `root` or `data`.
     pub(super) kind: &'static str,
+    /// Such as `SSD`.
+    pub(super) disk_type: String,
     pub(super) size_gb: u32,
     pub(super) goes_with_server: bool,
     pub(super) created_at: Timestamp,
     pub(super) deleted_at: Option<Timestamp>,
+}
+
+impl Volume {
+    /// Seconds billed until now, counted as those of servers are.
+    pub(super) fn billed_seconds(&self, now: Timestamp) -> i64 {
+        whole_seconds(self.created_at, self.deleted_at.unwrap_or(now))
+    }
 }
 
 #[derive(Debug)]
@@ -85,8 +96,17 @@ pub(super) struct Server {
     pub(super) free_seconds: i64,
     pub(super) volumes: Vec<Volume>,
     pub(super) fault: Option<(Cause, Timestamp)>,
-    /// To fail while it is built (fault injection).
-    pub(super) doomed: bool,
+    /// How it is to fail in its build (fault injection).
+    pub(super) doom: Option<FailSub>,
+    /// When the cloud is to delete it by itself.
+    pub(super) ends_at: Option<Timestamp>,
+    pub(super) locked: bool,
+    /// Because of arrears.
+    pub(super) frozen: bool,
+    /// The cloud takes it back, and has said so.
+    pub(super) reclaimed: bool,
+    /// A spot server that was taken back in its first hour costs nothing.
+    pub(super) unbilled: bool,
     pub(super) machine: Machine,
     pub(super) create_sub: Option<SubRef>,
     pub(super) deletion: Option<Deletion>,
@@ -108,27 +128,56 @@ impl Server {
         self.is_visible() && !self.deletion.as_ref().is_some_and(|d| d.finished)
     }
 
-    /// Seconds billed until now: from creation to gone (huawei-ecs reference §10).
+    /// Whether its port is there, and its address in use.
+    pub(super) fn holds_port(&self) -> bool {
+        self.ip.is_some() && self.phase != Phase::Gone
+    }
+
+    /// Whether its volumes are attached to it.
+    pub(super) fn holds_volumes(&self) -> bool {
+        self.is_visible() && self.gone_at.is_none()
+    }
+
+    /// 2 is spot, 0 pay-per-use (DOC24 竞价计费型实例).
+    pub(super) fn charging_mode(&self) -> &'static str {
+        if self.order.is_spot() { "2" } else { "0" }
+    }
+
+    /// Seconds billed until now: from creation to gone (huawei-ecs reference §10). Counted between whole
+    /// seconds of the clock, so that who knows `created` and the deletion's `end_time` gets the same.
     pub(super) fn billed_seconds(&self, now: Timestamp) -> i64 {
-        let Some(created) = self.created_at else {
+        let Some(created) = self.created_at.filter(|_| !self.unbilled) else {
             return 0;
         };
         let end = self.gone_at.unwrap_or(now);
         let stopped = self
             .stopped_since
             .filter(|_| !self.flavor.bills_when_stopped());
-        let idle = stopped.map_or(0, |since| end.duration_since(since).as_secs());
-        end.duration_since(created).as_secs() - self.free_seconds - idle
+        let idle = stopped.map_or(0, |since| whole_seconds(since, end));
+        whole_seconds(created, end) - self.free_seconds - idle
     }
 
     /// DOC24 云服务器状态: a server under deletion still reads ACTIVE.
     pub(super) fn status(&self) -> &'static str {
         match self.phase {
             Phase::Accepted | Phase::Building => "BUILD",
-            Phase::Active => "ACTIVE",
+            Phase::Active => match self.task {
+                Some("rebooting") => "REBOOT",
+                Some("rebooting_hard") => "HARD_REBOOT",
+                _ => "ACTIVE",
+            },
             Phase::Stopped => "SHUTOFF",
             Phase::Error => "ERROR",
             Phase::Failed | Phase::Gone => "DELETED",
+        }
+    }
+
+    /// DELETED from the moment that it bills no more.
+    pub(super) fn status_of_the_bill(&self) -> &'static str {
+        if self.gone_at.is_some() {
+            "DELETED"
+        } else {
+            self.status()
         }
     }
 
@@ -192,8 +241,8 @@ impl Server {
             "OS-EXT-STS:power_state": power_state,
             "created": self.created_at.map(second), "updated": second(self.updated_at),
             "OS-SRV-USG:launched_at": launched, "OS-SRV-USG:terminated_at": null,
-            "progress": 0, "locked": false, "fault": self.fault_view(),
-            "auto_terminate_time": self.order.ends_at().map(second).unwrap_or_default(),
+            "progress": 0, "locked": self.locked, "fault": self.fault_view(),
+            "auto_terminate_time": self.ends_at.map(second).unwrap_or_default(),
             "host_status": if power_state == 1 { "UP" } else { "" },
         })
     }
@@ -221,13 +270,13 @@ impl Server {
         })
     }
 
-    fn metadata(&self) -> Value {
+    pub(super) fn metadata(&self) -> Value {
         let mut map = self.order.metadata.clone();
         let arch = self.flavor.arch().machine();
         let code = format!("{}.linux", self.flavor.id);
         for (key, value) in [
             ("vpc_id", self.order.vpcid.as_str()),
-            ("charging_mode", "0"),
+            ("charging_mode", self.charging_mode()),
             ("os_type", "Linux"),
             ("os_bit", "64"),
             ("image_name", &format!("build-worker-{arch}")),
@@ -237,6 +286,9 @@ impl Server {
             ("metering.resourcetype", "1"),
         ] {
             map.insert(key.to_owned(), json!(value));
+        }
+        if self.frozen {
+            map.insert("EcmResStatus".to_owned(), json!("freeze"));
         }
         Value::Object(map)
     }
@@ -278,4 +330,9 @@ impl Server {
             json!({"code": 500, "message": cause.reason, "created": at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()})
         })
     }
+}
+
+/// From the second that one moment is in to the second that the other is in.
+pub(super) fn whole_seconds(from: Timestamp, to: Timestamp) -> i64 {
+    to.as_second() - from.as_second()
 }

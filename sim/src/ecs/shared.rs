@@ -5,23 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::Options;
+use super::access::{Access, User};
 use super::faults::Faults;
 use super::machines::{Backing, Machines};
 use super::server::Machine;
-use super::sign::{Key, Refusal};
 use super::world::{Deed, Rules, World};
 use crate::clock::Clock;
 use crate::machine::StandIns;
 use crate::rng::Rng;
-
-/// Bad signatures in a row after which the key is locked, and for how long (WEB devg-apisign).
-const STRIKES: u32 = 5;
-const LOCK: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
 pub(super) struct Shared {
     world: Mutex<World>,
@@ -29,12 +25,10 @@ pub(super) struct Shared {
     /// Sent to when the faults change, so that calls that hang let go.
     pub(super) faults_changed: watch::Sender<()>,
     pub(super) clock: Clock,
-    pub(super) key: Key,
+    access: Mutex<Access>,
     pub(super) project: String,
     machines: Option<Backing>,
     ledger: Option<std::path::PathBuf>,
-    lock_key: bool,
-    strikes: Mutex<(u32, Option<Timestamp>)>,
     requests: AtomicU64,
 }
 
@@ -56,33 +50,61 @@ impl Shared {
             quota_instances: options.quota_instances,
             quota_cores: options.quota_cores,
         };
+        let user = User {
+            name: options
+                .iam_user
+                .unwrap_or_else(|| options.access_key.clone()),
+            password: options
+                .iam_password
+                .unwrap_or_else(|| options.secret_key.clone()),
+        };
+        let key = (options.access_key, options.secret_key);
+        let access = Access::new(&options.project_id, key, user, options.lock_key);
+        let mut world = World::new(rules, options.seed, options.addresses);
+        world.prices = options.prices;
+        world.arm_images = options.arm_images.into_iter().collect();
+        world.follow(&options.scenario, options.clock.now());
         Ok(Self {
-            world: Mutex::new(World::new(rules, options.seed, options.addresses)),
+            world: Mutex::new(world),
             wake: Notify::new(),
             faults_changed: watch::Sender::new(()),
             clock: options.clock,
-            key: Key {
-                access: options.access_key,
-                secret: options.secret_key,
-            },
+            access: Mutex::new(access),
             project: options.project_id,
             machines,
             ledger: options.ledger,
-            lock_key: options.lock_key,
-            strikes: Mutex::new((0, None)),
             requests: AtomicU64::new(0),
         })
+    }
+
+    /// Lets everything happen that is due, and says what the cloud's clock has. A step of a scenario may set the
+    /// clock ahead, and then more is due.
+    fn catch_up(&self, world: &mut World) -> Timestamp {
+        loop {
+            let ahead = world.ahead;
+            let now = self.clock.now() + ahead;
+            world.advance(now);
+            if world.ahead == ahead {
+                return now;
+            }
+        }
     }
 
     /// Looks at the world, or changes it, as it is now.
     pub(super) fn with_world<T>(&self, look: impl FnOnce(&mut World, Timestamp) -> T) -> T {
         let mut world = lock(&self.world);
-        let now = self.clock.now();
-        world.advance(now);
+        let now = self.catch_up(&mut world);
         let seen = look(&mut world, now);
+        self.tell_of_faults(&mut world);
         drop(world);
         self.wake.notify_one();
         seen
+    }
+
+    fn tell_of_faults(&self, world: &mut World) {
+        if std::mem::take(&mut world.faults_changed) {
+            self.faults_changed.send_replace(());
+        }
     }
 
     pub(super) fn faults(&self) -> Faults {
@@ -90,8 +112,13 @@ impl Shared {
     }
 
     pub(super) fn set_faults(&self, faults: Faults) {
-        self.with_world(|world, _| world.faults = faults);
-        self.faults_changed.send_replace(());
+        self.with_world(|world, _| world.set_faults(faults));
+    }
+
+    /// Sets the cloud's clock ahead; what is due until then happens, each thing at its own moment.
+    pub(super) fn advance(&self, by: SignedDuration) {
+        self.with_world(|world, _| world.ahead += by);
+        self.with_world(|_, _| ());
     }
 
     /// The next `X-Request-Id`.
@@ -100,17 +127,13 @@ impl Shared {
         Rng::new(!self.requests.fetch_add(1, Ordering::Relaxed)).request_id()
     }
 
-    /// Whether the key is locked after too many bad signatures.
-    pub(super) fn is_locked(&self, now: Timestamp) -> bool {
-        lock(&self.strikes).1.is_some_and(|until| now < until)
-    }
-
-    pub(super) fn note_signature(&self, verdict: &Result<(), Refusal>, now: Timestamp) {
-        let mut strikes = lock(&self.strikes);
-        strikes.0 = if verdict.is_ok() { 0 } else { strikes.0 + 1 };
-        if self.lock_key && strikes.0 > STRIKES {
-            *strikes = (0, Some(now + LOCK));
-        }
+    /// Keys and tokens, with the faults and the cloud's moment.
+    pub(super) fn with_access<T>(
+        &self,
+        look: impl FnOnce(&mut Access, &Faults, Timestamp) -> T,
+    ) -> T {
+        let (faults, now) = self.with_world(|world, now| (world.faults.clone(), now));
+        look(&mut lock(&self.access), &faults, now)
     }
 
     /// Destroys every machine and writes the ledger for the last time.
@@ -165,8 +188,8 @@ pub(super) async fn drive(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) 
     loop {
         let (deeds, wait) = {
             let mut world = lock(&shared.world);
-            let now = shared.clock.now();
-            world.advance(now);
+            let now = shared.catch_up(&mut world);
+            shared.tell_of_faults(&mut world);
             (
                 world.take_deeds(),
                 world

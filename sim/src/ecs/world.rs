@@ -2,18 +2,21 @@
 //! comes later is an event in a queue. Nothing here does IO or asks the time: machines are started
 //! and destroyed by whoever takes the [`Deed`]s and reports back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::addresses::{AddressRange, Addresses};
 use super::error::ApiError;
-use super::faults::Faults;
+use super::faults::{Faults, take_time};
 use super::flavors::Flavor;
 use super::job::{Cause, Job, Kind, SubRef};
 use super::ledger::CreateCall;
 use super::order::Tag;
 use super::power::Power;
+use super::prices::Prices;
+use super::rate::Gauge;
+use super::scenario::StepOf;
 use super::server::{Phase, Server};
 use super::tokens::Tokens;
 use crate::rng::Rng;
@@ -37,6 +40,16 @@ pub(super) struct World {
     pub(super) tokens: Tokens,
     pub(super) calls: Vec<CreateCall>,
     pub(super) peaks: Peaks,
+    pub(super) prices: Prices,
+    pub(super) gauge: Gauge,
+    /// The VPC that a call named first.
+    pub(super) vpc: Option<String>,
+    /// The images that are for arm64.
+    pub(super) arm_images: BTreeSet<String>,
+    /// How far the cloud's clock is ahead of the wall clock.
+    pub(super) ahead: SignedDuration,
+    /// Who waits for other faults has not been told yet.
+    pub(super) faults_changed: bool,
     queue: BTreeMap<(Timestamp, u64), Event>,
     deeds: Vec<Deed>,
     counter: u64,
@@ -56,11 +69,16 @@ pub(super) enum Event {
     Appears(String),
     Addressed(String),
     PowersOn(String),
-    NoHost(String),
+    GivesUp(String),
     DeletionDue(String),
     Vanishes(String),
     PowerDone(String, SubRef, Power),
     AutoTerminates(String),
+    DeletionFails(SubRef),
+    Reclaimed(String),
+    Rebooted(String),
+    Step(Box<StepOf>),
+    VolumeGone(String, SubRef),
 }
 
 /// What has to be done outside, if there are machines.
@@ -94,6 +112,12 @@ impl World {
             tokens: Tokens::default(),
             calls: Vec::new(),
             peaks: Peaks::default(),
+            prices: Prices::default(),
+            gauge: Gauge::default(),
+            vpc: None,
+            arm_images: BTreeSet::new(),
+            ahead: SignedDuration::ZERO,
+            faults_changed: false,
             queue: BTreeMap::new(),
             deeds: Vec::new(),
             counter: 0,
@@ -110,6 +134,11 @@ impl World {
             let ((at, _), event) = entry.remove_entry();
             self.happen(event, at);
         }
+    }
+
+    pub(super) fn set_faults(&mut self, faults: Faults) {
+        self.faults = faults;
+        self.faults_changed = true;
     }
 
     /// The moment of the next event.
@@ -131,13 +160,19 @@ impl World {
             Event::Appears(id) => self.appears(&id, at),
             Event::Addressed(id) => self.addressed(&id, at),
             Event::PowersOn(id) => self.powers_on(&id, at),
-            Event::NoHost(id) => {
-                self.fails(&id, Cause::new("Ecs.0219", "No valid host was found."), at);
-            }
+            Event::GivesUp(id) => self.gives_up(&id, at),
             Event::DeletionDue(id) => self.deletion_due(&id, at),
             Event::Vanishes(id) => self.vanishes(&id, at),
             Event::PowerDone(id, sub, power) => self.power_done(&id, &sub, power, at),
             Event::AutoTerminates(id) => self.auto_terminates(&id, at),
+            Event::DeletionFails(sub) => {
+                let cause = Cause::new("Ecs.0501", "delete failed: injected");
+                self.end_sub(&sub, Err(cause), at);
+            }
+            Event::Reclaimed(id) => self.reclaimed(&id, at),
+            Event::Rebooted(id) => self.rebooted(&id, at),
+            Event::Step(step) => self.take_step(&step, at),
+            Event::VolumeGone(id, sub) => self.volume_gone(&id, &sub, at),
         }
     }
 
@@ -204,6 +239,28 @@ impl World {
         all
     }
 
+    /// What a list answer has: those that are visible, but for what a fault takes out.
+    pub(super) fn listed(&mut self) -> Vec<&Server> {
+        let order = |server: &Server| (server.id.clone(), server.name.clone());
+        let mut ids: Vec<(String, String)> = self.visible().into_iter().map(order).collect();
+        for omit in &mut self.faults.list_omits {
+            let named = |(id, name): &(String, String)| match &omit.server {
+                Some(wanted) => wanted == id || wanted == name,
+                None => true,
+            };
+            if let Some(at) = ids
+                .iter()
+                .position(named)
+                .filter(|_| take_time(&mut omit.times))
+            {
+                ids.remove(at);
+            }
+        }
+        ids.iter()
+            .filter_map(|(id, _)| self.servers.get(id))
+            .collect()
+    }
+
     pub(super) fn shown(&self, id: &str) -> Result<&Server, ApiError> {
         let server = self.servers.get(id).filter(|server| server.is_visible());
         server.ok_or_else(|| ApiError::no_server(id))
@@ -255,17 +312,26 @@ impl World {
         self.sum(Server::is_visible)
     }
 
+    /// The most servers and vCPU; none is unlimited.
+    pub(super) fn quota(&self) -> (Option<u32>, Option<u32>) {
+        (
+            self.faults.quota_instances.or(self.rules.quota_instances),
+            self.faults.quota_cores.or(self.rules.quota_cores),
+        )
+    }
+
     /// Refuses when so many more would be too many.
     pub(super) fn check_quota(&self, count: u32, flavor: &Flavor) -> Result<(), Cause> {
         let (instances, cores) = self.used();
         let over = |quota: Option<u32>, used: u32| quota.is_some_and(|quota| used > quota);
-        if over(self.rules.quota_instances, instances + count) {
+        let (max_instances, max_cores) = self.quota();
+        if over(max_instances, instances + count) {
             return Err(Cause::new(
                 "Ecs.0001",
                 "Quota exceeded for resources: ['instances']",
             ));
         }
-        if over(self.rules.quota_cores, cores + count * flavor.vcpus) {
+        if over(max_cores, cores + count * flavor.vcpus) {
             return Err(Cause::new(
                 "Ecs.0001",
                 "Quota exceeded for resources: ['cores']",
@@ -275,7 +341,7 @@ impl World {
     }
 
     pub(super) fn note_peaks(&mut self) {
-        let (_, alive) = self.sum(|server| server.is_visible() && !server.foreign);
+        let (_, alive) = self.sum(|server| server.holds_volumes() && !server.foreign);
         let (_, committed) = self.sum(|server| server.is_committed() && !server.foreign);
         self.peaks.alive = self.peaks.alive.max(alive);
         self.peaks.committed = self.peaks.committed.max(committed);

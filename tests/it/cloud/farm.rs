@@ -19,6 +19,7 @@ pub(super) const TIMES: i32 = 60;
 pub(super) const OWNER: &str = "walk";
 pub(super) const PROJECT: &str = "0605767d5a00d5762fb7c00a3d5f1b9c";
 pub(super) const ACCESS_KEY: &str = "AKWALK";
+pub(super) const SUBNET: &str = "157ee789-03ea-45b1-a698-76c92660dd83";
 pub(super) const SECRET_KEY: &str = "sk-walk";
 
 /// Times of the program are those of `config.yaml`; those of sockets and of polling are true ones, about
@@ -47,6 +48,7 @@ pools:
   - { name: x86-l2, arch: x86_64, level: l2, backends: [main] }
   - { name: x86-l3, arch: x86_64, level: l3, backends: [main], mode: full }
 scaling:
+  availability_zones: [cn-north-4a, cn-north-4b]
   max_order: 4
   release: { at_once: 4 }
 poll: { workers: 200ms, results: 300ms, history: 1s, ecs: 300ms, hosts: 1s, timeout: 500ms }
@@ -173,7 +175,7 @@ ecs:
     aarch64: 1189efbf-d48b-46ad-a823-94b942e2a000
     x86_64: 1189efbf-d48b-46ad-a823-94b942e2a001
   vpc_id: 0dae26c9-9a70-4392-93f3-87d53115d171
-  subnet_id: 157ee789-03ea-45b1-a698-76c92660dd83
+  subnet_id: {SUBNET}
   security_groups: [507ca48f-814c-4293-8706-300564d54620]
   key_name: walk
   root_volume_gib: 40

@@ -46,10 +46,6 @@ impl Judge {
         self.taken.insert(id.to_owned());
     }
 
-    pub(super) fn all_pinned(&self) -> Vec<String> {
-        self.pinned.keys().cloned().collect()
-    }
-
     /// What is broken now; nothing where all is well.
     pub(super) async fn look(&mut self, farm: &Farm) -> Result<(), String> {
         let ledger = farm.cloud.ledger();
@@ -109,10 +105,12 @@ impl Judge {
                 return Err(format!("{} is still there: {server:?}", server.name));
             }
         }
-        if ledger.totals.orphan_volumes > 0 {
-            return Err(format!("volumes bill on: {:?}", ledger.totals));
+        let ours = ledger.servers.iter().filter(|server| !server.foreign);
+        let mut disks = ours.flat_map(|server| &server.volumes);
+        match disks.find(|disk| disk.deleted_at.is_none()) {
+            Some(disk) => Err(format!("a disk bills on without its server: {disk:?}")),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

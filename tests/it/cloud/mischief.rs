@@ -1,6 +1,6 @@
 //! Faults by name: each that the simulators have can be drawn, with a value that hurts.
 
-use super::farm::FLAVORS;
+use super::farm::{ACCESS_KEY, FLAVORS, SUBNET};
 use super::random::Random;
 use obs_sim::ecs::Faults;
 use serde_json::{Map, Value, json};
@@ -22,21 +22,79 @@ pub(super) fn set_of(faults: &Map<String, Value>) -> Faults {
     serde_json::from_value(Value::Object(faults.clone())).unwrap()
 }
 
+/// An error of each class, and one that nobody knows (huawei-ecs reference §5).
+const CODES: [&str; 12] = [
+    "Ecs.0319",
+    "Ecs.0001",
+    "Ecs.0067",
+    "Ecs.0110",
+    "Ecs.0005",
+    "Ecs.0605",
+    "Ecs.0114",
+    "Common.0011",
+    "Common.0001",
+    "Ecs.0603",
+    "APIGW.0308",
+    "Ecs.9999",
+];
+/// How the creation of one server may fail; the last leave something behind.
+const PARTS: [&str; 7] = [
+    "Ecs.0219", "Ecs.0001", "Ecs.0067", "Ecs.1000", "Ecs.9999", "Ecs.0403", "Ecs.0402",
+];
+/// What the program calls.
+const CALLS: [&str; 6] = ["create", "list", "delete", "job", "show", "flavors"];
+const SPOILT: [&str; 7] = [
+    "drop",
+    "server_error",
+    "busy",
+    "garbage",
+    "empty",
+    "html",
+    "truncated",
+];
+const ZONE_WORDS: [&str; 4] = ["abandon", "sellout", "obt_sellout", "promotion"];
+
 /// A value of this fault that hurts.
 pub(super) fn value(name: &str, random: &mut Random) -> Value {
-    let mut soon = |most| json!(1 + random.below(most));
+    let times = 1 + random.below(4);
+    let word =
+        |random: &mut Random, of: &[&str]| random.one(of).copied().unwrap_or_default().to_owned();
     match name {
         // of the cloud's time
-        "address_delay_seconds" => soon(300),
+        "address_delay_seconds" | "ghost_seconds" | "job_shows_late_seconds" => {
+            json!(1 + random.below(300))
+        }
         // true seconds: around what the program waits for an answer
-        "create_answer_delay_seconds" => json!(soon(15).as_f64().unwrap_or_default() / 10.0),
-        "list_truncate_bytes" => soon(3000),
-        "hidden_shortage" => json!(random.some(&FLAVORS)),
-        "sold_out" => json!(random.some(&stock())),
-        "hang" => json!(random.some(&["create", "list", "delete", "job"])),
+        "create_answer_delay_seconds" => json!((1 + random.below(15)) as f64 / 10.0),
+        "delay_seconds" => json!({word(random, &CALLS): (1 + random.below(15)) as f64 / 10.0}),
+        "list_truncate_bytes" => json!(1 + random.below(3000)),
+        "list_omits" => json!([{"times": times}]),
+        "hidden_shortage" | "sold_out" => json!(random.some(&stock())),
+        "stock" => json!({word(random, &FLAVORS) + "@cn-north-4a": random.below(3)}),
+        "zone_status" => {
+            json!({word(random, &FLAVORS) + "@cn-north-4a": word(random, &ZONE_WORDS)})
+        }
+        "hang" => json!([word(random, &CALLS)]),
+        "forbidden" => json!([word(random, &CALLS)]),
+        "refuse" => {
+            let (operation, code) = (word(random, &CALLS), word(random, &CODES));
+            json!([{"operation": operation, "code": code, "times": times}])
+        }
+        "spoil" => {
+            let (operation, how) = (word(random, &CALLS), word(random, &SPOILT));
+            json!([{"operation": operation, "how": how, "times": times}])
+        }
+        "fail_subs" => json!([{"code": word(random, &PARTS), "times": times}]),
+        "quota_instances" => json!(1 + random.below(20)),
+        "quota_cores" => json!(32 * (1 + random.below(12))),
+        "reads_per_second" => json!(1 + random.below(10)),
+        "writes_per_minute" => json!(1 + random.below(10)),
+        "disabled_keys" => json!([ACCESS_KEY]),
+        "missing" => json!([SUBNET]),
+        "token_life_seconds" | "agency_life_seconds" => json!(1),
         _ => match none().get(name) {
             Some(Value::Bool(false)) => json!(true),
-            Some(Value::Number(_)) => soon(5),
+            Some(Value::Number(_)) => json!(times),
             other => panic!("teach the walk what hurts as {name}, which is {other:?} at first"),
         },
     }

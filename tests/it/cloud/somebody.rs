@@ -1,4 +1,4 @@
-//! Somebody else at the cloud's console: signed calls that are not the program's.
+//! Somebody else at the cloud's console.
 
 use super::farm::{ACCESS_KEY, Farm, PROJECT, SECRET_KEY};
 use obs_scaler::ecs::sign::{Credentials, Signable};
@@ -12,10 +12,13 @@ impl Farm {
         self.post("cloudservers/delete", &body).await
     }
 
-    /// `os-start` or `os-stop`.
-    pub(super) async fn power(&self, action: &str, server: &str) -> bool {
-        let body = json!({action: {"servers": [{"id": server}]}});
-        self.post("cloudservers/action", &body).await
+    /// Stops, starts, locks it and so on, as the simulator's control route has it. Whether it could be done.
+    pub(super) async fn lay_hand(&self, hand: &str, server: &str) -> bool {
+        let cloud = self.cloud.endpoint();
+        let call = self
+            .http
+            .post(format!("{cloud}/_sim/servers/{server}/{hand}"));
+        call.send().await.unwrap().status().is_success()
     }
 
     /// Pins a server, or lets go of it.

@@ -10,8 +10,10 @@ use super::judge::Judge;
 use super::mischief;
 use super::random::Random;
 use super::scaler::{Bell, Said, Scaler};
+use jiff::SignedDuration;
+use obs_scaler::ecs::TAG_PROTECTED;
 use obs_scaler::journal::Journal;
-use obs_scaler::model::Action;
+use obs_scaler::model::{Action, PoolName};
 use obs_sim::ecs::{Foreign, ServerEntry};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -24,6 +26,12 @@ const MOST_FOREIGN: usize = 30;
 /// Within so long everything of ours has to be gone once nothing goes wrong any more: an hour and a half
 /// of the farm.
 const END: Duration = Duration::from_secs(90);
+
+/// What somebody may do to one of our servers. What can be undone is undone more often.
+const HANDS: [&str; 15] = [
+    "delete", "reclaim", "stop", "start", "start", "reboot", "lock", "unlock", "unlock", "freeze",
+    "thaw", "thaw", "pin", "let go", "let go",
+];
 
 struct Walk {
     seed: u64,
@@ -79,6 +87,7 @@ impl Walk {
             78..81 => self.foreign(),
             81..85 => self.restart().await,
             85..88 => self.accept().await,
+            88..89 => self.jump(),
             _ => "nothing".to_owned(),
         };
         self.steps.push(words);
@@ -165,10 +174,7 @@ impl Walk {
     }
 
     async fn somebody(&mut self) -> String {
-        let deed = *self
-            .random
-            .one(&["delete", "os-stop", "os-start", "os-start", "pin", "let go"])
-            .unwrap();
+        let deed = *self.random.one(&HANDS).unwrap();
         let Some(ServerEntry { id, name, .. }) = self.server() else {
             return "nobody finds a server".to_owned();
         };
@@ -186,8 +192,12 @@ impl Walk {
                 self.judge.pinned(&id, false);
                 self.farm.pin(&id, false).await;
             }
-            power => {
-                self.farm.power(power, &id).await;
+            "reclaim" => {
+                self.judge.taken(&id);
+                self.farm.lay_hand(deed, &id).await;
+            }
+            other => {
+                self.farm.lay_hand(other, &id).await;
             }
         }
         format!("somebody: {deed} {name}")
@@ -218,8 +228,10 @@ impl Walk {
             tags,
         };
         let words = format!("somebody buys {foreign:?}");
-        // a sold-out fault may refuse it
-        if let Some(id) = self.farm.cloud.add_foreign(foreign.clone()) {
+        let id = self.farm.cloud.add_foreign(foreign.clone());
+        // a fault that is in force may be everybody's
+        let there = self.farm.cloud.ledger().servers;
+        if let Some(id) = id.filter(|id| there.iter().any(|server| server.id == *id)) {
             self.judge.bought_by_others(id, foreign);
         }
         words
@@ -245,6 +257,15 @@ impl Walk {
             scaler.accept(pool).await;
         }
         format!("a person accepts {pool}")
+    }
+
+    /// The cloud's clock runs ahead of ours.
+    fn jump(&mut self) -> String {
+        let seconds = 1 + self.random.below(60);
+        self.farm
+            .cloud
+            .advance(SignedDuration::from_secs(seconds as i64));
+        format!("the cloud's clock jumps by {seconds} s")
     }
 
     /// Keeps the program running and told, and looks at everything.
@@ -293,32 +314,46 @@ impl Walk {
     async fn end(&mut self) {
         self.farm.cloud.set_faults(Default::default());
         self.mend_obs().await;
-        for id in self.judge.all_pinned() {
-            self.judge.pinned(&id, false);
-            self.farm.pin(&id, false).await;
-        }
         for server in self.farm.cloud.ledger().servers {
-            if server.status == "SHUTOFF" {
-                self.farm.power("os-start", &server.id).await;
+            let pinned = |tag: &String| tag.starts_with(TAG_PROTECTED);
+            if !server.foreign && server.tags.iter().any(pinned) {
+                self.judge.pinned(&server.id, false);
+                self.farm.pin(&server.id, false).await;
+            }
+            if server.deleted_at.is_none() {
+                for hand in ["start", "unlock", "thaw"] {
+                    self.farm.lay_hand(hand, &server.id).await;
+                }
             }
         }
+        // what was refused for long is left alone for up to an hour: after a restart it is asked anew
+        if let Some(scaler) = self.scaler.take() {
+            scaler.terminate().await;
+        }
+        self.look().await;
         for pool in POOLS {
             self.bell.ring(&self.farm, Action::Apply, pool);
             self.bell.ring(&self.farm, Action::Release, pool);
         }
         let end = Instant::now() + END;
-        let mut accepted = Instant::now();
         while !self.is_over().await {
-            if accepted.elapsed() > Duration::from_secs(1) {
-                for pool in POOLS {
-                    self.scaler.as_ref().unwrap().accept(pool).await;
-                }
-                accepted = Instant::now();
-            }
+            self.accept_what_is_halted().await;
             let left = self.left().await;
             self.hold(Instant::now() < end, &left);
-            self.look().await;
             tokio::time::sleep(PACE).await;
+        }
+    }
+
+    /// What is missing is missing for good.
+    async fn accept_what_is_halted(&self) {
+        let scaler = self.scaler.as_ref().unwrap();
+        let in_hand = scaler.in_hand.borrow().clone();
+        for pool in POOLS {
+            let pool_name = PoolName::try_from(pool).unwrap();
+            let known = in_hand.ledger.supply.get(&pool_name);
+            if known.is_some_and(|known| known.halted_below.is_some()) {
+                scaler.accept(pool).await;
+            }
         }
     }
 
@@ -335,10 +370,12 @@ impl Walk {
 
     async fn left(&self) -> String {
         let in_hand = self.scaler.as_ref().unwrap().in_hand.borrow().clone();
+        let ledger = &in_hand.ledger;
         format!(
-            "not over in time: OBS {}, in hand {:#?}, the cloud {:?}",
+            "not over in time: OBS {}, in hand {:#?} {:#?}, the cloud {:?}",
             self.farm.obs_state().await,
-            in_hand.ledger,
+            ledger.orders,
+            ledger.members,
             self.farm.cloud.ledger().totals,
         )
     }
@@ -354,12 +391,17 @@ impl Walk {
         let empty = left.orders.is_empty() && left.members.is_empty();
         self.hold(empty, &format!("left in the journal: {left:#?}"));
         let summary = format!(
-            "{} steps, {:?}; {:?}; {} create calls, {} never built, {} foreign",
+            "{} steps, {:?}; {:?}; {} create calls, {} never built, {} volumes leaked, {} foreign",
             self.steps.len(),
             self.counts,
             ledger.totals,
             ledger.create_calls.len(),
             ledger.never_built.len(),
+            ledger
+                .leaked_volumes
+                .iter()
+                .filter(|volume| volume.deleted_at.is_none())
+                .count(),
             self.judge.foreign(),
         );
         self.farm.stop().await;
