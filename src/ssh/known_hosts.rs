@@ -68,7 +68,12 @@ fn find(text: &str, names: &[&str], port: u16) -> Option<Pin> {
     let usable = of(None).filter(|key| supported(&key.algorithm()).is_ok() && !revoked(key));
     let first = usable.min_by_key(|key| key.algorithm().as_str() != "ssh-ed25519")?;
     // without the line's comment, which is no part of a key
-    Pin::parse(&PublicKey::from(first.key_data().clone()).to_openssh().ok()?).ok()
+    Pin::parse(
+        &PublicKey::from(first.key_data().clone())
+            .to_openssh()
+            .ok()?,
+    )
+    .ok()
 }
 
 /// A host as the file has it: other ports than 22 stand behind the name in brackets.

@@ -5,6 +5,7 @@
 mod farm;
 mod judge;
 mod mischief;
+mod owners;
 mod random;
 mod scaler;
 mod somebody;

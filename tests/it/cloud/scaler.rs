@@ -9,14 +9,14 @@ use obs_scaler::gather::{Gather, LookAgain};
 use obs_scaler::hosts::Reader;
 use obs_scaler::journal::Journal;
 use obs_scaler::metrics::{Own, WorkerBuilds};
-use obs_scaler::model::{Action, Alarm, Alarms, PoolName, Snapshot};
+use obs_scaler::model::{Action, Alarm, Alarms, PoolName, ServerId, Snapshot};
 use obs_scaler::obs::{ObsClient, Terms};
 use obs_scaler::reconcile::{InHand, Parts, ReconcileError, Reconciler, Word};
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -85,6 +85,7 @@ pub(super) struct Scaler {
     words: mpsc::Sender<Word>,
     registry: Registry,
     pub(super) in_hand: watch::Receiver<InHand>,
+    pub(super) said: Said,
 }
 
 impl Scaler {
@@ -136,6 +137,7 @@ impl Scaler {
             wake,
             words,
             registry,
+            said: said.clone(),
         }
     }
 
@@ -165,6 +167,18 @@ impl Scaler {
     pub(super) async fn accept(&self, pool: &str) {
         let word = Word::Accept(PoolName::try_from(pool).unwrap());
         self.words.send(word).await.unwrap();
+    }
+
+    /// A person takes a server from it.
+    pub(super) async fn disown(&self, server: &ServerId, bought: bool) -> Result<(), String> {
+        let (reply, answer) = oneshot::channel();
+        let word = Word::Disown {
+            server: server.clone(),
+            bought,
+            reply,
+        };
+        self.words.send(word).await.unwrap();
+        answer.await.unwrap()
     }
 
     /// Whether it has ended by itself, which it never should.
