@@ -3,6 +3,7 @@
 mod adopt;
 mod config;
 mod daemon;
+mod doctor;
 mod plan;
 mod pool;
 mod serve;
@@ -40,6 +41,8 @@ pub struct Cli {
 enum Noun {
     /// Run the daemon: read the farm, show metrics, take alerts, buy and release workers
     Serve(serve::Args),
+    /// Check everything that the daemon needs, and say how to mend what is wrong (changes nothing)
+    Doctor(doctor::Args),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -75,6 +78,7 @@ impl From<anyhow::Error> for Failure {
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.noun {
         Noun::Serve(args) => serve::run(&cli.config, &args),
+        Noun::Doctor(args) => doctor::run(&cli.config, &args),
         Noun::Config(command) => config::run(&cli.config, &command),
         Noun::Pool(command) => pool::run(&cli.config, &command),
         Noun::Adopt(args) => adopt::adopt(&cli.config, args),

@@ -99,7 +99,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let pollers = TaskTracker::new();
     let stop = supervisor.stopping();
     let listing = Arc::clone(&cloud);
-    let (snapshot, look) = gather(&config, clock, (&own, builds), &journal)?.spawn(
+    let (snapshot, look) = gather(&config, clock, (&own, builds), (&journal, &cloud))?.spawn(
         move || {
             let listing = Arc::clone(&listing);
             async move { listing.list().await }
@@ -186,7 +186,7 @@ fn gather(
     config: &Config,
     clock: Clock,
     (own, builds): (&Own, WorkerBuilds),
-    journal: &Arc<Journal>,
+    (journal, cloud): (&Arc<Journal>, &Arc<dyn Cloud>),
 ) -> anyhow::Result<Gather> {
     let timeout = config.poll.timeout;
     let clients = config
@@ -198,6 +198,7 @@ fn gather(
         clients: clients.collect::<Result<_, _>>()?,
         poll: config.poll.clone(),
         hosts: Reader::new(config).context("hosts")?,
+        market: Some(Arc::clone(cloud)),
         max_age: config.policy.max_age,
         store: Arc::clone(journal) as _,
         history: Terms {
@@ -221,6 +222,7 @@ const fn poller(collector: Collector) -> Poller {
         Collector::Ghosts => Poller::Ghosts,
         Collector::Ecs => Poller::Ecs,
         Collector::Hosts => Poller::Hosts,
+        Collector::Market => Poller::Market,
     }
 }
 

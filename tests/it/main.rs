@@ -1,7 +1,11 @@
 //! Promises that are kept by several parts together, one module each.
 
 #[cfg(test)] // so that clippy takes the helpers for tests too
+mod adoption;
+#[cfg(test)]
 mod cloud;
+#[cfg(test)]
+mod cloud_conformance;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]

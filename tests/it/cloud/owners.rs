@@ -23,6 +23,9 @@ async fn farm(network: [u8; 3]) -> Farm {
     let setup = Setup {
         seed: 7,
         ceiling: 384,
+        times: 60,
+        patience: "1s",
+        deadlines: "",
         network,
     };
     Farm::start(setup).await
