@@ -217,7 +217,7 @@ impl Hands {
         let mut bytes = [0; 4];
         self.random.fill(&mut bytes).ok()?;
         let id = ScalerId::new(u32::from_be_bytes(bytes));
-        Some(Scaler { since, id })
+        Some(Scaler::new(since, id))
     }
 
     /// The host key of a server that no order bought.

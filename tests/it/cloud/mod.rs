@@ -6,6 +6,7 @@ mod bills;
 mod farm;
 mod judge;
 mod mischief;
+mod owners;
 mod random;
 mod rows;
 mod scaler;
