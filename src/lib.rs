@@ -2,6 +2,7 @@
 //!
 //! The map, one line per room:
 
+pub mod adoption; // servers that the farm has become ours, and are let go, as people say
 pub mod cli; // one file per noun: serve, config, plan
 pub mod clock; // the only place that asks the time
 pub mod cloud; // what the rest needs of a cloud, in the field's words

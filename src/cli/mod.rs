@@ -1,5 +1,6 @@
 //! The command line: one file per noun. Exit codes: 0 fine, 1 failed, 2 usage, 78 configuration.
 
+mod adopt;
 mod config;
 mod daemon;
 mod doctor;
@@ -48,6 +49,10 @@ enum Noun {
     /// Let a halted pool go on
     #[command(subcommand)]
     Pool(pool::Command),
+    /// Make servers that the farm has already ours, so that they are released like any other
+    Adopt(adopt::AdoptArgs),
+    /// Let go of servers of ours, without touching the machines
+    Disown(adopt::DisownArgs),
     /// Show what would be bought or released now, and why (changes nothing)
     #[command(subcommand)]
     Plan(plan::Command),
@@ -76,6 +81,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Noun::Doctor(args) => doctor::run(&cli.config, &args),
         Noun::Config(command) => config::run(&cli.config, &command),
         Noun::Pool(command) => pool::run(&cli.config, &command),
+        Noun::Adopt(args) => adopt::adopt(&cli.config, args),
+        Noun::Disown(args) => adopt::disown(&cli.config, args),
         Noun::Plan(command) => plan::run(&cli.config, &command),
     };
     match done {
