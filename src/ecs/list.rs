@@ -53,7 +53,9 @@ impl Listing {
     }
 
     /// Takes a page in. The list ends with an empty page, or with a short one when as many records
-    /// were read as the first page announced: a short page alone may be the cloud's own limit.
+    /// were read as the first page announced: a short page alone may be the cloud's own limit. A list that
+    /// announces nothing, and knows neither way to a second page, is whole with its first: older clouds
+    /// list their flavors so.
     ///
     /// # Errors
     /// Names the record, or says what is missing.
@@ -67,6 +69,9 @@ impl Listing {
         self.pages += 1;
         if self.pages == 2 && !records.is_empty() && *records == self.records {
             return Ok(Next::ByNumber);
+        }
+        if self.pages == 3 && self.announced.is_none() && *records == self.records {
+            return Ok(Next::Done);
         }
         for record in records {
             self.take(record)?;
@@ -184,6 +189,16 @@ mod tests {
         assert_eq!(listing.add(&page), Ok(Next::ByNumber));
         let again = listing.add(&page);
         assert_eq!(again, Err("id-0000 is listed twice".to_owned()));
+    }
+
+    #[test]
+    fn a_list_without_count_that_knows_no_pages_is_whole() {
+        let mut listing = Listing::new("servers", PAGE);
+        let page = json!({"servers": servers(0..5)});
+        assert_eq!(listing.add(&page), Ok(Next::After("id-0004".to_owned())));
+        assert_eq!(listing.add(&page), Ok(Next::ByNumber));
+        assert_eq!(listing.add(&page), Ok(Next::Done));
+        assert_eq!(listing.into_records().len(), 5);
     }
 
     #[test]

@@ -209,19 +209,20 @@ async fn look(config: &Arc<Config>) -> Vec<Finding> {
     examine(config, Clock::default()).await
 }
 
-/// Those that are not well, by what they looked at.
+/// Those that are not well, by what they looked at, in the order of their names.
 fn wrong(findings: &[Finding]) -> Vec<(String, Verdict)> {
     let wrong = findings.iter().filter(|f| f.verdict != Verdict::Ok);
-    wrong.map(|f| (f.what.clone(), f.verdict)).collect()
+    let mut wrong: Vec<_> = wrong.map(|f| (f.what.clone(), f.verdict)).collect();
+    wrong.sort();
+    wrong
 }
 
 /// Exactly these checks end badly, and each says these words.
 #[track_caller]
 fn assert_wrong(because: &str, findings: &[Finding], expected: &[(&str, Verdict)], words: &str) {
-    let expected: Vec<_> = expected
-        .iter()
-        .map(|(what, v)| ((*what).to_owned(), *v))
-        .collect();
+    let named = expected.iter().map(|(what, v)| ((*what).to_owned(), *v));
+    let mut expected: Vec<_> = named.collect();
+    expected.sort();
     assert_eq!(wrong(findings), expected, "{because}: {findings:#?}");
     for finding in findings.iter().filter(|f| f.verdict != Verdict::Ok) {
         assert!(finding.to_string().contains(words), "{because}: {finding}");
