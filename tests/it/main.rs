@@ -11,6 +11,8 @@ mod command_line;
 #[cfg(test)]
 mod dashboards;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod hosts;
 #[cfg(test)]
 mod rules;
