@@ -230,6 +230,7 @@ fn gather(
         clients: clients.collect(),
         poll: config.poll.clone(),
         hosts: Reader::new(config).unwrap(),
+        market: Some(Arc::clone(ecs)),
         max_age: config.policy.max_age,
         store: Arc::clone(journal) as _,
         history: Terms {
