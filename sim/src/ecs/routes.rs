@@ -284,7 +284,12 @@ fn flavors_of(faults: &Faults, query: &str) -> Value {
     let all = flavors::all()
         .filter(|flavor| id.as_ref().is_none_or(|id| flavor.id == id))
         .filter(|flavor| zone.as_ref().is_none_or(|zone| sellable(zone, flavor.id)));
-    let list: Vec<Value> = all.map(|flavor| flavor.listed(faults)).collect();
+    let marker = asked(query, "marker");
+    let after = all.skip_while(|flavor| marker.as_ref().is_some_and(|last| flavor.id != last));
+    let after = after.skip(usize::from(marker.is_some()));
+    let limit = asked(query, "limit").and_then(|limit| limit.parse().ok());
+    let page = after.take(limit.unwrap_or(1000));
+    let list: Vec<Value> = page.map(|flavor| flavor.listed(faults)).collect();
     json!({"flavors": list})
 }
 
