@@ -77,6 +77,8 @@ impl Trial {
     /// A worker is needed, and the cloud goes wrong from the start.
     async fn way_in(&mut self, row: &Row) -> Option<u64> {
         self.spoil(row);
+        // what the cloud announces is read meanwhile
+        tokio::time::sleep(Duration::from_secs(1)).await;
         self.farm.queue("x86_64", "job", 2, 10_000).await;
         self.bell.ring(&self.farm, Action::Apply, POOL);
         let asked = self.farm.now();
