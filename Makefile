@@ -11,6 +11,9 @@ PROFILE ?= dev
 BINARIES = target/$(if $(filter release,$(PROFILE)),release,debug)
 INSTALL = tests/rig/install.sh $(if $(YES),--yes)
 
+# of the random walk of 2,000 steps in make long
+WALK_SEED ?= $(shell date +%s)
+
 DEMO ?= $(shell [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] && echo rig || echo sim)
 
 # Grafana's own types, which the dashboards are written from
@@ -40,6 +43,7 @@ long:
 	$(INSTALL)
 	tests/rig/spike-drain.sh
 	PROPTEST_CASES=20000 $(CARGO) test --release --lib policy
+	WALK_SEED=$(WALK_SEED) WALK_OPS=2000 $(CARGO) test --test it cloud::walk -- --nocapture
 	$(CARGO) bench --bench results
 	$(CARGO) bench --bench poll
 	$(CARGO) bench --bench metrics

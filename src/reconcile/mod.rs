@@ -193,9 +193,12 @@ impl Reconciler {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.parts.wake.notified() => {}
-                changed = self.parts.snapshot.changed() => {
-                    changed.map_err(|_| ReconcileError::Blind)?;
-                }
+                changed = self.parts.snapshot.changed() => match changed {
+                    Ok(()) => {}
+                    // the pollers are told to stop together with this
+                    Err(_) if stop.is_cancelled() => break,
+                    Err(_) => return Err(ReconcileError::Blind),
+                },
                 Some(ended) = self.deeds.next() => {
                     let (subject, done) = ended?;
                     self.take_in(subject, done)?;

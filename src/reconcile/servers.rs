@@ -6,9 +6,10 @@ use crate::execute::Deed;
 use crate::journal::JournalError;
 use crate::metrics::{OrderEnd, ReleaseEnd};
 use crate::model::{
-    Allowed, Fleet, Member, PoolName, Scope, Server, ServerId, ServerStatus, Stage, Why, elapsed,
+    Allowed, Class, Fleet, Member, PoolName, Scope, Server, ServerId, ServerStatus, Stage, Why,
+    elapsed,
 };
-use crate::policy::offers;
+use crate::policy::offers::{self, Refused};
 use crate::policy::{
     self, Act, Cloud, Lease, Sight, SubJob, Terms, View, advance, instances_seen, next_absence,
     pool_of_server, supply,
@@ -239,8 +240,27 @@ impl Reconciler {
             return Ok(());
         }
         self.tell_stage(member, &stage, now);
+        self.set_back_what_broke(member, &stage, now);
         self.give_up_supply(member, &stage, live)?;
         self.books.enter(&member.server, stage, now)
+    }
+
+    /// The list may show a server in ERROR before its job is asked why: until then the same is not bought
+    /// again in the same place.
+    fn set_back_what_broke(&mut self, member: &Member, stage: &Stage, now: Timestamp) {
+        let told = self.seen.sub_jobs.get(&member.server);
+        let (Some(Why::CloudError { words }), true) = (stage.why(), member.stage.is_in_flight())
+        else {
+            return;
+        };
+        let orders = &self.books.ledger().orders;
+        let order = member.order.as_ref().and_then(|id| orders.get(id)).cloned();
+        if let Some(order) = order.filter(|_| !matches!(told, Some(SubJob::Failed(_)))) {
+            let scope = offers::stands_against(Refused::Part(&order), Class::Unknown);
+            if let Some(scope) = scope {
+                self.set_back(scope, Class::Unknown, words, order.at, now);
+            }
+        }
     }
 
     /// Instances that leave by our doing did not vanish.

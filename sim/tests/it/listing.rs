@@ -243,3 +243,21 @@ async fn servers_are_found_by_their_tags() {
     let all = client.get("cloudservers/tags").await.json();
     assert_eq!(all["tags"][0], json!({"key": "pool", "values": ["build"]}));
 }
+
+#[tokio::test]
+async fn flavors_come_in_pages_after_the_last_of_the_page_before() {
+    let (_cloud, client) = cloud().await;
+    let page = async |query: &str| {
+        let path = format!("cloudservers/flavors?{query}");
+        let flavors = client.get(&path).await.json()["flavors"].clone();
+        let ids = flavors.as_array().unwrap().iter();
+        ids.map(|flavor| flavor["id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let all = page("").await;
+    assert_eq!(page("limit=2").await, all[..2]);
+    let after = format!("limit=2&marker={}", all[1]);
+    assert_eq!(page(&after).await, all[2..4]);
+    let end = format!("marker={}", all[all.len() - 1]);
+    assert_eq!(page(&end).await, [""; 0]);
+}

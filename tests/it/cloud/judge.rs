@@ -33,7 +33,8 @@ impl Judge {
     }
 
     pub(super) fn pinned(&mut self, id: &str, pinned: bool) {
-        if pinned {
+        // one that somebody else takes away may go after that: the cloud takes 5 minutes to reclaim one
+        if pinned && !self.taken.contains(id) {
             self.pinned.entry(id.to_owned()).or_insert(Instant::now());
         } else {
             self.pinned.remove(id);

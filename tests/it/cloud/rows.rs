@@ -23,6 +23,8 @@ pub(super) struct Row {
     pub(super) does: &'static str,
     /// Words of the log that show it.
     pub(super) says: &'static [&'static str],
+    /// Words that the log must not have.
+    pub(super) never: &'static [&'static str],
     /// When the program goes on at the earliest, in seconds; `None` where the test does not wait for it.
     pub(super) after: Option<u64>,
     /// The servers that come to be.
@@ -34,6 +36,9 @@ pub(super) struct Row {
     /// Disks that nobody has in the end.
     pub(super) leaked: usize,
 }
+
+/// As long as it lasts.
+pub(super) const ALWAYS: u32 = u32::MAX;
 
 const A: &str = "cn-north-4a";
 const B: &str = "cn-north-4b";
@@ -53,6 +58,7 @@ const fn way_in(
         fault: "{}",
         does: "",
         says: &[],
+        never: &[],
         after: Some(0),
         bought: 1,
         wasted: 0,
@@ -77,6 +83,8 @@ const CREATE: &str = "create call";
 const PART: &str = "create sub job";
 const JOB: &str = "job poll";
 const LIST: &str = "list";
+const STOCK: &str = "stock";
+const LIMITS: &str = "limits";
 const SHOW: &str = "look before a deletion";
 const DELETE: &str = "delete call";
 const END: &str = "delete sub job";
@@ -271,11 +279,16 @@ pub(super) const ROWS: &[Row] = &[
         ..way_in(JOB, "unknown", "200 and no JSON", 5)
     },
     Row {
-        fault: r#"{"refuse":[{"operation":"list","code":"APIGW.0301","times":1}]}"#,
+        fault: r#"{"disabled_keys":["AKWALK"]}"#,
         does: "holds everything, and makes no call for 5 min: bad signatures lock the key",
         after: None,
         bought: 0,
-        ..way_in(LIST, "permission", "401 `APIGW.0301` bad signature", 1)
+        ..way_in(
+            LIST,
+            "permission",
+            "401 `APIGW.0301`, as every call",
+            ALWAYS,
+        )
     },
     Row {
         fault: r#"{"refuse":[{"operation":"list","code":"Ecs.0110","times":3}]}"#,
@@ -296,6 +309,33 @@ pub(super) const ROWS: &[Row] = &[
         fault: r#"{"spoil":[{"operation":"list","how":"truncated","times":3}]}"#,
         does: "the same: half a list is none",
         ..way_in(LIST, "unknown", "an answer that is cut off", 3)
+    },
+    Row {
+        fault: r#"{"zone_status":{"c7.8xlarge.4@cn-north-4a":"sellout"}}"#,
+        does: "does not ask there: it orders in the next zone",
+        never: &["the cloud refuses the order"],
+        zone: B,
+        ..way_in(
+            STOCK,
+            "capacity",
+            "`cond:operation:az` says `sellout`",
+            ALWAYS,
+        )
+    },
+    Row {
+        fault: r#"{"refuse":[{"operation":"flavors","code":"Ecs.0110"}]}"#,
+        does: "orders all the same: stock is only what the cloud announces",
+        ..way_in(STOCK, "permission", "`Ecs.0110` no right (403)", ALWAYS)
+    },
+    Row {
+        fault: r#"{"spoil":[{"operation":"flavors","how":"html"}]}"#,
+        does: "the same",
+        ..way_in(STOCK, "unknown", "502 and a page of HTML", ALWAYS)
+    },
+    Row {
+        fault: r#"{"refuse":[{"operation":"limits","code":"Common.0001"}]}"#,
+        does: "the same: the quota is only shown",
+        ..way_in(LIMITS, "transient", "500 `Common.0001`", ALWAYS)
     },
     Row {
         fault: r#"{"refuse":[{"operation":"show","code":"Common.0001","times":1}]}"#,

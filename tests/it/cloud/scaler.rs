@@ -1,6 +1,6 @@
 //! The program, put together as `serve` does it, without its web server; it can be killed.
 
-use super::farm::Farm;
+use super::farm::{Farm, Setup};
 use obs_scaler::cloud::Cloud;
 use obs_scaler::config::Config;
 use obs_scaler::ecs::{Call, EcsClient};
@@ -261,4 +261,23 @@ fn gather(
         async move { listing.list().await }
     };
     gather.spawn(list, stop, pollers).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_told_to_end_ends_well_whatever_ends_first() {
+    let farm = Farm::start(Setup {
+        seed: 1,
+        ceiling: 128,
+        times: 1,
+        patience: "5s",
+        deadlines: "",
+        network: [127, 4, 250],
+    })
+    .await;
+    for _ in 0..20 {
+        let scaler = Scaler::start(&farm, &Said::default());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        scaler.terminate().await;
+    }
+    farm.stop().await;
 }

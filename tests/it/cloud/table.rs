@@ -1,7 +1,7 @@
 //! What the program does about each class of error, wherever the cloud gives it. `docs/cloud-faults.md` is
 //! the table of it.
 
-use super::rows::{ROWS, Row};
+use super::rows::{ALWAYS, ROWS, Row};
 use super::trial::{Seen, trial};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -47,6 +47,10 @@ fn page() -> String {
             Some(seconds) if seconds % 60 == 0 => format!("after {} min", seconds / 60),
             Some(seconds) => format!("after {seconds} s"),
         };
+        let times = match row.times {
+            ALWAYS => "always".to_owned(),
+            times => times.to_string(),
+        };
         let cost = match (row.wasted, row.leaked) {
             (0, 0) => "nothing".to_owned(),
             (0, _) => "the disk, which bills on".to_owned(),
@@ -55,7 +59,7 @@ fn page() -> String {
         let _infallible = writeln!(
             page,
             "| {} | {} | {} | {} | {} | {} | {} | {} |",
-            row.place, row.class, row.such_as, row.times, row.does, goes_on, row.bought, cost
+            row.place, row.class, row.such_as, times, row.does, goes_on, row.bought, cost
         );
     }
     page + TAIL
@@ -71,6 +75,9 @@ fn differs(row: &Row, seen: &Seen) -> Vec<String> {
     };
     for words in row.says {
         hold(seen.said.contains(words), format!("never said {words:?}"));
+    }
+    for words in row.never {
+        hold(!seen.said.contains(words), format!("said {words:?}"));
     }
     match (row.after, seen.after) {
         (None, after) => hold(after.is_none(), format!("went on after {after:?}")),

@@ -19,6 +19,9 @@ const DEADLINES: &str = "  create_deadline: 30m\n  check_deadline: 30m\n  max_ag
 /// What is given up for lost: half an hour of the farm.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long what is not to come is waited for.
+const BRIEFLY: Duration = Duration::from_secs(10);
+
 /// What was seen.
 #[derive(Debug)]
 pub(super) struct Seen {
@@ -42,6 +45,7 @@ struct Trial {
     scaler: Scaler,
     bell: Bell,
     said: Said,
+    patience: Duration,
 }
 
 pub(super) async fn trial(row: &Row, number: u8) -> Seen {
@@ -60,6 +64,7 @@ pub(super) async fn trial(row: &Row, number: u8) -> Seen {
         farm,
         bell: Bell::default(),
         said,
+        patience: row.after.map_or(BRIEFLY, |_| PATIENCE),
     };
     let after = match row.way {
         Way::In => trial.way_in(row).await,
@@ -72,6 +77,8 @@ impl Trial {
     /// A worker is needed, and the cloud goes wrong from the start.
     async fn way_in(&mut self, row: &Row) -> Option<u64> {
         self.spoil(row);
+        // what the cloud announces is read meanwhile
+        tokio::time::sleep(Duration::from_secs(1)).await;
         self.farm.queue("x86_64", "job", 2, 10_000).await;
         self.bell.ring(&self.farm, Action::Apply, POOL);
         let asked = self.farm.now();
@@ -127,7 +134,7 @@ impl Trial {
 
     /// Whether it comes to that in time.
     async fn wait(&self, reached: impl Fn(&Self) -> bool) -> bool {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + self.patience;
         while !reached(self) {
             if Instant::now() > end {
                 return false;
