@@ -24,8 +24,9 @@ pub(super) enum Command {
     Release(Release),
 }
 
+/// How an answer is printed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Output {
+pub(super) enum Output {
     /// For people
     Table,
     /// For programs
@@ -88,7 +89,12 @@ pub(super) fn run(config: &Path, command: &Command) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print(answer: &Value, output: Output, table: impl Fn(&Value) -> String) -> anyhow::Result<()> {
+/// Prints an answer, for people as `table` writes it.
+pub(super) fn print(
+    answer: &Value,
+    output: Output,
+    table: impl Fn(&Value) -> String,
+) -> anyhow::Result<()> {
     match output {
         Output::Json => say(&serde_json::to_string(answer)?),
         Output::Table => say(table(answer).trim_end()),

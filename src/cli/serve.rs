@@ -1,18 +1,19 @@
 //! `serve`: builds the parts, starts the tasks, waits for the end.
 
 use super::Failure;
+use crate::adoption::Desk;
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::config::Config;
 use crate::ecs::{Call, EcsClient};
 use crate::execute::Hands;
-use crate::gather::{Collector, Gather};
+use crate::gather::{Collector, Gather, LookAgain};
 use crate::hosts::Reader;
 use crate::journal::Journal;
 use crate::metrics::{
     Configured, Direction, FleetCollector, Metrics, Own, Poller, Source, WorkerBuilds,
 };
-use crate::model::Alarms;
+use crate::model::{Alarms, Snapshot};
 use crate::obs::{ObsClient, Terms};
 use crate::policy::Reason;
 use crate::present::Present;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_subscriber::EnvFilter;
 
@@ -82,9 +84,8 @@ fn reasons() -> Vec<(Direction, &'static str)> {
 }
 
 async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
-    for warning in &config.warnings.all {
-        tracing::warn!("configuration: {warning}");
-    }
+    let warnings = config.warnings.all.iter();
+    warnings.for_each(|warning| tracing::warn!("configuration: {warning}"));
     let clock = Clock::default();
     let mut supervisor = Supervisor::default();
     let journal = Arc::new(Journal::open(&config.state_dir)?);
@@ -97,22 +98,17 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let cloud: Arc<dyn Cloud> = Arc::new(ecs(&config, clock, &own)?);
     let pollers = TaskTracker::new();
     let stop = supervisor.stopping();
-    let listing = Arc::clone(&cloud);
-    let (snapshot, look) = gather(&config, clock, (&own, builds), &journal)?.spawn(
-        move || {
-            let listing = Arc::clone(&listing);
-            async move { listing.list().await }
-        },
-        &stop,
-        &pollers,
+    let (snapshot, look) = watch_all(
+        &config,
+        clock,
+        (&own, builds),
+        (&journal, &cloud),
+        (&stop, &pollers),
     )?;
-
-    let (alarms, wake) = (
-        watch::Sender::new(Alarms::default()),
-        Arc::new(Notify::new()),
-    );
+    let (alarms, wake) = (watch::Sender::default(), Arc::new(Notify::new()));
     let (speak, words) = mpsc::channel(WORDS);
-    let hands = Hands::new(Arc::clone(&config), cloud, clock).context("ssh.private_key")?;
+    let hands =
+        Hands::new(Arc::clone(&config), Arc::clone(&cloud), clock).context("ssh.private_key")?;
     let parts = Parts {
         config: Arc::clone(&config),
         clock,
@@ -120,11 +116,20 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         snapshot: snapshot.clone(),
         alarms: alarms.clone(),
         wake: Arc::clone(&wake),
-        look,
+        look: look.clone(),
         words,
         own: own.clone(),
     };
     let reconciler = Reconciler::new(parts, journal)?;
+    let desk = Desk {
+        config: Arc::clone(&config),
+        clock,
+        cloud,
+        snapshot: snapshot.clone(),
+        in_hand: reconciler.watch(),
+        look,
+        speak: speak.clone(),
+    };
     let present = Arc::new(Present {
         config: Arc::clone(&config),
         clock,
@@ -133,7 +138,8 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         alarms: alarms.subscribe(),
         speak,
     });
-    let app = app(&config, registry, own, present, (alarms, wake), &supervisor);
+    let (people, bells) = ((present, desk), (alarms, wake));
+    let app = app(&config, registry, own, people, bells, &supervisor);
 
     let closing = supervisor.closing();
     supervisor.show("web", async move {
@@ -141,17 +147,41 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         Ok::<_, Infallible>(())
     });
     supervisor.work("reconciler", reconciler.run(stop.clone()));
-    supervisor.work("pollers", async move {
-        stop.cancelled().await;
-        pollers.close();
-        pollers.wait().await;
-        Ok::<_, Infallible>(())
-    });
+    supervisor.work("pollers", ended(stop, pollers));
     tracing::info!(listen = %config.web.listen, pools = config.policy.pools.len(), "serving");
+    tell_systemd();
+    Ok(supervisor.run().await?)
+}
+
+fn tell_systemd() {
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
         tracing::debug!(%error, "systemd was not told");
     }
-    Ok(supervisor.run().await?)
+}
+
+/// Ends when the pollers have, after a word to stop.
+async fn ended(stop: CancellationToken, pollers: TaskTracker) -> Result<(), Infallible> {
+    stop.cancelled().await;
+    pollers.close();
+    pollers.wait().await;
+    Ok(())
+}
+
+/// Begins to read the outside world.
+fn watch_all(
+    config: &Config,
+    clock: Clock,
+    metrics: (&Own, WorkerBuilds),
+    (journal, cloud): (&Arc<Journal>, &Arc<dyn Cloud>),
+    (stop, pollers): (&CancellationToken, &TaskTracker),
+) -> anyhow::Result<(watch::Receiver<Snapshot>, LookAgain)> {
+    let listing = Arc::clone(cloud);
+    let list = move || {
+        let listing = Arc::clone(&listing);
+        async move { listing.list().await }
+    };
+    let gather = gather(config, clock, metrics, (journal, cloud))?;
+    Ok(gather.spawn(list, stop, pollers)?)
 }
 
 fn ecs(config: &Config, clock: Clock, own: &Own) -> anyhow::Result<EcsClient> {
@@ -168,7 +198,7 @@ fn gather(
     config: &Config,
     clock: Clock,
     (own, builds): (&Own, WorkerBuilds),
-    journal: &Arc<Journal>,
+    (journal, cloud): (&Arc<Journal>, &Arc<dyn Cloud>),
 ) -> anyhow::Result<Gather> {
     let timeout = config.poll.timeout;
     let clients = config
@@ -180,6 +210,7 @@ fn gather(
         clients: clients.collect::<Result<_, _>>()?,
         poll: config.poll.clone(),
         hosts: Reader::new(config).context("hosts")?,
+        market: Some(Arc::clone(cloud)),
         max_age: config.policy.max_age,
         store: Arc::clone(journal) as _,
         history: Terms {
@@ -203,6 +234,7 @@ const fn poller(collector: Collector) -> Poller {
         Collector::Ghosts => Poller::Ghosts,
         Collector::Ecs => Poller::Ecs,
         Collector::Hosts => Poller::Hosts,
+        Collector::Market => Poller::Market,
     }
 }
 
@@ -210,7 +242,7 @@ fn app(
     config: &Config,
     registry: Registry,
     own: Own,
-    present: Arc<Present>,
+    (present, desk): (Arc<Present>, Desk),
     (alarms, wake): (watch::Sender<Alarms>, Arc<Notify>),
     supervisor: &Supervisor,
 ) -> App {
@@ -232,5 +264,6 @@ fn app(
         scrapes: Scrapes::new(Metrics::new(registry, fleet)),
         source,
         answers,
+        people: Arc::new(desk),
     }
 }

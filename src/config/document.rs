@@ -7,7 +7,7 @@ use super::cloud::{CreateApi, read_credentials, read_rates};
 use super::hosts::read_hosts;
 use super::jobs::{read_ghosts, read_watched};
 use super::pools::{ARCHS, LEVELS, Written, named_flavors, read_flavors, read_pools};
-use super::prices::prices;
+use super::prices::{price, prices};
 use super::reader::{Node, Section};
 use super::secret::{PRIVATE_KEY, SEED, SecretSource, WORD};
 use super::units::{
@@ -144,6 +144,7 @@ fn read_poll(poll: &Section<'_>) -> Option<Poll> {
     let results = poll.or("results", seconds(30), duration);
     let history = poll.or("history", seconds(60), duration);
     let ecs = poll.or("ecs", seconds(30), duration);
+    let market = poll.or("market", seconds(30), duration);
     let hosts = poll.or("hosts", seconds(30), duration);
     let timeout = poll.or("timeout", seconds(30), duration);
     Some(Poll {
@@ -151,6 +152,7 @@ fn read_poll(poll: &Section<'_>) -> Option<Poll> {
         results: results?,
         history: history?,
         ecs: ecs?,
+        market: market?,
         hosts: hosts?,
         timeout: timeout?,
     })
@@ -249,6 +251,7 @@ fn readings_outlive_two_polls(scaling: &Node<'_>, max_age: Duration, poll: &Poll
         ("results", poll.results),
         ("history", poll.history),
         ("ecs", poll.ecs),
+        ("market", poll.market),
         ("hosts", poll.hosts),
     ];
     for (source, interval) in sources {
@@ -295,6 +298,7 @@ fn read_ecs(
     let key_name = ecs.required("key_name", identifier);
     let root_volume_type = ecs.or("root_volume_type", "SSD".to_owned(), identifier);
     let root_volume_gib = ecs.or("root_volume_gib", 200, number(1..=1024));
+    let root_volume_price = ecs.or("root_volume_price", None, price);
     let naming = read_naming(ecs);
     let timeout = ecs.or("timeout", seconds(30), duration);
     let job_poll = ecs.or("job_poll", seconds(4), duration);
@@ -318,6 +322,7 @@ fn read_ecs(
         key_name: key_name?,
         root_volume_type: root_volume_type?,
         root_volume_gib: root_volume_gib?,
+        root_volume_price: root_volume_price?,
         naming: naming?,
         timeout: timeout?,
         job_poll: job_poll?,
@@ -370,6 +375,10 @@ fn read_ssh(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<Ssh> {
     let private_key = ssh.secret(private_key, PRIVATE_KEY, secrets);
     let host_key_secret = ["host_key_secret_env", "host_key_secret_file"];
     let host_key_secret = ssh.secret(host_key_secret, SEED, secrets);
+    let known_hosts_file = match ssh.get("known_hosts_file") {
+        None => Some(None),
+        Some(node) => node.read(local_path).map(Some),
+    };
     let connect_timeout = ssh.or("connect_timeout", seconds(10), duration);
     let command_timeout = ssh.or("command_timeout", seconds(60), duration);
     let sysconfig = ssh.or("sysconfig", "/etc/sysconfig/obs-server".to_owned(), path);
@@ -378,6 +387,7 @@ fn read_ssh(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<Ssh> {
         port: port?,
         private_key: private_key?,
         host_key_secret: host_key_secret?,
+        known_hosts_file: known_hosts_file?,
         connect_timeout: connect_timeout?,
         command_timeout: command_timeout?,
         sysconfig: sysconfig?,

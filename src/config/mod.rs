@@ -287,6 +287,8 @@ pub struct Poll {
     pub history: Duration,
     /// Between two readings of the cloud's list.
     pub ecs: Duration,
+    /// Between two readings of the cloud's stock and of the quota.
+    pub market: Duration,
     /// Between two readings of the workers' resource use.
     pub hosts: Duration,
     /// For one request, from connect to the last byte.
@@ -322,6 +324,8 @@ pub struct Ecs {
     pub root_volume_type: String,
     /// Its size in GiB.
     pub root_volume_gib: u32,
+    /// What a GiB of it costs in an hour; without it volumes cost nothing.
+    pub root_volume_price: Option<Price>,
     /// What the servers are called.
     pub naming: Naming,
     /// For one call, from connect to the last byte; a creation may take twice as long.
@@ -341,6 +345,8 @@ pub struct Ssh {
     pub private_key: SecretString,
     /// What the servers' host keys are derived from: at least 32 bytes.
     pub host_key_secret: SecretString,
+    /// Where the host keys of adopted servers stand, as OpenSSH writes them.
+    pub known_hosts_file: Option<PathBuf>,
     /// For the connection, up to and including authentication.
     pub connect_timeout: Duration,
     /// For one command.

@@ -118,7 +118,7 @@ pub struct Refusal {
     /// The cloud's `X-Request-Id`, for its support.
     pub request_id: Option<String>,
     /// Whether the answer was an error in one of the cloud's forms, and not only a status.
-    said_so: bool,
+    pub(crate) said_so: bool,
 }
 
 /// The code that a Nova error without one (`itemNotFound`) is given.

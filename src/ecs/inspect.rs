@@ -52,6 +52,7 @@ impl EcsClient {
         let body = body.to_string();
         let ask = Ask {
             bare: true,
+            reads: true,
             ..Ask::post("dry_run", Service::Ecs, self.create_path(), &body)
         };
         self.transport.send(&ask).await.map(|_| ())

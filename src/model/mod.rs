@@ -2,6 +2,7 @@
 
 mod alarm;
 mod arch;
+mod bill;
 mod build_times;
 mod farm;
 mod fleet;
@@ -19,6 +20,7 @@ mod snapshot;
 
 pub use alarm::{Action, Alarm, Alarms};
 pub use arch::{Arch, Level, UnknownWord};
+pub use bill::{Amount, Bill, Cost, Disk, End, Rate};
 pub use build_times::{BuildTimes, Expected};
 pub use farm::{
     Build, Daemon, DaemonState, Ghosts, Instance, InstanceCounts, InstanceId, InstanceState, Job,
@@ -28,7 +30,7 @@ pub use fleet::{Fleet, Server, ServerStatus, Tags};
 pub use host::{CpuTime, HostCounters, HostUse, InOut};
 pub use lease::{LeaseTag, OwnLease, Scaler, ScalerId};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
-pub use market::{Availability, FlavorStock, Limit, Price, PriceList, Quota, Stock};
+pub use market::{Availability, FlavorStock, Limit, Market, Price, PriceList, Quota, Stock};
 pub use names::{
     BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus, ZoneName,
 };

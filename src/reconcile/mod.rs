@@ -8,7 +8,10 @@ mod books;
 mod costs;
 mod deeds;
 mod ghosts;
+mod lease;
 mod orders;
+mod people;
+mod reports;
 mod servers;
 mod spans;
 
@@ -21,12 +24,14 @@ use crate::metrics::{Direction, Own};
 use crate::model::{Action, Alarms, Ledger, OrderId, PoolName, ServerId, Snapshot, elapsed};
 use crate::policy::orders::Calls;
 use crate::policy::{
-    self, Absence, CheckReport, DrainReport, Lawful, Outcome, Plan, Step, SubJob, View,
+    self, Absence, CheckReport, DrainReport, Lawful, Lease, Outcome, Plan, Step, SubJob, View,
 };
+pub use books::Bills;
 use books::Books;
 use costs::Meter;
 use deeds::Deeds;
 use jiff::Timestamp;
+pub use people::{Reply, Word};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,13 +57,6 @@ pub enum ReconcileError {
     /// The pollers have ended.
     #[error("nothing reads the farm any more")]
     Blind,
-}
-
-/// What a person said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Word {
-    /// The pool is as it should be: what vanished is not coming back.
-    Accept(PoolName),
 }
 
 /// What the reconciler rests on, and what it shows.
@@ -91,6 +89,8 @@ pub struct InHand {
     pub ledger: Arc<Ledger>,
     /// The last check of each server that was checked since the start.
     pub checks: Arc<BTreeMap<ServerId, CheckReport>>,
+    /// What each server costs and has cost.
+    pub bills: Arc<Bills>,
 }
 
 /// What was seen of servers and jobs besides the snapshot. Lost with the process, and looked at anew.
@@ -99,6 +99,16 @@ struct Seen {
     checks: BTreeMap<ServerId, CheckReport>,
     drains: BTreeMap<ServerId, DrainReport>,
     absences: BTreeMap<ServerId, Absence>,
+    /// Since when every list has had a server.
+    presences: BTreeMap<ServerId, Timestamp>,
+    /// Servers that people took from us: lists that were asked for until then may still show them as ours.
+    /// `None` while their tags are being taken off.
+    let_go: BTreeMap<ServerId, Option<Timestamp>>,
+    /// Who waits to hear that a server was let go.
+    waiting: BTreeMap<ServerId, Reply>,
+    standing: Option<Lease>,
+    /// Which list the host keys of adopted servers were last looked up for.
+    pins_at: Option<Timestamp>,
     sub_jobs: BTreeMap<ServerId, SubJob>,
     ended_jobs: BTreeSet<String>,
     calls: BTreeMap<OrderId, Calls>,
@@ -147,18 +157,20 @@ impl Reconciler {
     /// # Errors
     /// Where the journal can not be read.
     pub fn new(parts: Parts, journal: Arc<Journal>) -> Result<Self, ReconcileError> {
-        let books = Books::open(journal)?;
+        let now = parts.clock.now();
+        let books = Books::open(journal, || parts.hands.new_scaler(now))?;
         let (shown, _) = watch::channel(InHand {
             ledger: Arc::new(books.ledger().clone()),
             checks: Arc::default(),
+            bills: Arc::clone(books.bills()),
         });
         let (orders, servers) = (books.ledger().orders.len(), books.ledger().members.len());
         tracing::info!(orders, servers, "taken up from the journal");
         Ok(Self {
             deeds: Deeds::new(Arc::clone(&parts.hands)),
-            began: parts.clock.now(),
+            began: now,
             seen: Seen::default(),
-            meter: Meter::default(),
+            meter: Meter::begin(books.listed()),
             parts,
             books,
             shown,
@@ -188,7 +200,7 @@ impl Reconciler {
                     let (subject, done) = ended?;
                     self.take_in(subject, done)?;
                 }
-                Some(word) = self.parts.words.recv() => self.obey(&word)?,
+                Some(word) = self.parts.words.recv() => self.obey(word)?,
                 () = tokio::time::sleep(tick) => {}
             }
             self.pass()?;
@@ -234,10 +246,12 @@ impl Reconciler {
             now,
         };
         self.seen.keep(self.books.ledger());
+        self.keep_lease(&look);
+        self.note_pins(&look);
         self.books.forget_setbacks_of_servers_gone();
         self.take_up(&look)?;
         self.count(&look)?;
-        self.add_costs(&look);
+        self.keep_bills(&look)?;
         self.move_servers_on(&look)?;
         self.move_orders_on(&look)?;
         self.decide(&look)?;
@@ -245,6 +259,7 @@ impl Reconciler {
         self.shown.send_replace(InHand {
             ledger: Arc::new(self.books.ledger().clone()),
             checks: Arc::new(self.seen.checks.clone()),
+            bills: Arc::clone(self.books.bills()),
         });
         Ok(())
     }
@@ -319,8 +334,9 @@ impl Reconciler {
         let now = self.parts.clock.now();
         let config = &self.parts.config;
         let pause = match done {
-            Done::Polled(_) => config.ecs.job_poll,
+            Done::Polled(_) | Done::Ended(..) => config.ecs.job_poll,
             Done::Freed(_) => ghosts::PAUSE,
+            Done::Renewed(_) | Done::Swept(_) => lease::PAUSE,
             _ => config.policy.tick,
         };
         self.deeds.rest(subject.clone(), now, pause);
@@ -338,8 +354,18 @@ impl Reconciler {
                 self.drained(server, report);
                 Ok(())
             }
-            (Subject::Server(server), Done::Deleted(result)) => {
-                self.deleted(&server, result, now);
+            (Subject::Server(server), Done::Deleted(result)) => self.deleted(&server, result, now),
+            (Subject::Bill(server), Done::Ended(job, result)) => self.ended(&server, &job, result),
+            (Subject::Lease(server), Done::Renewed(result)) => {
+                self.renewed(&server, result);
+                Ok(())
+            }
+            (Subject::Sweep, Done::Swept(result)) => {
+                self.swept(result);
+                Ok(())
+            }
+            (Subject::Server(server), Done::Disowned(result)) => {
+                self.disowned(&server, result, now);
                 Ok(())
             }
             (Subject::Ghost(backend, build), Done::Freed(freed)) => {
@@ -352,15 +378,6 @@ impl Reconciler {
             }
         }
     }
-
-    fn obey(&mut self, word: &Word) -> Result<(), JournalError> {
-        match word {
-            Word::Accept(pool) => {
-                tracing::warn!(%pool, "a person says that the pool is as it should be");
-                self.books.supply(pool, policy::supply::accept())
-            }
-        }
-    }
 }
 
 impl Seen {
@@ -370,6 +387,7 @@ impl Seen {
         self.checks.retain(|server, _| in_hand(server));
         self.drains.retain(|server, _| in_hand(server));
         self.absences.retain(|server, _| in_hand(server));
+        self.presences.retain(|server, _| in_hand(server));
         self.sub_jobs.retain(|server, _| in_hand(server));
         self.calls
             .retain(|order, _| ledger.orders.contains_key(order));

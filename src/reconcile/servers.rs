@@ -1,7 +1,6 @@
 //! Servers: taken up from the cloud's list, moved on, and let go.
 
 use super::{Look, Reconciler, spans};
-use crate::cloud;
 use crate::config::Policy;
 use crate::execute::Deed;
 use crate::journal::JournalError;
@@ -9,10 +8,10 @@ use crate::metrics::{OrderEnd, ReleaseEnd};
 use crate::model::{
     Allowed, Fleet, Member, PoolName, Scope, Server, ServerId, ServerStatus, Stage, Why, elapsed,
 };
-use crate::policy::offers::{self, Refused};
+use crate::policy::offers;
 use crate::policy::{
-    Act, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, Sight, SubJob, Terms, View,
-    advance, instances_seen, next_absence, pool_of_server, supply,
+    self, Act, Cloud, Lease, Sight, SubJob, Terms, View, advance, instances_seen, next_absence,
+    pool_of_server, supply,
 };
 use jiff::Timestamp;
 use std::net::IpAddr;
@@ -23,15 +22,38 @@ impl Reconciler {
         let Ok(fleet) = look.snapshot.fleet.fresh(look.now, look.policy.max_age) else {
             return Ok(());
         };
+        let standing = policy::lease(&look.view(self.books.ledger()));
         for server in fleet.value().servers.values() {
             if self.books.ledger().members.contains_key(&server.id) {
                 self.books.name(&server.id, &server.name)?;
-            } else if server.status != ServerStatus::Deleting {
+                self.hold_to_its_name(server);
+            } else if server.status != ServerStatus::Deleting
+                && self.may_take_up(server, fleet.at(), &standing)
+            {
                 self.take_up_one(server, look.policy)?;
             }
         }
         self.note_absences(fleet.value(), fleet.at());
         Ok(())
+    }
+
+    /// Whether a server that the journal does not know may be followed: one that another scaler ordered is
+    /// that one's as long as it is alive, and one that a person took from us just now is nobody's.
+    fn may_take_up(&self, server: &Server, listed: Timestamp, standing: &Lease) -> bool {
+        if self
+            .seen
+            .let_go
+            .get(&server.id)
+            .is_some_and(|at| at.is_none_or(|at| listed <= at))
+        {
+            return false;
+        }
+        let orders = &self.books.ledger().orders;
+        match &server.tags.order {
+            Some(order) if orders.contains_key(order) => true,
+            Some(_) => standing.may_act() && !standing.has_others(),
+            None => standing.may_act(),
+        }
     }
 
     fn take_up_one(&mut self, server: &Server, policy: &Policy) -> Result<(), JournalError> {
@@ -70,22 +92,47 @@ impl Reconciler {
         })
     }
 
+    /// The cloud's list says what a server is called, whatever the order asked for: OBS knows it by that.
+    fn hold_to_its_name(&mut self, server: &Server) {
+        let orders = &self.books.ledger().orders;
+        let order = server.tags.order.as_ref().and_then(|id| orders.get(id));
+        let Some((order, names)) = order.and_then(|o| Some((o, o.names.as_ref()?))) else {
+            return;
+        };
+        if !names.names(order.count).any(|name| name == server.name) {
+            let asked = names.asked(order.count);
+            let words = format!(
+                "server {}: the cloud calls it {}, and {asked} was asked for",
+                server.id, server.name
+            );
+            self.seen.odd(words);
+        }
+    }
+
     fn note_absences(&mut self, fleet: &Fleet, at: Timestamp) {
         let members = &self.books.ledger().members;
         for server in members.keys() {
             let listed = fleet.servers.contains_key(server);
             let before = self.seen.absences.get(server).copied();
             match next_absence(before, listed, at) {
-                Some(absence) => self.seen.absences.insert(server.clone(), absence),
-                None => self.seen.absences.remove(server),
-            };
+                Some(absence) => {
+                    self.seen.presences.remove(server);
+                    self.seen.absences.insert(server.clone(), absence);
+                }
+                None => {
+                    self.seen.absences.remove(server);
+                    self.seen.presences.entry(server.clone()).or_insert(at);
+                }
+            }
         }
     }
 
-    /// Moves every server on by one step, and starts what it asks for.
+    /// Moves every server on by one step, and starts what it asks for; where another scaler goes first,
+    /// only those that this one ordered.
     pub(super) fn move_servers_on(&mut self, look: &Look<'_>) -> Result<(), JournalError> {
         let now = look.now;
         let members: Vec<Member> = self.books.ledger().members.values().cloned().collect();
+        let standing = policy::lease(&look.view(self.books.ledger()));
         for member in members {
             let Some(pool) = look.policy.pools.get(&member.pool) else {
                 self.seen.odd(format!(
@@ -109,6 +156,10 @@ impl Reconciler {
                 .unwrap_or_default();
             let ip = listed(&sight).and_then(|server| server.ip);
             let next = advance(&member, &sight, &terms, now);
+            let gone = matches!(next.stage, Stage::Gone { .. });
+            if !member.ordered_here && !gone && !standing.may_act() {
+                continue;
+            }
             if let (Some(order), Stage::Creating, Stage::Booting { .. }) =
                 (&ordered, &member.stage, &next.stage)
             {
@@ -126,6 +177,11 @@ impl Reconciler {
             (Ok(fleet), absence) => match (fleet.value().servers.get(&member.server), absence) {
                 (Some(server), _) => Cloud::Listed {
                     server,
+                    since: self
+                        .seen
+                        .presences
+                        .get(&member.server)
+                        .map_or(fleet.at(), |since| *since),
                     at: fleet.at(),
                 },
                 (None, Some(absence)) => Cloud::Absent(*absence),
@@ -297,72 +353,6 @@ impl Reconciler {
             .map_or(0, |pool| pool.instances);
         let stage = Stage::Cordoned { why: Why::Idle };
         self.enter(&member, stage, member.reached, live, now)
-    }
-
-    pub(super) fn checked(&mut self, server: ServerId, report: CheckReport) {
-        let before = self.seen.checks.get(&server).map(|report| &report.outcome);
-        if before != Some(&report.outcome) {
-            match &report.outcome {
-                CheckOutcome::Passed => {
-                    tracing::info!(%server, "checked: the machine is right, the service runs");
-                    self.parts.look.now();
-                }
-                CheckOutcome::Unreachable(why) => {
-                    tracing::info!(%server, why, "not reached over ssh yet");
-                }
-                CheckOutcome::Failed {
-                    check,
-                    found,
-                    expected,
-                } => {
-                    tracing::warn!(%server, check, found, expected, "a check does not pass yet");
-                }
-            }
-        }
-        self.seen.checks.insert(server, report);
-    }
-
-    pub(super) fn drained(&mut self, server: ServerId, report: DrainReport) {
-        let before = self.seen.drains.get(&server).map(|report| &report.outcome);
-        if before != Some(&report.outcome) {
-            match &report.outcome {
-                DrainOutcome::AllLeft => {
-                    tracing::info!(%server, "drained: every instance has left");
-                    self.parts.look.now();
-                }
-                DrainOutcome::Remaining(left) => {
-                    tracing::info!(%server, left, "draining");
-                }
-                DrainOutcome::Unreachable(why) => {
-                    tracing::warn!(%server, why, "can not be cordoned over ssh");
-                }
-            }
-        }
-        self.seen.drains.insert(server, report);
-    }
-
-    pub(super) fn deleted(
-        &mut self,
-        server: &ServerId,
-        result: Result<Vec<String>, cloud::Error>,
-        now: Timestamp,
-    ) {
-        let member = self.books.ledger().members.get(server);
-        let asked = member.map_or(now, |member| member.since);
-        match result {
-            Ok(jobs) => {
-                tracing::info!(%server, ?jobs, "the cloud deletes it");
-                self.books.setbacks().done(&Scope::Everything, asked);
-            }
-            Err(error) => {
-                tracing::error!(%server, %error, class = error.label(), "the deletion failed");
-                let class = error.class();
-                if let Some(scope) = offers::stands_against(Refused::Deletion(server), class) {
-                    self.set_back(scope, class, &error.to_string(), asked, now);
-                }
-            }
-        }
-        self.parts.look.now();
     }
 }
 

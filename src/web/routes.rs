@@ -1,6 +1,6 @@
 //! The routes: one `match`.
 
-use super::{Doorbell, Refused, Scrape, ScrapeError, Scrapes};
+use super::{Doorbell, People, Refused, Scrape, ScrapeError, Scrapes};
 use crate::clock::Clock;
 use crate::metrics::{Coding, Format, Source};
 use crate::model::{Observed, PoolName, Snapshot, Unknown};
@@ -11,6 +11,9 @@ use hyper::header::{
     HeaderValue, VARY, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use std::error::Error;
 use std::fmt;
@@ -21,6 +24,8 @@ use std::time::Duration;
 pub trait Answers: Send + Sync {
     /// What would be bought now, and why.
     fn plan_apply(&self) -> Value;
+    /// What servers have cost since then, or for as long as it is kept.
+    fn cost(&self, since: Option<Timestamp>) -> Value;
     /// A person says that a pool is as it should be, after its instances fell away. `false` where
     /// nobody listens just now.
     fn accept(&self, pool: &PoolName) -> bool;
@@ -44,6 +49,8 @@ pub struct App {
     pub source: Arc<dyn Source>,
     /// The JSON answers.
     pub answers: Arc<dyn Answers>,
+    /// What people may ask to be done.
+    pub people: Arc<dyn People>,
 }
 
 impl fmt::Debug for App {
@@ -65,12 +72,15 @@ impl App {
         match request.uri().path() {
             "/api/v1/alerts" if request.method() == Method::POST => self.notified(request).await,
             "/api/v1/alerts" => not_allowed("POST"),
+            "/api/v1/adopt" => self.asked_to_adopt(request).await,
+            "/api/v1/disown" => self.asked_to_disown(request).await,
             path if let Some(pool) = accepted_pool(path) => self.accept(&request, pool),
             "/"
             | "/metrics"
             | "/-/healthy"
             | "/-/ready"
             | "/api/v1/sd"
+            | "/api/v1/cost"
             | "/api/v1/plan/apply"
             | "/api/v1/plan/release"
                 if !gets =>
@@ -82,6 +92,7 @@ impl App {
             "/-/healthy" => text(StatusCode::OK, "alive\n"),
             "/-/ready" => self.ready(),
             "/api/v1/sd" => self.discover(),
+            "/api/v1/cost" => self.cost(request.uri().query().unwrap_or_default()),
             "/api/v1/plan/apply" => ok(&self.answers.plan_apply()),
             "/api/v1/plan/release" => self.plan_release(request.uri().query().unwrap_or_default()),
             _ => text(StatusCode::NOT_FOUND, "no such page; see /\n"),
@@ -111,9 +122,8 @@ impl App {
         if request.method() != Method::POST {
             return not_allowed("POST");
         }
-        let shown = request.headers().get(AUTHORIZATION);
-        if !shown.is_some_and(|header| self.doorbell.tokens.accept(header.as_bytes())) {
-            return failed(StatusCode::UNAUTHORIZED, &Refused::Unauthorized.to_string());
+        if let Err(refused) = self.authorize(request) {
+            return *refused;
         }
         let known = PoolName::try_from(pool).ok();
         match known.filter(|pool| self.doorbell.pools.contains(pool)) {
@@ -124,6 +134,16 @@ impl App {
             Some(pool) if self.answers.accept(&pool) => ok(&json!({ "accepted": pool.as_str() })),
             Some(_) => failed(StatusCode::SERVICE_UNAVAILABLE, "not now: try again"),
         }
+    }
+
+    /// Whoever asks for a deed shows the webhook's token.
+    pub(super) fn authorize<B>(&self, request: &Request<B>) -> Result<(), Box<Answer>> {
+        let shown = request.headers().get(AUTHORIZATION);
+        if shown.is_some_and(|header| self.doorbell.tokens.accept(header.as_bytes())) {
+            return Ok(());
+        }
+        let why = Refused::Unauthorized.to_string();
+        Err(Box::new(failed(StatusCode::UNAUTHORIZED, &why)))
     }
 
     async fn metrics<B>(&self, request: &Request<B>) -> Answer {
@@ -166,12 +186,34 @@ impl App {
         }
     }
 
+    fn cost(&self, query: &str) -> Answer {
+        match since(query) {
+            Ok(since) => ok(&self.answers.cost(since)),
+            Err(why) => failed(StatusCode::BAD_REQUEST, &why),
+        }
+    }
+
     fn plan_release(&self, query: &str) -> Answer {
         match looks(query) {
             Ok((checks, interval)) => ok(&self.answers.plan_release(checks, interval)),
             Err(why) => failed(StatusCode::BAD_REQUEST, &why),
         }
     }
+}
+
+/// Reads `since=DATE`, which may be left out: a day, or a moment, of UTC.
+fn since(query: &str) -> Result<Option<Timestamp>, String> {
+    let mut since = None;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let ("since", date) = pair.split_once('=').unwrap_or((pair, "")) else {
+            return Err(format!("unknown parameter {pair:?}; known is since"));
+        };
+        let day = || date.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok();
+        let at = date.parse().ok().or_else(|| Some(day()?.timestamp()));
+        let at = at.ok_or_else(|| expected("since", date, "a date such as 2026-01-31"))?;
+        since = Some(at);
+    }
+    Ok(since)
 }
 
 /// Every header of this name, as one list.
@@ -262,6 +304,7 @@ const LANDING: &str = concat!(
     "<li><a href=\"/metrics\">metrics</a><li><a href=\"/-/ready\">ready</a>",
     "<li><a href=\"/-/healthy\">healthy</a>",
     "<li><a href=\"/api/v1/sd\">where the workers' node_exporters are</a>",
+    "<li><a href=\"/api/v1/cost\">what servers have cost</a>",
     "<li><a href=\"/api/v1/plan/apply\">what would be bought now</a>",
     "<li><a href=\"/api/v1/plan/release\">what would be released now</a></ul></html>\n",
 );
@@ -278,11 +321,11 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     with(status, "text/plain; charset=utf-8", body)
 }
 
-fn ok(value: &Value) -> Answer {
+pub(super) fn ok(value: &Value) -> Answer {
     with(StatusCode::OK, "application/json", value.to_string())
 }
 
-fn failed(status: StatusCode, why: &str) -> Answer {
+pub(super) fn failed(status: StatusCode, why: &str) -> Answer {
     with(
         status,
         "application/json",
@@ -290,7 +333,7 @@ fn failed(status: StatusCode, why: &str) -> Answer {
     )
 }
 
-fn not_allowed(allow: &'static str) -> Answer {
+pub(super) fn not_allowed(allow: &'static str) -> Answer {
     let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {allow}\n"));
     answer
         .headers_mut()

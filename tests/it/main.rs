@@ -1,6 +1,8 @@
 //! Promises that are kept by several parts together, one module each.
 
 #[cfg(test)] // so that clippy takes the helpers for tests too
+mod adoption;
+#[cfg(test)]
 mod cloud;
 #[cfg(test)]
 mod cloud_conformance;
