@@ -372,6 +372,10 @@ fn line(what: &str, figure: &Figure, base: &Figure) {
 struct Nobody;
 
 impl Answers for Nobody {
+    fn cost(&self, _since: Option<jiff::Timestamp>) -> Value {
+        Value::Null
+    }
+
     fn discover(&self) -> Result<Value, Unknown> {
         Ok(Value::Null)
     }

@@ -23,6 +23,8 @@ pub enum Subject {
     Order(OrderId),
     /// A server.
     Server(ServerId),
+    /// The bill of a server.
+    Bill(ServerId),
     /// A build that is none.
     Ghost(BackendName, Build),
     /// The own lease on a server.
@@ -82,6 +84,13 @@ pub enum Deed {
         /// The tags' keys.
         keys: Vec<String>,
     },
+    /// Ask for the job that deletes a server, for the moment of its end.
+    Ended {
+        /// The server.
+        server: ServerId,
+        /// The cloud's job.
+        job: String,
+    },
     /// Free a ghost, after one more look.
     Free {
         /// Whose build it is.
@@ -104,6 +113,7 @@ impl Deed {
             Self::Delete(server) | Self::Disown { server, .. } => Subject::Server(server.clone()),
             Self::Renew { server, .. } => Subject::Lease(server.clone()),
             Self::Sweep { .. } => Subject::Sweep,
+            Self::Ended { server, .. } => Subject::Bill(server.clone()),
             Self::Free { backend, build } => Subject::Ghost(backend.clone(), build.clone()),
         }
     }
@@ -122,6 +132,8 @@ pub enum Done {
     Drained(DrainReport),
     /// A delete call.
     Deleted(Result<Vec<String>, cloud::Error>),
+    /// A look at a job that deletes a server: which job, and what it says.
+    Ended(String, Result<JobStatus, cloud::Error>),
     /// A ghost.
     Freed(Freed),
     /// The own lease.
@@ -205,7 +217,7 @@ impl Hands {
         let mut bytes = [0; 4];
         self.random.fill(&mut bytes).ok()?;
         let id = ScalerId::new(u32::from_be_bytes(bytes));
-        Some(Scaler { since, id })
+        Some(Scaler::new(since, id))
     }
 
     /// The host key of a server that no order bought.
@@ -270,6 +282,10 @@ impl Hands {
             }
             Deed::Sweep { server, keys } => Done::Swept(self.untag(&server, &keys).await),
             Deed::Disown { server, keys } => Done::Disowned(self.untag(&server, &keys).await),
+            Deed::Ended { job, .. } => {
+                let status = self.cloud.job(&job).await;
+                Done::Ended(job, status)
+            }
             Deed::Delete(server) => Done::Deleted(self.cloud.delete(&server).await),
         }
     }

@@ -2,6 +2,7 @@
 //! leaves nothing that nobody remembers. One redb file in the state directory; every write is
 //! synced to disk before it returns.
 
+mod bills;
 mod history;
 
 use crate::model::{Ledger, Member, Order, PoolName, Scaler, ServerId, Supply};
@@ -118,6 +119,8 @@ impl Journal {
             SCALER,
             history::BUILDS,
             history::MARKS,
+            bills::BILLS,
+            bills::LISTED,
         ] {
             write.open_table(table).map_err(store)?;
         }

@@ -1,12 +1,16 @@
 //! The present, for whoever asks: `/metrics`, readiness, and the dry runs. From memory only.
 
+mod costs;
+
 use crate::clock::Clock;
 use crate::config::{Config, Policy};
 use crate::metrics::{FleetState, Source};
 use crate::model::{Action, Alarms, HostName, Ledger, PoolName, Snapshot, Unknown, elapsed};
+use crate::policy::bills::Tariff;
 use crate::policy::{self, Kept, Outcome, Plan, Step, Verdict, View};
 use crate::reconcile::{InHand, Word};
 use crate::web::Answers;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +51,7 @@ impl Present {
 impl Source for Present {
     fn state(&self) -> FleetState {
         let snapshot = Arc::new(self.snapshot.borrow().clone());
-        let InHand { ledger, checks } = self.in_hand.borrow().clone();
+        let InHand { ledger, checks, .. } = self.in_hand.borrow().clone();
         let alarms = self.alarms.borrow().clone();
         let now = self.clock.now();
         let view = View {
@@ -58,7 +62,7 @@ impl Source for Present {
             now,
         };
         let pools = crate::metrics::facts(&view);
-        let costs = policy::costs(&view, &self.config.prices);
+        let costs = policy::costs(&view, &Tariff::of(&self.config));
         FleetState {
             now,
             snapshot,
@@ -87,6 +91,11 @@ impl Answers for Present {
             now: self.clock.now(),
         };
         crate::hosts::discover(&view, self.config.hosts.node_exporter_port)
+    }
+
+    fn cost(&self, since: Option<Timestamp>) -> Value {
+        let bills = Arc::clone(&self.in_hand.borrow().bills);
+        costs::as_json(&bills, since, self.clock.now())
     }
 
     fn plan_apply(&self) -> Value {

@@ -93,11 +93,11 @@ pub enum Refusal {
     },
     /// No backend lists a worker of its name.
     #[error(
-        "no configured OBS backend lists a worker of host {0:?}; a worker's server has to have its host name"
+        "no configured OBS backend lists a worker of host {0}; a worker's server has to have its host name"
     )]
     NotAWorker(HostName),
     /// None that is known does, and one is not known.
-    #[error("whether OBS has a worker of host {host:?} is not known: backend {backend}: {why}")]
+    #[error("whether OBS has a worker of host {host} is not known: backend {backend}: {why}")]
     Unseen {
         /// Its name.
         host: HostName,

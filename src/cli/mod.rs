@@ -2,6 +2,7 @@
 
 mod adopt;
 mod config;
+mod cost;
 mod daemon;
 mod doctor;
 mod plan;
@@ -56,6 +57,8 @@ enum Noun {
     /// Show what would be bought or released now, and why (changes nothing)
     #[command(subcommand)]
     Plan(plan::Command),
+    /// Show what servers have cost, by pool and flavor
+    Cost(cost::Args),
 }
 
 /// What ended a command, and so its exit code.
@@ -84,6 +87,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Noun::Adopt(args) => adopt::adopt(&cli.config, args),
         Noun::Disown(args) => adopt::disown(&cli.config, args),
         Noun::Plan(command) => plan::run(&cli.config, &command),
+        Noun::Cost(args) => cost::run(&cli.config, &args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,13 +7,13 @@ use crate::cloud::Cloud;
 use crate::config::Config;
 use crate::ecs::{Call, EcsClient};
 use crate::execute::Hands;
-use crate::gather::{Collector, Gather};
+use crate::gather::{Collector, Gather, LookAgain};
 use crate::hosts::Reader;
 use crate::journal::Journal;
 use crate::metrics::{
     Configured, Direction, FleetCollector, Metrics, Own, Poller, Source, WorkerBuilds,
 };
-use crate::model::Alarms;
+use crate::model::{Alarms, Snapshot};
 use crate::obs::{ObsClient, Terms};
 use crate::policy::Reason;
 use crate::present::Present;
@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_subscriber::EnvFilter;
 
@@ -83,9 +84,8 @@ fn reasons() -> Vec<(Direction, &'static str)> {
 }
 
 async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
-    for warning in &config.warnings.all {
-        tracing::warn!("configuration: {warning}");
-    }
+    let warnings = config.warnings.all.iter();
+    warnings.for_each(|warning| tracing::warn!("configuration: {warning}"));
     let clock = Clock::default();
     let mut supervisor = Supervisor::default();
     let journal = Arc::new(Journal::open(&config.state_dir)?);
@@ -98,20 +98,14 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let cloud: Arc<dyn Cloud> = Arc::new(ecs(&config, clock, &own)?);
     let pollers = TaskTracker::new();
     let stop = supervisor.stopping();
-    let listing = Arc::clone(&cloud);
-    let (snapshot, look) = gather(&config, clock, (&own, builds), (&journal, &cloud))?.spawn(
-        move || {
-            let listing = Arc::clone(&listing);
-            async move { listing.list().await }
-        },
-        &stop,
-        &pollers,
+    let (snapshot, look) = watch_all(
+        &config,
+        clock,
+        (&own, builds),
+        (&journal, &cloud),
+        (&stop, &pollers),
     )?;
-
-    let (alarms, wake) = (
-        watch::Sender::new(Alarms::default()),
-        Arc::new(Notify::new()),
-    );
+    let (alarms, wake) = (watch::Sender::default(), Arc::new(Notify::new()));
     let (speak, words) = mpsc::channel(WORDS);
     let hands =
         Hands::new(Arc::clone(&config), Arc::clone(&cloud), clock).context("ssh.private_key")?;
@@ -144,14 +138,8 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         alarms: alarms.subscribe(),
         speak,
     });
-    let app = app(
-        &config,
-        registry,
-        own,
-        (present, desk),
-        (alarms, wake),
-        &supervisor,
-    );
+    let (people, bells) = ((present, desk), (alarms, wake));
+    let app = app(&config, registry, own, people, bells, &supervisor);
 
     let closing = supervisor.closing();
     supervisor.show("web", async move {
@@ -159,17 +147,41 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         Ok::<_, Infallible>(())
     });
     supervisor.work("reconciler", reconciler.run(stop.clone()));
-    supervisor.work("pollers", async move {
-        stop.cancelled().await;
-        pollers.close();
-        pollers.wait().await;
-        Ok::<_, Infallible>(())
-    });
+    supervisor.work("pollers", ended(stop, pollers));
     tracing::info!(listen = %config.web.listen, pools = config.policy.pools.len(), "serving");
+    tell_systemd();
+    Ok(supervisor.run().await?)
+}
+
+fn tell_systemd() {
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
         tracing::debug!(%error, "systemd was not told");
     }
-    Ok(supervisor.run().await?)
+}
+
+/// Ends when the pollers have, after a word to stop.
+async fn ended(stop: CancellationToken, pollers: TaskTracker) -> Result<(), Infallible> {
+    stop.cancelled().await;
+    pollers.close();
+    pollers.wait().await;
+    Ok(())
+}
+
+/// Begins to read the outside world.
+fn watch_all(
+    config: &Config,
+    clock: Clock,
+    metrics: (&Own, WorkerBuilds),
+    (journal, cloud): (&Arc<Journal>, &Arc<dyn Cloud>),
+    (stop, pollers): (&CancellationToken, &TaskTracker),
+) -> anyhow::Result<(watch::Receiver<Snapshot>, LookAgain)> {
+    let listing = Arc::clone(cloud);
+    let list = move || {
+        let listing = Arc::clone(&listing);
+        async move { listing.list().await }
+    };
+    let gather = gather(config, clock, metrics, (journal, cloud))?;
+    Ok(gather.spawn(list, stop, pollers)?)
 }
 
 fn ecs(config: &Config, clock: Clock, own: &Own) -> anyhow::Result<EcsClient> {

@@ -7,7 +7,7 @@ use super::cloud::{CreateApi, read_credentials, read_rates};
 use super::hosts::read_hosts;
 use super::jobs::{read_ghosts, read_watched};
 use super::pools::{ARCHS, LEVELS, Written, named_flavors, read_flavors, read_pools};
-use super::prices::prices;
+use super::prices::{price, prices};
 use super::reader::{Node, Section};
 use super::secret::{PRIVATE_KEY, SEED, SecretSource, WORD};
 use super::units::{
@@ -298,6 +298,7 @@ fn read_ecs(
     let key_name = ecs.required("key_name", identifier);
     let root_volume_type = ecs.or("root_volume_type", "SSD".to_owned(), identifier);
     let root_volume_gib = ecs.or("root_volume_gib", 200, number(1..=1024));
+    let root_volume_price = ecs.or("root_volume_price", None, price);
     let naming = read_naming(ecs);
     let timeout = ecs.or("timeout", seconds(30), duration);
     let job_poll = ecs.or("job_poll", seconds(4), duration);
@@ -321,6 +322,7 @@ fn read_ecs(
         key_name: key_name?,
         root_volume_type: root_volume_type?,
         root_volume_gib: root_volume_gib?,
+        root_volume_price: root_volume_price?,
         naming: naming?,
         timeout: timeout?,
         job_poll: job_poll?,

@@ -324,6 +324,8 @@ pub struct Ecs {
     pub root_volume_type: String,
     /// Its size in GiB.
     pub root_volume_gib: u32,
+    /// What a GiB of it costs in an hour; without it volumes cost nothing.
+    pub root_volume_price: Option<Price>,
     /// What the servers are called.
     pub naming: Naming,
     /// For one call, from connect to the last byte; a creation may take twice as long.

@@ -232,11 +232,11 @@ fn server_names_fit_what_the_cloud_takes() {
         let text = with("name_prefix: obs #", "name_prefix: a-prefix-of-20-chars #");
         parse(&text.replace("name: x86-64-l3", &format!("name: {name}")))
     };
-    assert!(named("a-name-of-twenty-four-ch").is_ok());
-    let faults = named("a-name-of-twenty-five-car").unwrap_err();
-    let said =
-        "pools[5].name: found \"a-name-of-twenty-five-car\", with server names of 60 characters";
-    assert!(faults.contains(said), "{faults}");
+    assert!(named("a-name-of-thirty-characters-xx").is_ok());
+    let faults = named("a-name-of-thirty-one-characters").unwrap_err();
+    let name = "a-name-of-thirty-one-characters";
+    let said = format!("pools[5].name: found {name:?}, with server names of 60 characters");
+    assert!(faults.contains(&said), "{faults}");
 }
 
 #[test]

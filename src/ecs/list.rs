@@ -58,7 +58,9 @@ impl Listing {
     }
 
     /// Takes a page in. The list ends with an empty page, or with a short one when as many records
-    /// were read as the first page announced: a short page alone may be the cloud's own limit.
+    /// were read as the first page announced: a short page alone may be the cloud's own limit. A list that
+    /// announces nothing, and knows neither way to a second page, is whole with its first: older clouds
+    /// list their flavors so.
     ///
     /// # Errors
     /// Names the record, or says what is missing.

@@ -20,6 +20,7 @@ pub(super) use wire::{Cloud, Seen, answer};
 
 pub(super) const PROJECT: &str = "0605767d5a00d5762fb7c00a3d5f1b9c";
 const ID: &str = "4f4b3dfa-eb70-47cf-a60a-998a53bd598a";
+const IMAGE: &str = "1189efbf-d48b-46ad-a823-94b942e2a000";
 const ACCESS_KEY: &str = "AKEXAMPLE0123456789A";
 const SECRET_KEY: &str = "SkExampleSecretKey0123456789abcdefghijkl";
 
@@ -37,16 +38,14 @@ pub(super) fn config(endpoint: &str) -> config::Ecs {
             writes_per_minute: 1000,
         },
         create_api: config::CreateApi::V1,
-        images: BTreeMap::from([(
-            Arch::Aarch64,
-            "1189efbf-d48b-46ad-a823-94b942e2a000".to_owned(),
-        )]),
+        images: BTreeMap::from([(Arch::Aarch64, IMAGE.to_owned())]),
         vpc_id: "0dae26c9-9a70-4392-93f3-87d53115d171".to_owned(),
         subnet_id: "157ee789-03ea-45b1-a698-76c92660dd83".to_owned(),
         security_groups: vec!["507ca48f-814c-4293-8706-300564d54620".to_owned()],
         key_name: "build-key".to_owned(),
         root_volume_type: "SSD".to_owned(),
         root_volume_gib: 40,
+        root_volume_price: None,
         naming: config::Naming {
             prefix: "bw".to_owned(),
             range: 199,

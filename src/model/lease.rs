@@ -39,13 +39,23 @@ impl fmt::Display for ScalerId {
 /// One scaler. Of two the lesser is the elder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Scaler {
-    /// When its journal was first opened.
+    /// When its journal was first opened, in whole seconds: its lease says no more.
     pub since: Timestamp,
     /// Its name.
     pub id: ScalerId,
 }
 
 impl Scaler {
+    /// A scaler that was first started at this moment.
+    #[must_use]
+    pub fn new(since: Timestamp, id: ScalerId) -> Self {
+        let whole = Timestamp::from_second(since.as_second());
+        Self {
+            since: whole.unwrap_or(since),
+            id,
+        }
+    }
+
     /// The key of its lease tag.
     #[must_use]
     pub fn lease_key(&self) -> String {
@@ -122,10 +132,8 @@ mod tests {
 
     #[test]
     fn a_lease_is_read_as_it_is_written_and_fits_into_a_tag() {
-        let scaler = Scaler {
-            since: at(1_795_000_000),
-            id: ScalerId::new(0x00c0_ffee),
-        };
+        let first = Timestamp::new(1_795_000_000, 123_456_789).unwrap();
+        let scaler = Scaler::new(first, ScalerId::new(0x00c0_ffee));
         let lease = LeaseTag {
             renewed: at(1_795_000_060),
             scaler: scaler.clone(),

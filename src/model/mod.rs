@@ -2,6 +2,7 @@
 
 mod alarm;
 mod arch;
+mod bill;
 mod build_times;
 mod farm;
 mod fleet;
@@ -19,6 +20,7 @@ mod snapshot;
 
 pub use alarm::{Action, Alarm, Alarms};
 pub use arch::{Arch, Level, UnknownWord};
+pub use bill::{Amount, Bill, Cost, Disk, End, Rate};
 pub use build_times::{BuildTimes, Expected};
 pub use farm::{
     Build, Daemon, DaemonState, Ghosts, Instance, InstanceCounts, InstanceId, InstanceState, Job,

@@ -20,6 +20,7 @@
 
 mod account;
 mod audit;
+pub mod bills;
 mod costs;
 mod demand;
 mod fit;
@@ -47,7 +48,7 @@ mod tests;
 
 pub use account::{Account, PoolAccount};
 pub use audit::{Law, Lawful, Refusal, audit};
-pub use costs::{Cost, Costs, costs};
+pub use costs::{Cost, Costs, costs, is_idle};
 pub use demand::{PoolState, WorkerState, assess, evaluate, workers_needed};
 pub use ghosts::{GHOST_AFTER, ghost_jobs, ghosts, next_ghosts, to_be_freed};
 pub use held::{Held, Source};

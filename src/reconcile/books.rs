@@ -2,17 +2,22 @@
 
 use crate::journal::{Entry, Journal, JournalError};
 use crate::model::{
-    HostName, IdleStreak, Ledger, Member, Order, OrderId, OwnLease, PoolName, Scaler, ServerId,
-    Setbacks, Stage, Supply,
+    Bill, HostName, IdleStreak, Ledger, Member, Order, OrderId, OwnLease, PoolName, Scaler,
+    ServerId, Setbacks, Stage, Supply,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// What each server costs and has cost.
+pub type Bills = BTreeMap<ServerId, Arc<Bill>>;
+
 /// What the program has in hand, kept so that a crash loses none of it.
 #[derive(Debug)]
 pub(super) struct Books {
     ledger: Ledger,
+    bills: Arc<Bills>,
+    listed: Option<Timestamp>,
     journal: Arc<Journal>,
 }
 
@@ -24,7 +29,44 @@ impl Books {
     ) -> Result<Self, JournalError> {
         let mut ledger = journal.load()?;
         ledger.lease.me = journal.scaler(new)?;
-        Ok(Self { ledger, journal })
+        let (bills, listed) = journal.load_bills()?;
+        let bills = bills.into_iter();
+        let bills = bills.map(|bill| (bill.server.clone(), Arc::new(bill)));
+        Ok(Self {
+            ledger,
+            bills: Arc::new(bills.collect()),
+            listed,
+            journal,
+        })
+    }
+
+    /// What each server costs and has cost.
+    pub(super) const fn bills(&self) -> &Arc<Bills> {
+        &self.bills
+    }
+
+    /// When the list was read that the bills rest on.
+    pub(super) const fn listed(&self) -> Option<Timestamp> {
+        self.listed
+    }
+
+    /// Writes bills that are new or have changed, and forgets others; with the time of the list that says so,
+    /// where one does.
+    pub(super) fn bill(
+        &mut self,
+        changed: Vec<Bill>,
+        forgotten: &[ServerId],
+        listed: Option<Timestamp>,
+    ) -> Result<(), JournalError> {
+        self.journal.keep_bills(&changed, forgotten, listed)?;
+        self.listed = listed.or(self.listed);
+        if !changed.is_empty() || !forgotten.is_empty() {
+            let bills = Arc::make_mut(&mut self.bills);
+            bills.retain(|server, _| !forgotten.contains(server));
+            let changed = changed.into_iter();
+            bills.extend(changed.map(|bill| (bill.server.clone(), Arc::new(bill))));
+        }
+        Ok(())
     }
 
     pub(super) const fn ledger(&self) -> &Ledger {

@@ -11,6 +11,7 @@ mod ghosts;
 mod lease;
 mod orders;
 mod people;
+mod reports;
 mod servers;
 mod spans;
 
@@ -25,6 +26,7 @@ use crate::policy::orders::Calls;
 use crate::policy::{
     self, Absence, CheckReport, DrainReport, Lawful, Lease, Outcome, Plan, Step, SubJob, View,
 };
+pub use books::Bills;
 use books::Books;
 use costs::Meter;
 use deeds::Deeds;
@@ -87,6 +89,8 @@ pub struct InHand {
     pub ledger: Arc<Ledger>,
     /// The last check of each server that was checked since the start.
     pub checks: Arc<BTreeMap<ServerId, CheckReport>>,
+    /// What each server costs and has cost.
+    pub bills: Arc<Bills>,
 }
 
 /// What was seen of servers and jobs besides the snapshot. Lost with the process, and looked at anew.
@@ -158,6 +162,7 @@ impl Reconciler {
         let (shown, _) = watch::channel(InHand {
             ledger: Arc::new(books.ledger().clone()),
             checks: Arc::default(),
+            bills: Arc::clone(books.bills()),
         });
         let (orders, servers) = (books.ledger().orders.len(), books.ledger().members.len());
         tracing::info!(orders, servers, "taken up from the journal");
@@ -165,7 +170,7 @@ impl Reconciler {
             deeds: Deeds::new(Arc::clone(&parts.hands)),
             began: now,
             seen: Seen::default(),
-            meter: Meter::default(),
+            meter: Meter::begin(books.listed()),
             parts,
             books,
             shown,
@@ -249,7 +254,7 @@ impl Reconciler {
         self.books.forget_setbacks_of_servers_gone();
         self.take_up(&look)?;
         self.count(&look)?;
-        self.add_costs(&look);
+        self.keep_bills(&look)?;
         self.move_servers_on(&look)?;
         self.move_orders_on(&look)?;
         self.decide(&look)?;
@@ -257,6 +262,7 @@ impl Reconciler {
         self.shown.send_replace(InHand {
             ledger: Arc::new(self.books.ledger().clone()),
             checks: Arc::new(self.seen.checks.clone()),
+            bills: Arc::clone(self.books.bills()),
         });
         Ok(())
     }
@@ -331,7 +337,7 @@ impl Reconciler {
         let now = self.parts.clock.now();
         let config = &self.parts.config;
         let pause = match done {
-            Done::Polled(_) => config.ecs.job_poll,
+            Done::Polled(_) | Done::Ended(..) => config.ecs.job_poll,
             Done::Freed(_) => ghosts::PAUSE,
             Done::Renewed(_) | Done::Swept(_) => lease::PAUSE,
             _ => config.policy.tick,
@@ -351,10 +357,8 @@ impl Reconciler {
                 self.drained(server, report);
                 Ok(())
             }
-            (Subject::Server(server), Done::Deleted(result)) => {
-                self.deleted(&server, result, now);
-                Ok(())
-            }
+            (Subject::Server(server), Done::Deleted(result)) => self.deleted(&server, result, now),
+            (Subject::Bill(server), Done::Ended(job, result)) => self.ended(&server, &job, result),
             (Subject::Lease(server), Done::Renewed(result)) => {
                 self.renewed(&server, result);
                 Ok(())

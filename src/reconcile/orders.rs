@@ -258,9 +258,8 @@ impl Reconciler {
             cloud::SubJob::Pending => {}
             cloud::SubJob::Succeeded { server, .. } => {
                 offers::created(self.books.setbacks(), order);
-                if let Some(server) = server {
-                    self.seen.sub_jobs.insert(server, SubJob::Succeeded);
-                }
+                let settled = server.map(|server| (server, SubJob::Succeeded));
+                self.seen.sub_jobs.extend(settled);
             }
             cloud::SubJob::Failed {
                 server, failure, ..

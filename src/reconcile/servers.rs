@@ -1,7 +1,6 @@
 //! Servers: taken up from the cloud's list, moved on, and let go.
 
 use super::{Look, Reconciler, spans};
-use crate::cloud;
 use crate::config::Policy;
 use crate::execute::Deed;
 use crate::journal::JournalError;
@@ -12,8 +11,8 @@ use crate::model::{
 };
 use crate::policy::offers::{self, Refused};
 use crate::policy::{
-    self, Act, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, Lease, Sight, SubJob,
-    Terms, View, advance, instances_seen, next_absence, pool_of_server, supply,
+    self, Act, Cloud, Lease, Sight, SubJob, Terms, View, advance, instances_seen, next_absence,
+    pool_of_server, supply,
 };
 use jiff::Timestamp;
 use std::net::IpAddr;
@@ -28,6 +27,7 @@ impl Reconciler {
         for server in fleet.value().servers.values() {
             if self.books.ledger().members.contains_key(&server.id) {
                 self.books.name(&server.id, &server.name)?;
+                self.hold_to_its_name(server);
             } else if server.status != ServerStatus::Deleting
                 && self.may_take_up(server, fleet.at(), &standing)
             {
@@ -91,6 +91,23 @@ impl Reconciler {
             reached: !new && server.status != ServerStatus::Building,
             ordered_here: new,
         })
+    }
+
+    /// The cloud's list says what a server is called, whatever the order asked for: OBS knows it by that.
+    fn hold_to_its_name(&mut self, server: &Server) {
+        let orders = &self.books.ledger().orders;
+        let order = server.tags.order.as_ref().and_then(|id| orders.get(id));
+        let Some((order, names)) = order.and_then(|o| Some((o, o.names.as_ref()?))) else {
+            return;
+        };
+        if !names.names(order.count).any(|name| name == server.name) {
+            let asked = names.asked(order.count);
+            let words = format!(
+                "server {}: the cloud calls it {}, and {asked} was asked for",
+                server.id, server.name
+            );
+            self.seen.odd(words);
+        }
     }
 
     fn note_absences(&mut self, fleet: &Fleet, at: Timestamp) {
@@ -356,77 +373,6 @@ impl Reconciler {
             .map_or(0, |pool| pool.instances);
         let stage = Stage::Cordoned { why: Why::Idle };
         self.enter(&member, stage, member.reached, live, now)
-    }
-
-    pub(super) fn checked(&mut self, server: ServerId, report: CheckReport) {
-        let before = self.seen.checks.get(&server).map(|report| &report.outcome);
-        if before != Some(&report.outcome) {
-            match &report.outcome {
-                CheckOutcome::Passed => {
-                    tracing::info!(%server, "checked: the machine is right, the service runs");
-                    self.parts.look.now();
-                }
-                CheckOutcome::Unreachable(why) => {
-                    tracing::info!(%server, why, "not reached over ssh yet");
-                }
-                CheckOutcome::Failed {
-                    check,
-                    found,
-                    expected,
-                } => {
-                    tracing::warn!(%server, check, found, expected, "a check does not pass yet");
-                }
-            }
-        }
-        self.seen.checks.insert(server, report);
-    }
-
-    pub(super) fn drained(&mut self, server: ServerId, report: DrainReport) {
-        let before = self.seen.drains.get(&server).map(|report| &report.outcome);
-        if before != Some(&report.outcome) {
-            match &report.outcome {
-                DrainOutcome::AllLeft => {
-                    tracing::info!(%server, "drained: every instance has left");
-                    self.parts.look.now();
-                }
-                DrainOutcome::Remaining(left) => {
-                    tracing::info!(%server, left, "draining");
-                }
-                DrainOutcome::Unreachable(why) => {
-                    tracing::warn!(%server, why, "can not be cordoned over ssh");
-                }
-            }
-        }
-        self.seen.drains.insert(server, report);
-    }
-
-    pub(super) fn deleted(
-        &mut self,
-        server: &ServerId,
-        result: Result<Vec<String>, cloud::Error>,
-        now: Timestamp,
-    ) {
-        let member = self.books.ledger().members.get(server);
-        let asked = member.map_or(now, |member| member.since);
-        match result {
-            Ok(jobs) => {
-                tracing::info!(%server, ?jobs, "the cloud deletes it");
-                self.books.setbacks().done(&Scope::Everything, asked);
-            }
-            Err(error) => {
-                tracing::error!(%server, %error, class = error.label(), "the deletion failed");
-                let class = error.class();
-                if let Some(scope) = offers::stands_against(Refused::Deletion(server), class) {
-                    let (own, words) = (Scope::Server(server.clone()), error.to_string());
-                    if scope != own {
-                        // what holds new releases does not hold this one, which is in hand
-                        self.set_back(scope, class, &words, asked, now);
-                    }
-                    self.set_back(own, class, &words, asked, now);
-                }
-            }
-        }
-        self.parts.look.now();
     }
 }
 

@@ -130,43 +130,46 @@ mod tests {
         Ok(text.expose_secret().to_owned())
     }
 
-    #[test]
-    fn cloud_init_accepts_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("user-data");
-        std::fs::write(&file, rendered("/etc/sysconfig/obs-server").unwrap()).unwrap();
-        let (accepted, said) = cloud_init(&["schema", "--config-file", file.to_str().unwrap()]);
-        assert!(accepted, "{said}");
-    }
-
-    /// Whether cloud-init was content, and what it said.
-    fn cloud_init(arguments: &[&str]) -> (bool, String) {
+    /// What cloud-init says, where it is content.
+    fn cloud_init(arguments: &[&str]) -> String {
         let mut command = Command::new("/usr/bin/cloud-init");
         let ended = command.args(arguments).output();
         let ended = ended.expect("cloud-init has to be installed");
-        let said = String::from_utf8(ended.stdout).unwrap();
-        (ended.status.success(), said)
+        assert!(ended.status.success(), "{ended:?}");
+        String::from_utf8(ended.stdout).unwrap()
+    }
+
+    /// Checks the document that cloud-init makes of user data for the server `obs-p-007`.
+    fn taken_up(text: &str) -> serde_yaml::Value {
+        let dir = tempfile::tempdir().unwrap();
+        let [given, known, made] = ["user-data", "known", "made"].map(|name| dir.path().join(name));
+        let [file, data, out] = [&given, &known, &made].map(|path| path.to_str().unwrap());
+        std::fs::write(&given, text).unwrap();
+        let long = "obs-p-007.novalocal";
+        let meta_data = serde_json::json!({ "name": "obs-p-007", "hostname": long });
+        let instance = serde_json::json!({ "ds": { "meta_data": meta_data } });
+        std::fs::write(&known, instance.to_string()).unwrap();
+        let render = ["devel", "render", "--instance-data", data, file];
+        let text = if text.starts_with(TEMPLATE) {
+            cloud_init(&render)
+        } else {
+            text.to_owned()
+        };
+        std::fs::write(&made, &text).unwrap();
+        cloud_init(&["schema", "--config-file", out]);
+        serde_yaml::from_str(&text).unwrap()
     }
 
     #[test]
     fn each_server_of_an_order_is_called_by_its_own_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let (file, data) = (dir.path().join("user-data"), dir.path().join("data.json"));
-        std::fs::write(&file, rendered("/etc/sysconfig/obs-server").unwrap()).unwrap();
-        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-            .unwrap();
-        let long = "obs-p-007.novalocal";
-        let known =
-            serde_json::json!({"ds": {"meta_data": {"name": "obs-p-007", "hostname": long}}});
-        std::fs::write(&data, known.to_string()).unwrap();
-        let [file, data] = [&file, &data].map(|path| path.to_str().unwrap());
-        let (went, text) = cloud_init(&["devel", "render", "--instance-data", data, file]);
-        assert!(went, "{text}");
-        let read: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+        let read = taken_up(&rendered("/etc/sysconfig/obs-server").unwrap());
         assert_eq!(read["hostname"], "obs-p-007");
         assert_eq!(read["prefer_fqdn_over_hostname"], false);
         let content = format!("\n{}", settings().lines());
         assert_eq!(read["write_files"][0]["content"], content);
+        let old = taken_up(&rendered_for("/etc/sysconfig/obs-server", true).unwrap());
+        assert_eq!(old.get("hostname"), None);
+        assert_eq!(old["ssh_keys"], read["ssh_keys"]);
     }
 
     #[test]
@@ -189,7 +192,10 @@ mod tests {
             digest(true),
             "SHA256:d07531b29f8f870b08576f68a6a148f1dd858c815c6a72fa4bc5b2fca128dcef"
         );
-        assert_eq!(digest(false), "SHA256:");
+        assert_eq!(
+            digest(false),
+            "SHA256:2fbfc69673537580dcff10d280598e6b15b7f602eda0279e492777b568dc8dd4"
+        );
     }
 
     #[test]

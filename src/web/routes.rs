@@ -11,6 +11,9 @@ use hyper::header::{
     HeaderValue, VARY, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use std::error::Error;
 use std::fmt;
@@ -21,6 +24,8 @@ use std::time::Duration;
 pub trait Answers: Send + Sync {
     /// What would be bought now, and why.
     fn plan_apply(&self) -> Value;
+    /// What servers have cost since then, or for as long as it is kept.
+    fn cost(&self, since: Option<Timestamp>) -> Value;
     /// A person says that a pool is as it should be, after its instances fell away. `false` where
     /// nobody listens just now.
     fn accept(&self, pool: &PoolName) -> bool;
@@ -75,6 +80,7 @@ impl App {
             | "/-/healthy"
             | "/-/ready"
             | "/api/v1/sd"
+            | "/api/v1/cost"
             | "/api/v1/plan/apply"
             | "/api/v1/plan/release"
                 if !gets =>
@@ -86,6 +92,7 @@ impl App {
             "/-/healthy" => text(StatusCode::OK, "alive\n"),
             "/-/ready" => self.ready(),
             "/api/v1/sd" => self.discover(),
+            "/api/v1/cost" => self.cost(request.uri().query().unwrap_or_default()),
             "/api/v1/plan/apply" => ok(&self.answers.plan_apply()),
             "/api/v1/plan/release" => self.plan_release(request.uri().query().unwrap_or_default()),
             _ => text(StatusCode::NOT_FOUND, "no such page; see /\n"),
@@ -179,12 +186,34 @@ impl App {
         }
     }
 
+    fn cost(&self, query: &str) -> Answer {
+        match since(query) {
+            Ok(since) => ok(&self.answers.cost(since)),
+            Err(why) => failed(StatusCode::BAD_REQUEST, &why),
+        }
+    }
+
     fn plan_release(&self, query: &str) -> Answer {
         match looks(query) {
             Ok((checks, interval)) => ok(&self.answers.plan_release(checks, interval)),
             Err(why) => failed(StatusCode::BAD_REQUEST, &why),
         }
     }
+}
+
+/// Reads `since=DATE`, which may be left out: a day, or a moment, of UTC.
+fn since(query: &str) -> Result<Option<Timestamp>, String> {
+    let mut since = None;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let ("since", date) = pair.split_once('=').unwrap_or((pair, "")) else {
+            return Err(format!("unknown parameter {pair:?}; known is since"));
+        };
+        let day = || date.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok();
+        let at = date.parse().ok().or_else(|| Some(day()?.timestamp()));
+        let at = at.ok_or_else(|| expected("since", date, "a date such as 2026-01-31"))?;
+        since = Some(at);
+    }
+    Ok(since)
 }
 
 /// Every header of this name, as one list.
@@ -275,6 +304,7 @@ const LANDING: &str = concat!(
     "<li><a href=\"/metrics\">metrics</a><li><a href=\"/-/ready\">ready</a>",
     "<li><a href=\"/-/healthy\">healthy</a>",
     "<li><a href=\"/api/v1/sd\">where the workers' node_exporters are</a>",
+    "<li><a href=\"/api/v1/cost\">what servers have cost</a>",
     "<li><a href=\"/api/v1/plan/apply\">what would be bought now</a>",
     "<li><a href=\"/api/v1/plan/release\">what would be released now</a></ul></html>\n",
 );

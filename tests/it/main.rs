@@ -1,6 +1,8 @@
 //! Promises that are kept by several parts together, one module each.
 
 #[cfg(test)] // so that clippy takes the helpers for tests too
+mod adoption;
+#[cfg(test)]
 mod cloud;
 #[cfg(test)]
 mod cloud_conformance;
@@ -8,6 +10,8 @@ mod cloud_conformance;
 mod command_line;
 #[cfg(test)]
 mod dashboards;
+#[cfg(test)]
+mod doctor;
 #[cfg(test)]
 mod hosts;
 #[cfg(test)]

@@ -38,10 +38,16 @@ def stocked(cloud, report, found):
     report.holds(f"flavors in {zone}", [f.id for f in there], lambda ids: orders.FLAVOR in ids, f"{orders.FLAVOR} among them")
     none = cloud.sdk.list_flavors(ListFlavorsRequest(availability_zone="nowhere-1a")).flavors
     report.same("flavors in a zone that is not there", none, [])
-    with_id = ListFlavorsRequest()
-    one = cloud.sdk.list_flavors_invoker(with_id)
-    one._http_info["query_params"].append(("flavor_id", orders.FLAVOR))  # newer than the SDK's model
-    report.same("flavors with that flavor_id", [f.id for f in one.invoke().flavors], [orders.FLAVOR])
+    one = cloud.sdk.list_flavors(ListFlavorsRequest(flavor_id=orders.FLAVOR)).flavors
+    report.same("flavors with that flavor_id", [f.id for f in one], [orders.FLAVOR])
+    pages, last = [], {}
+    for _ in found:
+        page = cloud.sdk.list_flavors(ListFlavorsRequest(limit=2, **last)).flavors
+        pages += [f.id for f in page]
+        if len(page) < 2:
+            break
+        last = {"marker": pages[-1]}
+    report.same("flavors two at a time, marker by marker", pages, [f.id for f in found])
 
 
 def used(cloud):

@@ -130,7 +130,7 @@ impl World {
         }
         Ok(json!({"keypair": {
             "name": name, "type": "ssh", "id": 1, "deleted": false,
-            "public_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA Generated-by-Nova",
+            "public_key": format!("{} Generated-by-Nova", self.public_key),
             "fingerprint": "00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00",
         }}))
     }

@@ -10,7 +10,7 @@ use super::birth::Outcome;
 use super::error::ApiError;
 use super::faults::{Faults, take_one};
 use super::flat::FlatQuery;
-use super::flavors::{self, ZONES};
+use super::flavors::{self, Flavor, ZONES};
 use super::http::Call;
 use super::list::{self, Query};
 use super::network::{asked, list_zones};
@@ -284,11 +284,12 @@ fn flavors_of(faults: &Faults, query: &str) -> Value {
     let all = flavors::all()
         .filter(|flavor| id.as_ref().is_none_or(|id| flavor.id == id))
         .filter(|flavor| zone.as_ref().is_none_or(|zone| sellable(zone, flavor.id)));
-    let marker = asked(query, "marker");
-    let after = all.skip_while(|flavor| marker.as_ref().is_some_and(|last| flavor.id != last));
-    let after = after.skip(usize::from(marker.is_some()));
+    // `limit` and `marker` are of DEF25; an unknown marker has nothing behind it.
     let limit = asked(query, "limit").and_then(|limit| limit.parse().ok());
-    let page = after.take(limit.unwrap_or(1000));
+    let marker = asked(query, "marker");
+    let seen = |flavor: &&Flavor| marker.as_ref().is_some_and(|marker| flavor.id != marker);
+    let rest = all.skip_while(seen).skip(usize::from(marker.is_some()));
+    let page = rest.take(limit.unwrap_or(1000));
     let list: Vec<Value> = page.map(|flavor| flavor.listed(faults)).collect();
     json!({"flavors": list})
 }

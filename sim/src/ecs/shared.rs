@@ -63,6 +63,9 @@ impl Shared {
         let mut world = World::new(rules, options.seed, options.addresses);
         world.prices = options.prices;
         world.arm_images = options.arm_images.into_iter().collect();
+        if let Some(machines) = options.stand_ins {
+            world.public_key = machines.authorized_key.trim().to_owned();
+        }
         world.follow(&options.scenario, options.clock.now());
         Ok(Self {
             world: Mutex::new(world),

@@ -21,6 +21,10 @@ use super::server::{Phase, Server};
 use super::tokens::Tokens;
 use crate::rng::Rng;
 
+/// A public key that nobody has the other half of.
+const NOBODYS_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 /// What does not change while the simulator runs.
 pub(super) struct Rules {
     pub(super) speed: f64,
@@ -46,6 +50,8 @@ pub(super) struct World {
     pub(super) vpc: Option<String>,
     /// The images that are for arm64.
     pub(super) arm_images: BTreeSet<String>,
+    /// What every key pair is the public key of: the one that opens the machines, where there are any.
+    pub(super) public_key: String,
     /// How far the cloud's clock is ahead of the wall clock.
     pub(super) ahead: SignedDuration,
     /// Who waits for other faults has not been told yet.
@@ -116,6 +122,7 @@ impl World {
             gauge: Gauge::default(),
             vpc: None,
             arm_images: BTreeSet::new(),
+            public_key: NOBODYS_KEY.to_owned(),
             ahead: SignedDuration::ZERO,
             faults_changed: false,
             queue: BTreeMap::new(),

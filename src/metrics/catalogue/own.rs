@@ -77,13 +77,13 @@ families! {
         absent: "never",
     }
     OBS_SCALER_COST_PER_HOUR: Gauge "obs_scaler_cost_per_hour" ["pool", "arch", "level", "flavor"] may_lack ["arch", "level"] {
-        help: "What the listed servers cost in an hour, in the unit of the configured prices",
-        source: "the cloud's list (`GET /v1/PROJECT/cloudservers/detail`), whatever a server's state; config: `price`",
+        help: "What the listed servers cost in an hour, system disks of bought ones included, in the unit of the configured prices",
+        source: "the cloud's list (`GET /v1/PROJECT/cloudservers/detail`), whatever a server's state; config: `price`, `ecs.root_volume_price`",
         absent: "while the cloud's list is older than `scaling.max_age`; for a flavor without a price",
     }
     OBS_SCALER_COST: Counter "obs_scaler_cost_total" ["pool", "arch", "level", "flavor"] may_lack ["arch", "level"] {
-        help: "What the listed servers have cost, in the unit of the configured prices",
-        source: "`obs_scaler_cost_per_hour` and the time between two passes; nothing is added for gaps longer than `scaling.max_age`",
+        help: "What servers have cost, system disks of bought ones included, in the unit of the configured prices",
+        source: "the bills: from `created` to the last list with the server, and in the end to the `end_time` of the job that deleted it",
         absent: "until the cloud's list was read once; for a flavor without a price",
     }
     OBS_SCALER_IDLE_COST: Counter "obs_scaler_idle_cost_total" ["pool", "arch", "level", "flavor"] may_lack ["arch", "level"] {

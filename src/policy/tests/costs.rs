@@ -1,8 +1,9 @@
 //! What servers cost is what the cloud lists, at the prices that are known.
 
+use super::super::bills::Tariff;
 use super::super::fixtures::{Farm, NOW, pool};
 use super::super::{Cost, Costs, costs};
-use crate::model::{FlavorName, InstanceState, Price, ServerStatus, Stage};
+use crate::model::{FlavorName, InstanceState, OrderId, Price, ServerStatus, Stage};
 use std::collections::BTreeMap;
 
 /// `x-l1` and `home` have servers of the first flavor, `a-l1` of the second; nothing else has a price.
@@ -15,7 +16,17 @@ fn prices() -> BTreeMap<FlavorName, Price> {
 }
 
 fn seen(farm: &Farm) -> Option<Costs> {
-    farm.see(|view| costs(view, &prices()))
+    seen_with(farm, None)
+}
+
+fn seen_with(farm: &Farm, disk: Option<Price>) -> Option<Costs> {
+    let tariff = Tariff {
+        flavors: &prices(),
+        disk_gib: 40,
+        disk_kind: "SSD",
+        disk,
+    };
+    farm.see(|view| costs(view, &tariff))
 }
 
 fn of(farm: &Farm, name: &str) -> (f64, f64) {
@@ -42,6 +53,16 @@ fn every_listed_server_costs_whatever_its_state() {
     assert_eq!(of(&farm, "x-l1"), (11.0, 0.0));
     assert_eq!(of(&farm, "home"), (0.0, 0.0));
     assert_eq!(seen(&farm).unwrap().len(), 3, "x-l2 has no price");
+}
+
+#[test]
+fn the_disk_of_a_server_that_was_bought_costs_too() {
+    let mut farm = Farm::new();
+    farm.server("x-l1", "bought").tags.order = Some(OrderId::new("o"));
+    farm.server("x-l1", "adopted").tags.order = None;
+    let costs = seen_with(&farm, Price::new(0.01)).unwrap();
+    let cost = costs.values().find(|cost| cost.per_hour > 0.0).unwrap();
+    assert_eq!(cost.per_hour, 11.4);
 }
 
 #[test]

@@ -19,6 +19,10 @@ impl Answers for Echo {
         }
     }
 
+    fn cost(&self, since: Option<jiff::Timestamp>) -> Value {
+        json!({ "since": since.map(|at| at.to_string()) })
+    }
+
     fn plan_apply(&self) -> Value {
         json!("apply")
     }
@@ -41,4 +45,24 @@ async fn prometheus_is_told_to_keep_its_targets_while_the_workers_are_not_known(
     let (status, said) = get(&app, "/api/v1/sd").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(said.contains("never read"), "{said}");
+}
+
+#[tokio::test]
+async fn costs_are_asked_for_since_a_day_or_a_moment_or_for_ever() {
+    let app = app(Snapshot::default());
+    for (query, since) in [
+        ("", "null"),
+        ("?since=2026-01-31", r#""2026-01-31T00:00:00Z""#),
+        ("?since=2026-01-31T10:00:00Z", r#""2026-01-31T10:00:00Z""#),
+    ] {
+        let (status, said) = get(&app, &format!("/api/v1/cost{query}")).await;
+        assert_eq!(
+            (status, said),
+            (StatusCode::OK, format!(r#"{{"since":{since}}}"#))
+        );
+    }
+    for wrong in ["?since=yesterday", "?since=", "?until=2026-01-31"] {
+        let (status, _) = get(&app, &format!("/api/v1/cost{wrong}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
 }

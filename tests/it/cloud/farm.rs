@@ -184,6 +184,7 @@ ecs:
   security_groups: [507ca48f-814c-4293-8706-300564d54620]
   key_name: walk
   root_volume_gib: 40
+  root_volume_price: 0.0123
   timeout: {patience}
   reads_per_second: 1000
   writes_per_minute: 1800

@@ -2,9 +2,11 @@
 //! in this process, against the simulated cloud, its machines behind ssh, and a simulated OBS. All of
 //! them keep one fast time (`Setup::times`), so that no limit of the program is another one here.
 
+mod bills;
 mod farm;
 mod judge;
 mod mischief;
+mod owners;
 mod random;
 mod rows;
 mod scaler;

@@ -9,7 +9,7 @@ use obs_scaler::gather::{Gather, LookAgain};
 use obs_scaler::hosts::Reader;
 use obs_scaler::journal::{Journal, JournalError};
 use obs_scaler::metrics::{Own, WorkerBuilds};
-use obs_scaler::model::{Action, Alarm, Alarms, PoolName, Snapshot};
+use obs_scaler::model::{Action, Alarm, Alarms, PoolName, ServerId, Snapshot};
 use obs_scaler::obs::{ObsClient, Terms};
 use obs_scaler::reconcile::{InHand, Parts, ReconcileError, Reconciler, Word};
 use prometheus_client::registry::Registry;
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -85,6 +85,7 @@ pub(super) struct Scaler {
     wake: Arc<Notify>,
     words: mpsc::Sender<Word>,
     pub(super) in_hand: watch::Receiver<InHand>,
+    pub(super) said: Said,
 }
 
 impl Scaler {
@@ -135,6 +136,7 @@ impl Scaler {
             alarms,
             wake,
             words,
+            said: said.clone(),
         }
     }
 
@@ -164,6 +166,18 @@ impl Scaler {
     pub(super) async fn accept(&self, pool: &str) {
         let word = Word::Accept(PoolName::try_from(pool).unwrap());
         self.words.send(word).await.unwrap();
+    }
+
+    /// A person takes a server from it.
+    pub(super) async fn disown(&self, server: &ServerId, bought: bool) -> Result<(), String> {
+        let (reply, answer) = oneshot::channel();
+        let word = Word::Disown {
+            server: server.clone(),
+            bought,
+            reply,
+        };
+        self.words.send(word).await.unwrap();
+        answer.await.unwrap()
     }
 
     /// Whether it has ended by itself, which it never should.

@@ -1,0 +1,84 @@
+//! What became of the deeds about a server.
+
+use super::Reconciler;
+use crate::cloud;
+use crate::journal::JournalError;
+use crate::model::{Scope, ServerId};
+use crate::policy::offers::{self, Refused};
+use crate::policy::{CheckOutcome, CheckReport, DrainOutcome, DrainReport};
+use jiff::Timestamp;
+
+impl Reconciler {
+    pub(super) fn checked(&mut self, server: ServerId, report: CheckReport) {
+        let before = self.seen.checks.get(&server).map(|report| &report.outcome);
+        if before != Some(&report.outcome) {
+            match &report.outcome {
+                CheckOutcome::Passed => {
+                    tracing::info!(%server, "checked: the machine is right, the service runs");
+                    self.parts.look.now();
+                }
+                CheckOutcome::Unreachable(why) => {
+                    tracing::info!(%server, why, "not reached over ssh yet");
+                }
+                CheckOutcome::Failed {
+                    check,
+                    found,
+                    expected,
+                } => {
+                    tracing::warn!(%server, check, found, expected, "a check does not pass yet");
+                }
+            }
+        }
+        self.seen.checks.insert(server, report);
+    }
+
+    pub(super) fn drained(&mut self, server: ServerId, report: DrainReport) {
+        let before = self.seen.drains.get(&server).map(|report| &report.outcome);
+        if before != Some(&report.outcome) {
+            match &report.outcome {
+                DrainOutcome::AllLeft => {
+                    tracing::info!(%server, "drained: every instance has left");
+                    self.parts.look.now();
+                }
+                DrainOutcome::Remaining(left) => {
+                    tracing::info!(%server, left, "draining");
+                }
+                DrainOutcome::Unreachable(why) => {
+                    tracing::warn!(%server, why, "can not be cordoned over ssh");
+                }
+            }
+        }
+        self.seen.drains.insert(server, report);
+    }
+
+    pub(super) fn deleted(
+        &mut self,
+        server: &ServerId,
+        result: Result<Vec<String>, cloud::Error>,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.parts.look.now();
+        let member = self.books.ledger().members.get(server);
+        let asked = member.map_or(now, |member| member.since);
+        match result {
+            Ok(jobs) => {
+                tracing::info!(%server, ?jobs, "the cloud deletes it");
+                self.books.setbacks().done(&Scope::Everything, asked);
+                self.note_deletion(server, jobs)
+            }
+            Err(error) => {
+                tracing::error!(%server, %error, class = error.label(), "the deletion failed");
+                let class = error.class();
+                if let Some(scope) = offers::stands_against(Refused::Deletion(server), class) {
+                    let (own, words) = (Scope::Server(server.clone()), error.to_string());
+                    if scope != own {
+                        // what holds new releases does not hold this one, which is in hand
+                        self.set_back(scope, class, &words, asked, now);
+                    }
+                    self.set_back(own, class, &words, asked, now);
+                }
+                Ok(())
+            }
+        }
+    }
+}
