@@ -7,13 +7,13 @@ use crate::cloud::Cloud;
 use crate::config::Config;
 use crate::ecs::{Call, EcsClient};
 use crate::execute::Hands;
-use crate::gather::{Collector, Gather};
+use crate::gather::{Collector, Gather, LookAgain};
 use crate::hosts::Reader;
 use crate::journal::Journal;
 use crate::metrics::{
     Configured, Direction, FleetCollector, Metrics, Own, Poller, Source, WorkerBuilds,
 };
-use crate::model::Alarms;
+use crate::model::{Alarms, Snapshot};
 use crate::obs::{ObsClient, Terms};
 use crate::policy::Reason;
 use crate::present::Present;
@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_subscriber::EnvFilter;
 
@@ -98,15 +99,8 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let cloud: Arc<dyn Cloud> = Arc::new(ecs(&config, clock, &own)?);
     let pollers = TaskTracker::new();
     let stop = supervisor.stopping();
-    let listing = Arc::clone(&cloud);
-    let (snapshot, look) = gather(&config, clock, (&own, builds), (&journal, &cloud))?.spawn(
-        move || {
-            let listing = Arc::clone(&listing);
-            async move { listing.list().await }
-        },
-        &stop,
-        &pollers,
-    )?;
+    let gather = gather(&config, clock, (&own, builds), (&journal, &cloud))?;
+    let (snapshot, look) = poll(gather, &cloud, &stop, &pollers)?;
 
     let (alarms, wake) = (
         watch::Sender::new(Alarms::default()),
@@ -127,15 +121,6 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         own: own.clone(),
     };
     let reconciler = Reconciler::new(parts, journal)?;
-    let desk = Desk {
-        config: Arc::clone(&config),
-        clock,
-        cloud,
-        snapshot: snapshot.clone(),
-        in_hand: reconciler.watch(),
-        look,
-        speak: speak.clone(),
-    };
     let present = Arc::new(Present {
         config: Arc::clone(&config),
         clock,
@@ -144,14 +129,13 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         alarms: alarms.subscribe(),
         speak,
     });
-    let app = app(
-        &config,
-        registry,
-        own,
-        (present, desk),
-        (alarms, wake),
-        &supervisor,
-    );
+    let desk = Desk {
+        present: Arc::clone(&present),
+        cloud,
+        look,
+    };
+    let present = (present, desk);
+    let app = app(&config, registry, own, present, (alarms, wake), &supervisor);
 
     let closing = supervisor.closing();
     supervisor.show("web", async move {
@@ -170,6 +154,20 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         tracing::debug!(%error, "systemd was not told");
     }
     Ok(supervisor.run().await?)
+}
+
+fn poll(
+    gather: Gather,
+    cloud: &Arc<dyn Cloud>,
+    stop: &CancellationToken,
+    pollers: &TaskTracker,
+) -> anyhow::Result<(watch::Receiver<Snapshot>, LookAgain)> {
+    let cloud = Arc::clone(cloud);
+    let list = move || {
+        let cloud = Arc::clone(&cloud);
+        async move { cloud.list().await }
+    };
+    Ok(gather.spawn(list, stop, pollers)?)
 }
 
 fn ecs(config: &Config, clock: Clock, own: &Own) -> anyhow::Result<EcsClient> {
