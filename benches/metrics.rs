@@ -13,6 +13,7 @@
 )] // a tool for figures
 
 use jiff::Timestamp;
+use obs_scaler::adoption::{Adopt, Disown};
 use obs_scaler::config::{Mode, Pool, Projects};
 use obs_scaler::metrics::{
     Coding, Configured, FleetCollector, FleetState, Format, Metrics, Own, PoolFacts, Source,
@@ -21,7 +22,7 @@ use obs_scaler::model::{
     Alarms, Arch, BackendName, BackendView, FlavorName, HostName, Instance, InstanceId,
     InstanceState, Level, Observed, PoolName, Results, Snapshot, Unknown, Vcpus, Workers,
 };
-use obs_scaler::web::{Answers, App, Doorbell, Scrapes, Tokens};
+use obs_scaler::web::{Answered, Answers, App, Doorbell, People, Scrapes, Tokens};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
@@ -29,6 +30,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore, watch};
@@ -390,6 +393,16 @@ impl Answers for Nobody {
     }
 }
 
+impl People for Nobody {
+    fn adopt(&self, _: Adopt) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
+        Box::pin(ready(Ok(Vec::new())))
+    }
+
+    fn disown(&self, _: Disown) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
+        Box::pin(ready(Ok(Vec::new())))
+    }
+}
+
 fn serve(address: &str) {
     let (metrics, source, own) = ours();
     let app = App {
@@ -406,6 +419,7 @@ fn serve(address: &str) {
         scrapes: Scrapes::new(metrics),
         source,
         answers: Arc::new(Nobody),
+        people: Arc::new(Nobody),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

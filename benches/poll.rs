@@ -72,6 +72,7 @@ async fn poll(backend: &mut Child) {
         clients: vec![client],
         poll: config.poll.clone(),
         hosts: None,
+        market: None,
         max_age: config.policy.max_age,
         store: Arc::new(Journal::open(folder.path()).unwrap()),
         history: Terms {

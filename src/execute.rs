@@ -3,10 +3,13 @@
 use crate::clock::Clock;
 use crate::cloud::{self, Cloud, CreateRequest, Created, JobStatus};
 use crate::config::{Config, Pool};
-use crate::model::{BackendName, Build, Member, Order, OrderId, PoolName, ServerId};
+use crate::model::{
+    BackendName, Build, HostName, Member, Order, OrderId, PoolName, Scaler, ScalerId, ServerId,
+};
 use crate::obs::{Freed, ObsClient};
 use crate::policy::{CheckOutcome, CheckReport, DrainOutcome, DrainReport};
-use crate::ssh::{self, Access, HostKeys, InvalidKey, PinnedHost, WorkerSettings};
+use crate::ssh::{self, Access, HostKeys, InvalidKey, Pin, PinnedHost, Unpinned, WorkerSettings};
+use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::ExposeSecret;
 use std::fmt;
@@ -24,6 +27,10 @@ pub enum Subject {
     Bill(ServerId),
     /// A build that is none.
     Ghost(BackendName, Build),
+    /// The own lease on a server.
+    Lease(ServerId),
+    /// The leases of scalers that are gone.
+    Sweep,
 }
 
 /// Something to be done outside.
@@ -61,6 +68,29 @@ pub enum Deed {
         /// The cloud's job.
         job: String,
     },
+    /// Write the own lease on a server.
+    Renew {
+        /// The server.
+        server: ServerId,
+        /// The tag's key.
+        key: String,
+        /// The tag's value.
+        value: String,
+    },
+    /// Take leases of scalers that are gone off a server.
+    Sweep {
+        /// The server.
+        server: ServerId,
+        /// The tags' keys.
+        keys: Vec<String>,
+    },
+    /// Take our tags off a server.
+    Disown {
+        /// The server.
+        server: ServerId,
+        /// The tags' keys.
+        keys: Vec<String>,
+    },
     /// Free a ghost, after one more look.
     Free {
         /// Whose build it is.
@@ -80,8 +110,10 @@ impl Deed {
             Self::Check { member, .. } | Self::Drain { member, .. } => {
                 Subject::Server(member.server.clone())
             }
-            Self::Delete(server) => Subject::Server(server.clone()),
+            Self::Delete(server) | Self::Disown { server, .. } => Subject::Server(server.clone()),
             Self::Ended { server, .. } => Subject::Bill(server.clone()),
+            Self::Renew { server, .. } => Subject::Lease(server.clone()),
+            Self::Sweep { .. } => Subject::Sweep,
             Self::Free { backend, build } => Subject::Ghost(backend.clone(), build.clone()),
         }
     }
@@ -104,6 +136,12 @@ pub enum Done {
     Ended(String, Result<JobStatus, cloud::Error>),
     /// A ghost.
     Freed(Freed),
+    /// The own lease.
+    Renewed(Result<(), cloud::Error>),
+    /// The leases of scalers that are gone.
+    Swept(Result<(), cloud::Error>),
+    /// Our tags.
+    Disowned(Result<(), cloud::Error>),
 }
 
 /// Why a request or a session can not be prepared. Nothing outside has been touched.
@@ -112,9 +150,9 @@ pub enum NotPrepared {
     /// The pool is not configured (any more).
     #[error("no pool {0} is configured")]
     NoPool(PoolName),
-    /// A server that no order bought has no derived host key.
-    #[error("no order bought it, so its host key is not known")]
-    NoPin,
+    /// A server that no order bought has no derived host key, and none is listed.
+    #[error(transparent)]
+    Unpinned(#[from] Unpinned),
     /// A key can not be derived.
     #[error(transparent)]
     Key(#[from] InvalidKey),
@@ -173,6 +211,25 @@ impl Hands {
         Some(OrderId::new(uuid_v4(u128::from_be_bytes(bytes))))
     }
 
+    /// Who a new scaler is. `None` where the system gives no randomness.
+    #[must_use]
+    pub fn new_scaler(&self, since: Timestamp) -> Option<Scaler> {
+        let mut bytes = [0; 4];
+        self.random.fill(&mut bytes).ok()?;
+        let id = ScalerId::new(u32::from_be_bytes(bytes));
+        Some(Scaler { since, id })
+    }
+
+    /// The host key of a server that no order bought.
+    ///
+    /// # Errors
+    /// Says why it is not known.
+    pub fn known_pin(&self, name: &HostName, ip: IpAddr) -> Result<Pin, Unpinned> {
+        let ssh = &self.config.ssh;
+        let names = [&*ip.to_string(), name.as_str()];
+        ssh::known_pin(ssh.known_hosts_file.as_deref(), &names, ssh.port)
+    }
+
     /// The request of an order; the same one for the same order and configuration.
     ///
     /// # Errors
@@ -199,13 +256,16 @@ impl Hands {
         Ok(WorkerSettings::of(pool, &self.config.backends)?)
     }
 
-    /// The host, by the key that was derived for its order.
+    /// The host, by the key that was derived for its order, or by the one that a person listed.
     fn host(&self, member: &Member, ip: IpAddr) -> Result<PinnedHost, NotPrepared> {
-        let order = member.order.as_ref().ok_or(NotPrepared::NoPin)?;
-        let key = self.keys.derive(order)?;
+        let pin = match (&member.order, &member.name) {
+            (Some(order), _) => self.keys.derive(order)?.pin().clone(),
+            (None, Some(name)) => self.known_pin(name, ip)?,
+            (None, None) => self.known_pin(&HostName::new(ip.to_string()), ip)?,
+        };
         Ok(PinnedHost {
             addr: SocketAddr::new(ip, self.config.ssh.port),
-            pin: key.pin().clone(),
+            pin,
         })
     }
 
@@ -221,8 +281,18 @@ impl Hands {
                 let status = self.cloud.job(&job).await;
                 Done::Ended(job, status)
             }
+            Deed::Renew { server, key, value } => {
+                Done::Renewed(self.cloud.tag(&server, &[(&key, &value)]).await)
+            }
+            Deed::Sweep { server, keys } => Done::Swept(self.untag(&server, &keys).await),
+            Deed::Disown { server, keys } => Done::Disowned(self.untag(&server, &keys).await),
             Deed::Delete(server) => Done::Deleted(self.cloud.delete(&server).await),
         }
+    }
+
+    async fn untag(&self, server: &ServerId, keys: &[String]) -> Result<(), cloud::Error> {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.cloud.untag(server, &keys).await
     }
 
     async fn free(&self, backend: &BackendName, build: &Build) -> Freed {

@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use anyhow::{Context, bail};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 
@@ -20,6 +21,29 @@ pub(super) fn post(config: &Config, route: &str, token: &str) -> anyhow::Result<
 
 fn url(config: &Config, route: &str) -> String {
     format!("http://{}/api/v1/{route}", config.web.listen)
+}
+
+/// `POST /api/v1/{route}` of a question, with a bearer token; `None` where no daemon listens.
+pub(super) fn post_json(
+    config: &Config,
+    route: &str,
+    token: &str,
+    body: &Value,
+) -> anyhow::Result<Option<Value>> {
+    let asked = ask(config, |client| {
+        let request = client.post(url(config, route)).bearer_auth(token);
+        let json = "application/json";
+        request.header(CONTENT_TYPE, json).body(body.to_string())
+    });
+    match asked {
+        Err(error) if nobody_listens(&error) => Ok(None),
+        asked => asked.map(Some),
+    }
+}
+
+fn nobody_listens(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<reqwest::Error>();
+    cause.is_some_and(reqwest::Error::is_connect)
 }
 
 fn ask(config: &Config, request: impl FnOnce(&Client) -> RequestBuilder) -> anyhow::Result<Value> {

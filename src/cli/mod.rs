@@ -1,8 +1,10 @@
 //! The command line: one file per noun. Exit codes: 0 fine, 1 failed, 2 usage, 78 configuration.
 
+mod adopt;
 mod config;
 mod cost;
 mod daemon;
+mod doctor;
 mod plan;
 mod pool;
 mod serve;
@@ -40,12 +42,18 @@ pub struct Cli {
 enum Noun {
     /// Run the daemon: read the farm, show metrics, take alerts, buy and release workers
     Serve(serve::Args),
+    /// Check everything that the daemon needs, and say how to mend what is wrong (changes nothing)
+    Doctor(doctor::Args),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Command),
     /// Let a halted pool go on
     #[command(subcommand)]
     Pool(pool::Command),
+    /// Make servers that the farm has already ours, so that they are released like any other
+    Adopt(adopt::AdoptArgs),
+    /// Let go of servers of ours, without touching the machines
+    Disown(adopt::DisownArgs),
     /// Show what would be bought or released now, and why (changes nothing)
     #[command(subcommand)]
     Plan(plan::Command),
@@ -73,8 +81,11 @@ impl From<anyhow::Error> for Failure {
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.noun {
         Noun::Serve(args) => serve::run(&cli.config, &args),
+        Noun::Doctor(args) => doctor::run(&cli.config, &args),
         Noun::Config(command) => config::run(&cli.config, &command),
         Noun::Pool(command) => pool::run(&cli.config, &command),
+        Noun::Adopt(args) => adopt::adopt(&cli.config, args),
+        Noun::Disown(args) => adopt::disown(&cli.config, args),
         Noun::Plan(command) => plan::run(&cli.config, &command),
         Noun::Cost(args) => cost::run(&cli.config, &args),
     };

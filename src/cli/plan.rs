@@ -24,6 +24,7 @@ pub(super) enum Command {
     Release(Release),
 }
 
+/// How an answer is printed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Output {
     /// For people
@@ -88,6 +89,7 @@ pub(super) fn run(config: &Path, command: &Command) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Prints an answer, for people as `table` writes it.
 pub(super) fn print(
     answer: &Value,
     output: Output,

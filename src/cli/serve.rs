@@ -1,6 +1,7 @@
 //! `serve`: builds the parts, starts the tasks, waits for the end.
 
 use super::Failure;
+use crate::adoption::Desk;
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::config::Config;
@@ -98,7 +99,7 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let pollers = TaskTracker::new();
     let stop = supervisor.stopping();
     let listing = Arc::clone(&cloud);
-    let (snapshot, look) = gather(&config, clock, (&own, builds), &journal)?.spawn(
+    let (snapshot, look) = gather(&config, clock, (&own, builds), (&journal, &cloud))?.spawn(
         move || {
             let listing = Arc::clone(&listing);
             async move { listing.list().await }
@@ -112,7 +113,8 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         Arc::new(Notify::new()),
     );
     let (speak, words) = mpsc::channel(WORDS);
-    let hands = Hands::new(Arc::clone(&config), cloud, clock).context("ssh.private_key")?;
+    let hands =
+        Hands::new(Arc::clone(&config), Arc::clone(&cloud), clock).context("ssh.private_key")?;
     let parts = Parts {
         config: Arc::clone(&config),
         clock,
@@ -120,11 +122,20 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         snapshot: snapshot.clone(),
         alarms: alarms.clone(),
         wake: Arc::clone(&wake),
-        look,
+        look: look.clone(),
         words,
         own: own.clone(),
     };
     let reconciler = Reconciler::new(parts, journal)?;
+    let desk = Desk {
+        config: Arc::clone(&config),
+        clock,
+        cloud,
+        snapshot: snapshot.clone(),
+        in_hand: reconciler.watch(),
+        look,
+        speak: speak.clone(),
+    };
     let present = Arc::new(Present {
         config: Arc::clone(&config),
         clock,
@@ -133,7 +144,14 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         alarms: alarms.subscribe(),
         speak,
     });
-    let app = app(&config, registry, own, present, (alarms, wake), &supervisor);
+    let app = app(
+        &config,
+        registry,
+        own,
+        (present, desk),
+        (alarms, wake),
+        &supervisor,
+    );
 
     let closing = supervisor.closing();
     supervisor.show("web", async move {
@@ -168,7 +186,7 @@ fn gather(
     config: &Config,
     clock: Clock,
     (own, builds): (&Own, WorkerBuilds),
-    journal: &Arc<Journal>,
+    (journal, cloud): (&Arc<Journal>, &Arc<dyn Cloud>),
 ) -> anyhow::Result<Gather> {
     let timeout = config.poll.timeout;
     let clients = config
@@ -180,6 +198,7 @@ fn gather(
         clients: clients.collect::<Result<_, _>>()?,
         poll: config.poll.clone(),
         hosts: Reader::new(config).context("hosts")?,
+        market: Some(Arc::clone(cloud)),
         max_age: config.policy.max_age,
         store: Arc::clone(journal) as _,
         history: Terms {
@@ -203,6 +222,7 @@ const fn poller(collector: Collector) -> Poller {
         Collector::Ghosts => Poller::Ghosts,
         Collector::Ecs => Poller::Ecs,
         Collector::Hosts => Poller::Hosts,
+        Collector::Market => Poller::Market,
     }
 }
 
@@ -210,7 +230,7 @@ fn app(
     config: &Config,
     registry: Registry,
     own: Own,
-    present: Arc<Present>,
+    (present, desk): (Arc<Present>, Desk),
     (alarms, wake): (watch::Sender<Alarms>, Arc<Notify>),
     supervisor: &Supervisor,
 ) -> App {
@@ -232,5 +252,6 @@ fn app(
         scrapes: Scrapes::new(Metrics::new(registry, fleet)),
         source,
         answers,
+        people: Arc::new(desk),
     }
 }

@@ -90,6 +90,13 @@ impl Discovery {
         }
     }
 
+    /// Whether every pattern asks for home projects only: it begins with `home:`.
+    #[must_use]
+    pub fn is_home(&self) -> bool {
+        let home = |pattern: &Regex| pattern.as_str().contains("(?:home:");
+        self.patterns.iter().all(home)
+    }
+
     /// Whether a project that the backend lists is one of those that it was asked for.
     #[must_use]
     pub fn takes(&self, project: &str) -> bool {

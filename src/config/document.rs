@@ -143,6 +143,7 @@ fn read_poll(poll: &Section<'_>) -> Option<Poll> {
     let results = poll.or("results", seconds(30), duration);
     let history = poll.or("history", seconds(60), duration);
     let ecs = poll.or("ecs", seconds(30), duration);
+    let market = poll.or("market", seconds(30), duration);
     let hosts = poll.or("hosts", seconds(30), duration);
     let timeout = poll.or("timeout", seconds(30), duration);
     Some(Poll {
@@ -150,6 +151,7 @@ fn read_poll(poll: &Section<'_>) -> Option<Poll> {
         results: results?,
         history: history?,
         ecs: ecs?,
+        market: market?,
         hosts: hosts?,
         timeout: timeout?,
     })
@@ -248,6 +250,7 @@ fn readings_outlive_two_polls(scaling: &Node<'_>, max_age: Duration, poll: &Poll
         ("results", poll.results),
         ("history", poll.history),
         ("ecs", poll.ecs),
+        ("market", poll.market),
         ("hosts", poll.hosts),
     ];
     for (source, interval) in sources {
@@ -369,6 +372,10 @@ fn read_ssh(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<Ssh> {
     let private_key = ssh.secret(private_key, PRIVATE_KEY, secrets);
     let host_key_secret = ["host_key_secret_env", "host_key_secret_file"];
     let host_key_secret = ssh.secret(host_key_secret, SEED, secrets);
+    let known_hosts_file = match ssh.get("known_hosts_file") {
+        None => Some(None),
+        Some(node) => node.read(local_path).map(Some),
+    };
     let connect_timeout = ssh.or("connect_timeout", seconds(10), duration);
     let command_timeout = ssh.or("command_timeout", seconds(60), duration);
     let sysconfig = ssh.or("sysconfig", "/etc/sysconfig/obs-server".to_owned(), path);
@@ -377,6 +384,7 @@ fn read_ssh(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<Ssh> {
         port: port?,
         private_key: private_key?,
         host_key_secret: host_key_secret?,
+        known_hosts_file: known_hosts_file?,
         connect_timeout: connect_timeout?,
         command_timeout: command_timeout?,
         sysconfig: sysconfig?,

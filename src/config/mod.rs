@@ -285,6 +285,8 @@ pub struct Poll {
     pub history: Duration,
     /// Between two readings of the cloud's list.
     pub ecs: Duration,
+    /// Between two readings of the cloud's stock and of the quota.
+    pub market: Duration,
     /// Between two readings of the workers' resource use.
     pub hosts: Duration,
     /// For one request, from connect to the last byte.
@@ -339,6 +341,8 @@ pub struct Ssh {
     pub private_key: SecretString,
     /// What the servers' host keys are derived from: at least 32 bytes.
     pub host_key_secret: SecretString,
+    /// Where the host keys of adopted servers stand, as OpenSSH writes them.
+    pub known_hosts_file: Option<PathBuf>,
     /// For the connection, up to and including authentication.
     pub connect_timeout: Duration,
     /// For one command.

@@ -53,6 +53,7 @@ impl EcsClient {
         let body = body.to_string();
         let ask = Ask {
             bare: true,
+            reads: true,
             ..Ask::post("dry_run", Service::Ecs, self.v1("/cloudservers"), &body)
         };
         self.transport.send(&ask).await.map(|_| ())

@@ -12,6 +12,7 @@ mod source;
 mod tests;
 
 use crate::clock::Clock;
+use crate::cloud::Cloud;
 use crate::config::Poll;
 use crate::hosts::Reader;
 use crate::model::{BackendName, BackendView, BuildTimes, Fleet, Observed, Snapshot};
@@ -22,7 +23,7 @@ use history::{HistorySource, Stored};
 use hosts::HostsSource;
 use jiff::Timestamp;
 use needs::NeedsSource;
-use source::{FleetSource, ResultsSource, Source, WorkersSource};
+use source::{FleetSource, MarketSource, ResultsSource, Source, WorkersSource};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -50,11 +51,13 @@ pub enum Collector {
     Ecs,
     /// The workers' resource use.
     Hosts,
+    /// What the cloud can give: its stock, and the project's quota.
+    Market,
 }
 
 impl Collector {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Workers,
         Self::Results,
         Self::History,
@@ -62,6 +65,7 @@ impl Collector {
         Self::Ghosts,
         Self::Ecs,
         Self::Hosts,
+        Self::Market,
     ];
 
     /// The word used in labels and logs.
@@ -75,6 +79,7 @@ impl Collector {
             Self::Ghosts => "ghosts",
             Self::Ecs => "ecs",
             Self::Hosts => "hosts",
+            Self::Market => "market",
         }
     }
 
@@ -107,6 +112,8 @@ pub struct Gather {
     pub poll: Poll,
     /// Reads the workers' resource use; `None` where it is not to be read.
     pub hosts: Option<Reader>,
+    /// Says what it can give; `None` where it is not to be asked.
+    pub market: Option<Arc<dyn Cloud>>,
     /// A reading older than this is none.
     pub max_age: Duration,
     /// Where build times are kept.
@@ -158,6 +165,10 @@ impl Gather {
             let hosts = HostsSource::new(reader, shell.snapshot.clone(), self.max_age);
             tasks.spawn(shell.clone().poll(hosts, self.poll.hosts));
         }
+        if let Some(cloud) = self.market {
+            let market = MarketSource { cloud };
+            tasks.spawn(shell.clone().poll(market, self.poll.market));
+        }
         for client in self.clients {
             let workers = WorkersSource {
                 client: client.clone(),
@@ -192,6 +203,7 @@ impl Gather {
             backends: names.map(unknown).collect(),
             fleet: Arc::default(),
             hosts: Arc::default(),
+            market: Arc::default(),
             build_times: Arc::new(times),
         }
     }

@@ -1,8 +1,10 @@
 //! The sources: what is asked for, and where the answer stands in the snapshot.
 
 use super::Collector;
+use crate::cloud::Cloud;
 use crate::model::{
-    BackendName, BackendView, Fleet, JobState, Observed, PackageKey, Results, Snapshot, Workers,
+    BackendName, BackendView, Fleet, JobState, Market, Observed, PackageKey, Results, Snapshot,
+    Workers,
 };
 use crate::obs::ObsClient;
 use jiff::Timestamp;
@@ -133,6 +135,30 @@ where
 
     fn slot<'s>(&self, snapshot: &'s mut Snapshot) -> &'s mut Observed<Fleet> {
         Arc::make_mut(&mut snapshot.fleet)
+    }
+}
+
+/// What the cloud can give.
+pub(super) struct MarketSource {
+    pub(super) cloud: Arc<dyn Cloud>,
+}
+
+impl Source for MarketSource {
+    type Value = Market;
+    const COLLECTOR: Collector = Collector::Market;
+
+    fn backend(&self) -> Option<&BackendName> {
+        None
+    }
+
+    async fn read(&mut self, _at: Timestamp) -> Result<Market, String> {
+        let stock = self.cloud.stock().await.map_err(|e| e.to_string())?;
+        let quota = self.cloud.quota().await.map_err(|e| e.to_string())?;
+        Ok(Market { stock, quota })
+    }
+
+    fn slot<'s>(&self, snapshot: &'s mut Snapshot) -> &'s mut Observed<Market> {
+        Arc::make_mut(&mut snapshot.market)
     }
 }
 

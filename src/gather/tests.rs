@@ -63,6 +63,7 @@ fn gather(backends: &[(&str, SocketAddr)], timeout: Duration, every: Duration) -
     Gather {
         clients: backends.iter().map(|b| client(b).unwrap()).collect(),
         poll: Poll {
+            market: Duration::from_secs(60),
             workers: every,
             results: every,
             history: every,
@@ -71,6 +72,7 @@ fn gather(backends: &[(&str, SocketAddr)], timeout: Duration, every: Duration) -
             timeout,
         },
         hosts: None,
+        market: None,
         max_age: LONG,
         store: Arc::new(Kept::default()),
         history: Terms {

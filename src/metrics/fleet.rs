@@ -164,9 +164,12 @@ fn vcpus(writer: &mut Writer<'_>, configured: &Configured, state: &FleetState) -
             ("room", configured.ceiling.less(bought)),
         ]);
     }
+    let kinds = kinds.into_iter().map(|(kind, v)| (kind, u64::from(v.0)));
+    let market = state.snapshot.market.fresh(state.now, configured.max_age);
+    let quota = market.ok().and_then(|m| m.value().quota.cores.left());
     let series = kinds
-        .into_iter()
-        .map(|(kind, vcpus)| (labels([("kind", kind)]), vcpus.0));
+        .chain(quota.map(|left| ("quota", left)))
+        .map(|(kind, vcpus)| (labels([("kind", kind)]), vcpus));
     writer.gauge(&catalogue::OBS_SCALER_VCPUS, series)
 }
 

@@ -6,6 +6,7 @@ use super::words::{
 };
 use crate::config::Pool;
 use crate::model::{BackendName, FlavorName, PoolName};
+use crate::policy::Lease;
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -39,6 +40,7 @@ pub struct Own {
     costs: Amounts,
     idle_costs: Amounts,
     ghosts: Counters,
+    lease: Family<Labels, Gauge>,
     pools: BTreeMap<PoolName, Labels>,
 }
 
@@ -66,6 +68,7 @@ impl Own {
             costs: Family::default(),
             idle_costs: Family::default(),
             ghosts: Family::default(),
+            lease: Family::default(),
             pools: pools
                 .values()
                 .map(|p| (p.name.clone(), labels_of(p)))
@@ -122,6 +125,7 @@ impl Own {
             &catalogue::OBS_SCALER_COLLECT_DURATION_SECONDS,
             self.collects.clone(),
         );
+        add.metric(&catalogue::OBS_SCALER_LEASE, self.lease.clone());
         add.metric(
             &catalogue::OBS_SCALER_GHOSTS_FREED_TOTAL,
             self.ghosts.clone(),
@@ -135,6 +139,7 @@ impl Own {
         for kind in AlertKind::ALL {
             begin(&self.alerts, &one("outcome", kind.as_str()));
         }
+        self.lease(Lease::Starting.label());
         for span in Span::ALL {
             begin(&self.spans, &one("stage", span.as_str()));
         }
@@ -232,6 +237,14 @@ impl Own {
         let labels = and(self.of(pool), "flavor", flavor.as_str());
         self.costs.get_or_create(&labels).inc_by(cost);
         self.idle_costs.get_or_create(&labels).inc_by(idle);
+    }
+
+    /// This scaler stands so to the others of its owner.
+    pub fn lease(&self, standing: &str) {
+        for state in Lease::LABELS {
+            let gauge = self.lease.get_or_create(&one("state", state));
+            gauge.set(i64::from(state == standing));
+        }
     }
 
     /// OBS was asked to free a ghost.

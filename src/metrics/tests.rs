@@ -235,6 +235,7 @@ fn state() -> FleetState {
                 .map(|(n, b)| (BackendName::new(n), b))
                 .collect(),
             fleet: Arc::new(Observed::known(at(NOW), fleet())),
+            market: Arc::default(),
             hosts: hosts::read(),
             build_times: Arc::default(),
         }),

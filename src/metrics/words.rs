@@ -147,5 +147,7 @@ words! {
         Ecs = "ecs",
         /// The workers' resource use.
         Hosts = "hosts",
+        /// What the cloud can give.
+        Market = "market",
     }
 }

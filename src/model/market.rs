@@ -95,6 +95,15 @@ pub struct Quota {
     pub ram_mib: Limit,
 }
 
+/// What the cloud says of both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Market {
+    /// What can be bought.
+    pub stock: Stock,
+    /// How much of it.
+    pub quota: Quota,
+}
+
 /// What an hour of a server costs, in whatever unit the configuration has its prices: finite, and not
 /// below 0.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]

@@ -30,7 +30,7 @@ pub use fleet::{Fleet, Server, ServerStatus, Tags};
 pub use host::{CpuTime, HostCounters, HostUse, InOut};
 pub use lease::{LeaseTag, OwnLease, Scaler, ScalerId};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
-pub use market::{Availability, FlavorStock, Limit, Price, PriceList, Quota, Stock};
+pub use market::{Availability, FlavorStock, Limit, Market, Price, PriceList, Quota, Stock};
 pub use names::{
     BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus, ZoneName,
 };

@@ -1,8 +1,8 @@
 //! Everything that is known of the outside world at one moment.
 
 use super::{
-    BackendName, BuildTimes, Fleet, Ghosts, HostName, HostUse, Observed, Requirements, Results,
-    Workers,
+    BackendName, BuildTimes, Fleet, Ghosts, HostName, HostUse, Market, Observed, Requirements,
+    Results, Workers,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub fleet: Arc<Observed<Fleet>>,
     /// The resource use of each worker that was read. Each has an age of its own.
     pub hosts: Arc<Observed<BTreeMap<HostName, HostUse>>>,
+    /// What the cloud can give.
+    pub market: Arc<Observed<Market>>,
     /// Expected build times.
     pub build_times: Arc<BuildTimes>,
 }

@@ -5,9 +5,9 @@ use crate::config::{Levels, Mode, Naming, Policy, Pool, Projects};
 use crate::model::{
     Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, Capabilities, Constraints,
     Expected, FlavorName, Fleet, Ghosts, HostName, IdleStreak, Instance, InstanceId, InstanceState,
-    Job, JobState, Ledger, Level, Member, Observed, Order, OrderId, PackageConstraints, PackageKey,
-    PoolName, Requirements, Results, Server, ServerId, ServerStatus, Snapshot, Stage, Tags, Vcpus,
-    Workers,
+    Job, JobState, Ledger, Level, Market, Member, Observed, Order, OrderId, PackageConstraints,
+    PackageKey, PoolName, Requirements, Results, Server, ServerId, ServerStatus, Snapshot, Stage,
+    Tags, Vcpus, Workers,
 };
 use jiff::Timestamp;
 use regex::Regex;
@@ -81,6 +81,7 @@ pub(super) struct Farm {
     pub(super) backends: BTreeMap<BackendName, Backend>,
     pub(super) fleet: Fleet,
     pub(super) fleet_at: i64,
+    pub(super) market: Observed<Market>,
     pub(super) times: BuildTimes,
     pub(super) ledger: Ledger,
     pub(super) alarms: Alarms,
@@ -161,6 +162,7 @@ impl Farm {
             backends: names.map(|name| (name, backend.clone())).into(),
             fleet: Fleet::default(),
             fleet_at: NOW,
+            market: Observed::default(),
             times: BuildTimes::default(),
             ledger: Ledger::default(),
             alarms,
@@ -189,6 +191,7 @@ impl Farm {
             backends: self.backends.iter().map(backend).collect(),
             fleet: Arc::new(Observed::known(at(self.fleet_at), self.fleet.clone())),
             hosts: Arc::default(),
+            market: Arc::new(self.market.clone()),
             build_times: Arc::new(self.times.clone()),
         };
         call(&View {

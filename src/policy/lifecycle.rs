@@ -131,7 +131,7 @@ impl Look<'_> {
         let seen = match self.sight.cloud {
             Cloud::Unknown => return self.stay(Act::None),
             Cloud::Absent(absence) => absence.last,
-            Cloud::Listed { server, at } => {
+            Cloud::Listed { server, at, .. } => {
                 if let Some(why) = self.broken(server) {
                     return cordon(why);
                 }
@@ -196,11 +196,11 @@ impl Look<'_> {
         match self.sight.cloud {
             Cloud::Unknown => self.stay(Act::Cordon),
             Cloud::Absent(absence) => self.absent(absence, why, Act::Cordon),
-            Cloud::Listed { server, .. } => {
+            Cloud::Listed { server, since, at } => {
                 let refused = matches!(self.sight.deletion, Allowed::No { .. });
                 let deleting = server.status == ServerStatus::Deleting;
                 let spared = server.tags.protected || deleting || refused;
-                if spared || !self.is_free_of_builds() {
+                if spared || !self.is_ours_for_sure(since, at) || !self.is_free_of_builds() {
                     return self.stay(Act::Cordon);
                 }
                 (Stage::Deleting { why: why.clone() }, Act::Delete)
@@ -214,7 +214,7 @@ impl Look<'_> {
         match self.sight.cloud {
             Cloud::Unknown => self.stay(Act::None),
             Cloud::Absent(absence) => self.absent(absence, why, Act::None),
-            Cloud::Listed { server, at } => {
+            Cloud::Listed { server, at, .. } => {
                 let taken_up = server.status == ServerStatus::Deleting;
                 if taken_up || elapsed(self.member.since, at) < self.terms.settle {
                     return self.stay(Act::None);
@@ -286,6 +286,12 @@ impl Look<'_> {
                 format!("registered: found {live} instances in OBS, expected {expected}")
             }
         }
+    }
+
+    /// Whether two lists [`SETTLE`] apart have shown it as ours, the last of them after it was given up: one
+    /// list may be wrong.
+    fn is_ours_for_sure(&self, since: Timestamp, at: Timestamp) -> bool {
+        at > self.member.since && elapsed(since, at) >= self.terms.settle
     }
 
     /// Whether no build can be killed by the deletion. OBS must have been read since, and show no

@@ -7,7 +7,9 @@ use super::View;
 use super::names::names_for;
 use super::reason::Reason;
 use crate::config::Pool;
-use crate::model::{Allowed, Class, Ledger, Offer, Order, Reaction, Scope, ServerId, Setbacks};
+use crate::model::{
+    Allowed, Availability, Class, Ledger, Offer, Order, Reaction, Scope, ServerId, Setbacks,
+};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -108,7 +110,7 @@ impl<'a> Chooser<'a> {
         }
     }
 
-    /// The first of the pool's list that is not sold out, and that nothing stands against.
+    /// The first of the pool's list that the cloud does not show as sold out, and that nothing stands against.
     ///
     /// # Errors
     /// Why the pool orders nothing.
@@ -119,7 +121,8 @@ impl<'a> Chooser<'a> {
         let mut first_hindrance = None;
         for offer in self.view.policy.offers(pool) {
             let scope = Scope::Offer(offer.clone());
-            match self.may(&scope, |_| Reason::NoOffer) {
+            let may = self.stocked(&offer);
+            match may.and_then(|()| self.may(&scope, |_| Reason::NoOffer)) {
                 Ok(of_offer) => {
                     let probes = [
                         (Scope::Everything, everything),
@@ -146,6 +149,18 @@ impl<'a> Chooser<'a> {
             (self.view.policy.max_order, Reason::MaxOrder)
         };
         Choice { offer, most, limit }
+    }
+
+    /// Stock that is not known, or not any more, hinders nothing: it is only what the cloud announces.
+    fn stocked(&self, offer: &Offer) -> Result<(), Reason> {
+        let (now, max_age) = (self.view.now, self.view.policy.max_age);
+        let market = self.view.snapshot.market.fresh(now, max_age);
+        let stock =
+            market.map(|market| market.value().stock.of(&offer.flavor, offer.zone.as_ref()));
+        match stock {
+            Ok(Availability::SoldOut | Availability::NotOffered) => Err(Reason::SoldOut),
+            Ok(Availability::OnSale) | Err(_) => Ok(()),
+        }
     }
 
     /// Whether asking for this is a probe, where it may be asked for at all.

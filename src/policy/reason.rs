@@ -31,6 +31,8 @@ pub enum Reason {
     CloudRefuses(Class),
     /// Every flavor and zone of the pool's list was refused not long ago.
     NoOffer,
+    /// The cloud shows the flavor that is preferred as sold out in its zone, and no other is left.
+    SoldOut,
     /// One server is tried first, after a refusal.
     Probing,
     /// The ceiling leaves no room, or less than is needed.
@@ -74,7 +76,7 @@ pub enum Reason {
 
 impl Reason {
     /// The labels of every reason for which a pool may get nothing and give nothing back.
-    pub const HOLDS: [&str; 29] = [
+    pub const HOLDS: [&str; 30] = [
         Held::NEVER,
         Held::STALE,
         Self::Halted { below: 0 }.label(),
@@ -87,6 +89,7 @@ impl Reason {
         Self::CloudRefuses(Class::Permission).label(),
         Self::CloudRefuses(Class::Request).label(),
         Self::NoOffer.label(),
+        Self::SoldOut.label(),
         Self::Probing.label(),
         Self::Ceiling.label(),
         Self::Names.label(),
@@ -120,6 +123,7 @@ impl Reason {
             Self::Enough => "enough",
             Self::CloudRefuses(class) => class.label(),
             Self::NoOffer => "no_offer",
+            Self::SoldOut => "sold_out",
             Self::Probing => "probing",
             Self::Ceiling => "ceiling",
             Self::Names => "names",
@@ -165,6 +169,7 @@ impl fmt::Display for Reason {
             Self::ApplyOnly => "the pool's mode is apply: it never releases",
             Self::Enough => "what is idle and on its way is enough",
             Self::NoOffer => "each of its flavors and zones was refused not long ago",
+            Self::SoldOut => "the cloud has none of its flavors in its zones",
             Self::Probing => "one server is tried first, after a refusal",
             Self::Ceiling => "the ceiling leaves no more room",
             Self::Names => "no more names of the pool are free in a row: see ecs.name_range",

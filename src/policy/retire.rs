@@ -320,6 +320,7 @@ const fn nearness(reason: &Reason) -> u32 {
         | Reason::Enough
         | Reason::CloudRefuses(_)
         | Reason::NoOffer
+        | Reason::SoldOut
         | Reason::Probing
         | Reason::Ceiling
         | Reason::MaxOrder

@@ -39,6 +39,8 @@ pub enum Cloud<'a> {
     Listed {
         /// The server.
         server: &'a Server,
+        /// When the first of an unbroken run of lists that have it was asked for.
+        since: Timestamp,
         /// When the list was asked for.
         at: Timestamp,
     },

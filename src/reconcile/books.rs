@@ -2,11 +2,11 @@
 
 use crate::journal::{Entry, Journal, JournalError};
 use crate::model::{
-    Bill, HostName, IdleStreak, Ledger, Member, Order, OrderId, PoolName, ServerId, Setbacks,
-    Stage, Supply,
+    Bill, HostName, IdleStreak, Ledger, Member, Order, OrderId, OwnLease, PoolName, Scaler,
+    ServerId, Setbacks, Stage, Supply,
 };
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What each server costs and has cost.
@@ -23,8 +23,12 @@ pub(super) struct Books {
 
 impl Books {
     /// Takes up what was in hand when the journal was last written.
-    pub(super) fn open(journal: Arc<Journal>) -> Result<Self, JournalError> {
-        let ledger = journal.load()?;
+    pub(super) fn open(
+        journal: Arc<Journal>,
+        new: impl FnOnce() -> Option<Scaler>,
+    ) -> Result<Self, JournalError> {
+        let mut ledger = journal.load()?;
+        ledger.lease.me = journal.scaler(new)?;
         let (bills, listed) = journal.load_bills()?;
         let bills = bills.into_iter();
         let bills = bills.map(|bill| (bill.server.clone(), Arc::new(bill)));
@@ -187,6 +191,24 @@ impl Books {
             since: now,
             ..member.clone()
         })
+    }
+
+    /// What is known of the own lease, and of adopted servers' host keys: both are learnt anew after a
+    /// restart, and so not written.
+    pub(super) const fn lease(&mut self) -> &mut OwnLease {
+        &mut self.ledger.lease
+    }
+
+    pub(super) const fn pinned(&mut self) -> &mut BTreeSet<ServerId> {
+        &mut self.ledger.pinned
+    }
+
+    /// Forgets a server that a person took from us.
+    pub(super) fn let_go(&mut self, server: &ServerId) -> Result<(), JournalError> {
+        self.journal.write(&[Entry::MemberGone(server)])?;
+        self.ledger.members.remove(server);
+        self.ledger.streaks.remove(server);
+        Ok(())
     }
 
     /// What a pool is known to have had.

@@ -8,7 +8,10 @@ mod books;
 mod costs;
 mod deeds;
 mod ghosts;
+mod lease;
+mod names;
 mod orders;
+mod people;
 mod servers;
 mod spans;
 
@@ -21,13 +24,14 @@ use crate::metrics::{Direction, Own};
 use crate::model::{Action, Alarms, Ledger, OrderId, PoolName, ServerId, Snapshot, elapsed};
 use crate::policy::orders::Calls;
 use crate::policy::{
-    self, Absence, CheckReport, DrainReport, Lawful, Outcome, Plan, Step, SubJob, View,
+    self, Absence, CheckReport, DrainReport, Lawful, Lease, Outcome, Plan, Step, SubJob, View,
 };
 pub use books::Bills;
 use books::Books;
 use costs::Meter;
 use deeds::Deeds;
 use jiff::Timestamp;
+pub use people::{Reply, Word};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,13 +57,6 @@ pub enum ReconcileError {
     /// The pollers have ended.
     #[error("nothing reads the farm any more")]
     Blind,
-}
-
-/// What a person said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Word {
-    /// The pool is as it should be: what vanished is not coming back.
-    Accept(PoolName),
 }
 
 /// What the reconciler rests on, and what it shows.
@@ -102,6 +99,16 @@ struct Seen {
     checks: BTreeMap<ServerId, CheckReport>,
     drains: BTreeMap<ServerId, DrainReport>,
     absences: BTreeMap<ServerId, Absence>,
+    /// Since when every list has had a server.
+    presences: BTreeMap<ServerId, Timestamp>,
+    /// Servers that people took from us: lists that were asked for until then may still show them as ours.
+    /// `None` while their tags are being taken off.
+    let_go: BTreeMap<ServerId, Option<Timestamp>>,
+    /// Who waits to hear that a server was let go.
+    waiting: BTreeMap<ServerId, Reply>,
+    standing: Option<Lease>,
+    /// Which list the host keys of adopted servers were last looked up for.
+    pins_at: Option<Timestamp>,
     sub_jobs: BTreeMap<ServerId, SubJob>,
     ended_jobs: BTreeSet<String>,
     calls: BTreeMap<OrderId, Calls>,
@@ -150,7 +157,8 @@ impl Reconciler {
     /// # Errors
     /// Where the journal can not be read.
     pub fn new(parts: Parts, journal: Arc<Journal>) -> Result<Self, ReconcileError> {
-        let books = Books::open(journal)?;
+        let now = parts.clock.now();
+        let books = Books::open(journal, || parts.hands.new_scaler(now))?;
         let (shown, _) = watch::channel(InHand {
             ledger: Arc::new(books.ledger().clone()),
             checks: Arc::default(),
@@ -160,7 +168,7 @@ impl Reconciler {
         tracing::info!(orders, servers, "taken up from the journal");
         Ok(Self {
             deeds: Deeds::new(Arc::clone(&parts.hands)),
-            began: parts.clock.now(),
+            began: now,
             seen: Seen::default(),
             meter: Meter::begin(books.listed()),
             parts,
@@ -192,7 +200,7 @@ impl Reconciler {
                     let (subject, done) = ended?;
                     self.take_in(subject, done)?;
                 }
-                Some(word) = self.parts.words.recv() => self.obey(&word)?,
+                Some(word) = self.parts.words.recv() => self.obey(word)?,
                 () = tokio::time::sleep(tick) => {}
             }
             self.pass()?;
@@ -238,6 +246,8 @@ impl Reconciler {
             now,
         };
         self.seen.keep(self.books.ledger());
+        self.keep_lease(&look);
+        self.note_pins(&look);
         self.books.forget_setbacks_of_servers_gone();
         self.take_up(&look)?;
         self.count(&look)?;
@@ -326,6 +336,7 @@ impl Reconciler {
         let pause = match done {
             Done::Polled(_) | Done::Ended(..) => config.ecs.job_poll,
             Done::Freed(_) => ghosts::PAUSE,
+            Done::Renewed(_) | Done::Swept(_) => lease::PAUSE,
             _ => config.policy.tick,
         };
         self.deeds.rest(subject.clone(), now, pause);
@@ -345,6 +356,18 @@ impl Reconciler {
             }
             (Subject::Server(server), Done::Deleted(result)) => self.deleted(&server, result, now),
             (Subject::Bill(server), Done::Ended(job, result)) => self.ended(&server, &job, result),
+            (Subject::Lease(server), Done::Renewed(result)) => {
+                self.renewed(&server, result);
+                Ok(())
+            }
+            (Subject::Sweep, Done::Swept(result)) => {
+                self.swept(result);
+                Ok(())
+            }
+            (Subject::Server(server), Done::Disowned(result)) => {
+                self.disowned(&server, result, now);
+                Ok(())
+            }
             (Subject::Ghost(backend, build), Done::Freed(freed)) => {
                 self.freed(&backend, &build, &freed);
                 Ok(())
@@ -352,15 +375,6 @@ impl Reconciler {
             (subject, done) => {
                 tracing::error!(?subject, ?done, "a deed ended that was never begun");
                 Ok(())
-            }
-        }
-    }
-
-    fn obey(&mut self, word: &Word) -> Result<(), JournalError> {
-        match word {
-            Word::Accept(pool) => {
-                tracing::warn!(%pool, "a person says that the pool is as it should be");
-                self.books.supply(pool, policy::supply::accept())
             }
         }
     }
@@ -373,6 +387,7 @@ impl Seen {
         self.checks.retain(|server, _| in_hand(server));
         self.drains.retain(|server, _| in_hand(server));
         self.absences.retain(|server, _| in_hand(server));
+        self.presences.retain(|server, _| in_hand(server));
         self.sub_jobs.retain(|server, _| in_hand(server));
         self.calls
             .retain(|order, _| ledger.orders.contains_key(order));

@@ -11,8 +11,8 @@ use crate::model::{
 };
 use crate::policy::offers::{self, Refused};
 use crate::policy::{
-    Act, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, Sight, SubJob, Terms, View,
-    advance, instances_seen, next_absence, pool_of_server, supply,
+    self, Act, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, Lease, Sight, SubJob,
+    Terms, View, advance, instances_seen, next_absence, pool_of_server, supply,
 };
 use jiff::Timestamp;
 use std::net::IpAddr;
@@ -23,16 +23,37 @@ impl Reconciler {
         let Ok(fleet) = look.snapshot.fleet.fresh(look.now, look.policy.max_age) else {
             return Ok(());
         };
+        let standing = policy::lease(&look.view(self.books.ledger()));
         for server in fleet.value().servers.values() {
             if self.books.ledger().members.contains_key(&server.id) {
-                self.books.name(&server.id, &server.name)?;
-                self.hold_to_its_name(server);
-            } else if server.status != ServerStatus::Deleting {
+                self.learn_name(server)?;
+            } else if server.status != ServerStatus::Deleting
+                && self.may_take_up(server, fleet.at(), &standing)
+            {
                 self.take_up_one(server, look.policy)?;
             }
         }
         self.note_absences(fleet.value(), fleet.at());
         Ok(())
+    }
+
+    /// Whether a server that the journal does not know may be followed: one that another scaler ordered is
+    /// that one's as long as it is alive, and one that a person took from us just now is nobody's.
+    fn may_take_up(&self, server: &Server, listed: Timestamp, standing: &Lease) -> bool {
+        if self
+            .seen
+            .let_go
+            .get(&server.id)
+            .is_some_and(|at| at.is_none_or(|at| listed <= at))
+        {
+            return false;
+        }
+        let orders = &self.books.ledger().orders;
+        match &server.tags.order {
+            Some(order) if orders.contains_key(order) => true,
+            Some(_) => standing.may_act() && !standing.has_others(),
+            None => standing.may_act(),
+        }
     }
 
     fn take_up_one(&mut self, server: &Server, policy: &Policy) -> Result<(), JournalError> {
@@ -71,39 +92,30 @@ impl Reconciler {
         })
     }
 
-    /// The cloud's list says what a server is called, whatever the order asked for: OBS knows it by that.
-    fn hold_to_its_name(&mut self, server: &Server) {
-        let orders = &self.books.ledger().orders;
-        let order = server.tags.order.as_ref().and_then(|id| orders.get(id));
-        let Some((order, names)) = order.and_then(|o| Some((o, o.names.as_ref()?))) else {
-            return;
-        };
-        if !names.names(order.count).any(|name| name == server.name) {
-            let asked = names.asked(order.count);
-            let words = format!(
-                "server {}: the cloud calls it {}, and {asked} was asked for",
-                server.id, server.name
-            );
-            self.seen.odd(words);
-        }
-    }
-
     fn note_absences(&mut self, fleet: &Fleet, at: Timestamp) {
         let members = &self.books.ledger().members;
         for server in members.keys() {
             let listed = fleet.servers.contains_key(server);
             let before = self.seen.absences.get(server).copied();
             match next_absence(before, listed, at) {
-                Some(absence) => self.seen.absences.insert(server.clone(), absence),
-                None => self.seen.absences.remove(server),
-            };
+                Some(absence) => {
+                    self.seen.presences.remove(server);
+                    self.seen.absences.insert(server.clone(), absence);
+                }
+                None => {
+                    self.seen.absences.remove(server);
+                    self.seen.presences.entry(server.clone()).or_insert(at);
+                }
+            }
         }
     }
 
-    /// Moves every server on by one step, and starts what it asks for.
+    /// Moves every server on by one step, and starts what it asks for; where another scaler goes first,
+    /// only those that this one ordered.
     pub(super) fn move_servers_on(&mut self, look: &Look<'_>) -> Result<(), JournalError> {
         let now = look.now;
         let members: Vec<Member> = self.books.ledger().members.values().cloned().collect();
+        let standing = policy::lease(&look.view(self.books.ledger()));
         for member in members {
             let Some(pool) = look.policy.pools.get(&member.pool) else {
                 self.seen.odd(format!(
@@ -127,6 +139,10 @@ impl Reconciler {
                 .unwrap_or_default();
             let ip = listed(&sight).and_then(|server| server.ip);
             let next = advance(&member, &sight, &terms, now);
+            let gone = matches!(next.stage, Stage::Gone { .. });
+            if !member.ordered_here && !gone && !standing.may_act() {
+                continue;
+            }
             if let (Some(order), Stage::Creating, Stage::Booting { .. }) =
                 (&ordered, &member.stage, &next.stage)
             {
@@ -144,6 +160,11 @@ impl Reconciler {
             (Ok(fleet), absence) => match (fleet.value().servers.get(&member.server), absence) {
                 (Some(server), _) => Cloud::Listed {
                     server,
+                    since: self
+                        .seen
+                        .presences
+                        .get(&member.server)
+                        .map_or(fleet.at(), |since| *since),
                     at: fleet.at(),
                 },
                 (None, Some(absence)) => Cloud::Absent(*absence),
@@ -370,7 +391,6 @@ impl Reconciler {
         let asked = member.map_or(now, |member| member.since);
         match result {
             Ok(jobs) => {
-                tracing::info!(%server, ?jobs, "the cloud deletes it");
                 self.books.setbacks().done(&Scope::Everything, asked);
                 self.note_deletion(server, jobs)
             }
@@ -378,7 +398,12 @@ impl Reconciler {
                 tracing::error!(%server, %error, class = error.label(), "the deletion failed");
                 let class = error.class();
                 if let Some(scope) = offers::stands_against(Refused::Deletion(server), class) {
-                    self.set_back(scope, class, &error.to_string(), asked, now);
+                    let (own, words) = (Scope::Server(server.clone()), error.to_string());
+                    if scope != own {
+                        // what holds new releases does not hold this one, which is in hand
+                        self.set_back(scope, class, &words, asked, now);
+                    }
+                    self.set_back(own, class, &words, asked, now);
                 }
                 Ok(())
             }

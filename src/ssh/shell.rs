@@ -3,7 +3,7 @@
 use super::host_key::supported;
 use super::{Command, InvalidKey, Output, PinnedHost, Service, SshError};
 use crate::config;
-use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
+use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelMsg, Preferred, client};
 use secrecy::{ExposeSecret, SecretString};
 use std::borrow::Cow;
@@ -31,6 +31,19 @@ impl SshKey {
         }
         supported(&key.algorithm())?;
         Ok(Self(Arc::new(key)))
+    }
+
+    /// Its type, such as `ssh-ed25519`.
+    #[must_use]
+    pub fn algorithm(&self) -> String {
+        self.0.algorithm().to_string()
+    }
+
+    /// Whether this public key, `TYPE BASE64 [COMMENT]`, is its other half.
+    #[must_use]
+    pub fn is_of(&self, public: &str) -> bool {
+        let public = PublicKey::from_openssh(public);
+        public.is_ok_and(|public| public.key_data() == self.0.public_key().key_data())
     }
 }
 

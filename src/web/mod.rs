@@ -1,6 +1,7 @@
 //! The HTTP server: Alertmanager's webhook, `/metrics`, health, and the JSON answers.
 
 mod alerts;
+mod people;
 mod routes;
 mod scrape;
 mod server;
@@ -8,6 +9,7 @@ mod stall;
 mod token;
 
 pub use alerts::{AT_ONCE, Doorbell, Refused, Taken};
+pub use people::{Answered, People};
 pub use routes::{Answers, App};
 pub use scrape::{Scrape, ScrapeError, Scrapes};
 pub use server::serve;

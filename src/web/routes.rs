@@ -1,6 +1,6 @@
 //! The routes: one `match`.
 
-use super::{Doorbell, Refused, Scrape, ScrapeError, Scrapes};
+use super::{Doorbell, People, Refused, Scrape, ScrapeError, Scrapes};
 use crate::clock::Clock;
 use crate::metrics::{Coding, Format, Source};
 use crate::model::{Observed, PoolName, Snapshot, Unknown};
@@ -49,6 +49,8 @@ pub struct App {
     pub source: Arc<dyn Source>,
     /// The JSON answers.
     pub answers: Arc<dyn Answers>,
+    /// What people may ask to be done.
+    pub people: Arc<dyn People>,
 }
 
 impl fmt::Debug for App {
@@ -70,6 +72,8 @@ impl App {
         match request.uri().path() {
             "/api/v1/alerts" if request.method() == Method::POST => self.notified(request).await,
             "/api/v1/alerts" => not_allowed("POST"),
+            "/api/v1/adopt" => self.asked_to_adopt(request).await,
+            "/api/v1/disown" => self.asked_to_disown(request).await,
             path if let Some(pool) = accepted_pool(path) => self.accept(&request, pool),
             "/"
             | "/metrics"
@@ -118,9 +122,8 @@ impl App {
         if request.method() != Method::POST {
             return not_allowed("POST");
         }
-        let shown = request.headers().get(AUTHORIZATION);
-        if !shown.is_some_and(|header| self.doorbell.tokens.accept(header.as_bytes())) {
-            return failed(StatusCode::UNAUTHORIZED, &Refused::Unauthorized.to_string());
+        if let Err(refused) = self.authorize(request) {
+            return *refused;
         }
         let known = PoolName::try_from(pool).ok();
         match known.filter(|pool| self.doorbell.pools.contains(pool)) {
@@ -131,6 +134,16 @@ impl App {
             Some(pool) if self.answers.accept(&pool) => ok(&json!({ "accepted": pool.as_str() })),
             Some(_) => failed(StatusCode::SERVICE_UNAVAILABLE, "not now: try again"),
         }
+    }
+
+    /// Whoever asks for a deed shows the webhook's token.
+    pub(super) fn authorize<B>(&self, request: &Request<B>) -> Result<(), Box<Answer>> {
+        let shown = request.headers().get(AUTHORIZATION);
+        if shown.is_some_and(|header| self.doorbell.tokens.accept(header.as_bytes())) {
+            return Ok(());
+        }
+        let why = Refused::Unauthorized.to_string();
+        Err(Box::new(failed(StatusCode::UNAUTHORIZED, &why)))
     }
 
     async fn metrics<B>(&self, request: &Request<B>) -> Answer {
@@ -308,11 +321,11 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     with(status, "text/plain; charset=utf-8", body)
 }
 
-fn ok(value: &Value) -> Answer {
+pub(super) fn ok(value: &Value) -> Answer {
     with(StatusCode::OK, "application/json", value.to_string())
 }
 
-fn failed(status: StatusCode, why: &str) -> Answer {
+pub(super) fn failed(status: StatusCode, why: &str) -> Answer {
     with(
         status,
         "application/json",
@@ -320,7 +333,7 @@ fn failed(status: StatusCode, why: &str) -> Answer {
     )
 }
 
-fn not_allowed(allow: &'static str) -> Answer {
+pub(super) fn not_allowed(allow: &'static str) -> Answer {
     let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {allow}\n"));
     answer
         .headers_mut()

@@ -85,6 +85,7 @@ fn app_within(snapshot: Snapshot, scrape: Duration) -> App {
         scrapes: Scrapes::within(Metrics::new(registry, farm), scrape),
         source,
         answers: Arc::new(Echo { stale: false }),
+        people: Arc::new(people::Desk),
     }
 }
 
@@ -326,6 +327,7 @@ async fn ready_waits_for_every_source_and_names_the_missing_ones() {
     let snapshot = |view: &BackendView| Snapshot {
         backends: BTreeMap::from([(BackendName::new("a"), Arc::new(view.clone()))]),
         fleet: Arc::new(Observed::known(now(), Default::default())),
+        market: Arc::default(),
         hosts: Arc::default(),
         build_times: Arc::default(),
     };

@@ -3,6 +3,7 @@
 
 use crate::sshd::Machine;
 use jiff::Timestamp;
+use obs_scaler::adoption::{Adopt, AdoptionError, Disown};
 use obs_scaler::clock::Clock;
 use obs_scaler::config::{Config, ResourceUse, SecretPlace};
 use obs_scaler::hosts::{Reader, Target};
@@ -14,12 +15,13 @@ use obs_scaler::model::{
 use obs_scaler::present::Present;
 use obs_scaler::reconcile::InHand;
 use obs_scaler::ssh::HostKeys;
-use obs_scaler::web::{self, AT_ONCE, App, Doorbell, Scrapes, Tokens};
+use obs_scaler::web::{self, AT_ONCE, Answered, App, Doorbell, People, Scrapes, Tokens};
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,6 +175,21 @@ async fn resource_use_is_read_over_ssh_from_a_host_whose_key_is_derived() {
     assert_eq!(refused.unwrap_err().label(), "host_key");
 }
 
+/// Does nothing for people: they ask for nothing here.
+struct Nobody;
+
+type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+impl People for Nobody {
+    fn adopt(&self, _: Adopt) -> Answering {
+        Box::pin(std::future::ready(Err(AdoptionError::Stopping)))
+    }
+
+    fn disown(&self, _: Disown) -> Answering {
+        Box::pin(std::future::ready(Err(AdoptionError::Stopping)))
+    }
+}
+
 /// The daemon's web server over this snapshot.
 async fn serve(config: Config, snapshot: watch::Receiver<Snapshot>) -> SocketAddr {
     let (alarms, (speak, _)) = (watch::Sender::new(Alarms::default()), mpsc::channel(1));
@@ -202,6 +219,7 @@ async fn serve(config: Config, snapshot: watch::Receiver<Snapshot>) -> SocketAdd
         scrapes: Scrapes::new(Metrics::new(registry, farm)),
         source,
         answers: present,
+        people: Arc::new(Nobody),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();

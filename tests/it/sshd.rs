@@ -126,6 +126,7 @@ impl Machine {
             port: self.addr.port(),
             private_key: SecretString::from(self.read(name)),
             host_key_secret: SecretString::from("s".repeat(32)),
+            known_hosts_file: None,
             connect_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(10),
             sysconfig: self.path("obs-server").to_str().unwrap().to_owned(),

@@ -102,6 +102,7 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
             port,
             private_key: SecretString::from(std::fs::read_to_string(key).unwrap()),
             host_key_secret: SecretString::from("s".repeat(32)),
+            known_hosts_file: None,
             connect_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(10),
             sysconfig: SYSCONFIG.to_owned(),

@@ -180,3 +180,17 @@ async fn limits_count_what_is_there() {
     let more = client.create(&order(2, json!({})), None).await.unwrap();
     assert_eq!(more.refusal(), (400, "Ecs.0001".into()));
 }
+
+#[tokio::test]
+async fn a_name_may_carry_its_own_numbering() {
+    let (cloud, client) = cloud().await;
+    client.buy(&order(2, json!({"name": "obs-p-[7,3]"}))).await;
+    let mut names: Vec<String> = cloud.ledger().servers.into_iter().map(|s| s.name).collect();
+    names.sort();
+    assert_eq!(names, ["obs-p-007", "obs-p-008"]);
+    let odd = client
+        .create(&order(2, json!({"name": "obs-p-[7;3]"})), None)
+        .await
+        .unwrap();
+    assert_eq!(odd.refusal(), (400, "Ecs.0914".into()));
+}

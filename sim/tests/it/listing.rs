@@ -177,3 +177,69 @@ async fn tags_are_added_replaced_and_removed() {
         .await;
     assert_eq!(reply.status, 400);
 }
+
+#[tokio::test]
+async fn the_flat_list_has_numbers_and_gives_the_rest_on_demand() {
+    let (_cloud, client) = cloud().await;
+    client.buy(&order(3, json!({}))).await;
+    let get = async |query: &str| {
+        let path = format!(
+            "/v1.1/{}/cloudservers/detail{query}",
+            super::client::PROJECT
+        );
+        client.send("GET", &path, &[], "").await.unwrap()
+    };
+    let page = get("?limit=2").await.json();
+    assert!(page["request_id"].is_string() && page.get("count").is_none());
+    let server = &page["servers"][0];
+    assert_eq!(server["flavor"]["vcpus"], 32);
+    assert_eq!(
+        (&server["vm_state"], &server["task_state"]),
+        (&json!("active"), &Value::Null)
+    );
+    assert!(server.get("tags").is_none() && server.get("addresses").is_none());
+    let marker = page["servers"][1]["id"].as_str().unwrap();
+    let rest = get(&format!(
+        "?expect-fields=tags&expect-fields=volumes_attached&limit=2&marker={marker}"
+    ))
+    .await;
+    let rest = rest.json()["servers"].clone();
+    assert_eq!(
+        rest.as_array().unwrap().len(),
+        1,
+        "shorter than the limit: the last page"
+    );
+    assert_eq!(rest[0]["tags"], json!(["pool=build", "reserve"]));
+    assert_eq!(
+        rest[0]["volumes_attached"][0]["delete_on_termination"],
+        true
+    );
+    let zone = get("?availability_zone=cn-north-4b").await.json();
+    assert_eq!(zone["servers"], json!([]));
+    assert_eq!(get("?limit=101").await.status, 400);
+}
+
+#[tokio::test]
+async fn servers_are_found_by_their_tags() {
+    let (_cloud, client) = cloud().await;
+    client.buy(&order(2, json!({}))).await;
+    let ask = async |body: Value| {
+        let path = "cloudservers/resource_instances/action";
+        client.post(path, &body).await.json()
+    };
+    let wanted = json!([{"key": "pool", "values": ["build", "other"]}, {"key": "reserve"}]);
+    let found = ask(json!({"action": "filter", "limit": "1", "offset": "0", "tags": wanted})).await;
+    assert_eq!(
+        (
+            &found["total_count"],
+            found["resources"].as_array().unwrap().len()
+        ),
+        (&json!(2), 1)
+    );
+    assert_eq!(found["resources"][0]["resource_name"], "bw-0002");
+    let none = json!([{"key": "pool", "values": ["other"]}]);
+    let counted = ask(json!({"action": "count", "tags": none})).await;
+    assert_eq!(counted, json!({"total_count": 0}));
+    let all = client.get("cloudservers/tags").await.json();
+    assert_eq!(all["tags"][0], json!({"key": "pool", "values": ["build"]}));
+}

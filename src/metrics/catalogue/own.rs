@@ -2,9 +2,9 @@ use super::families;
 
 families! {
     OBS_SCALER_VCPUS: Gauge "obs_scaler_vcpus" ["kind"] {
-        help: "Virtual CPUs bought (in flight included), and what may be",
-        source: "the journal and the cloud's list; config: `scaling.ceiling_vcpus`",
-        absent: "all but `ceiling` while the cloud's list is older than `scaling.max_age`",
+        help: "Virtual CPUs bought (in flight included), what may be, and what the project's quota leaves",
+        source: "the journal and the cloud's list; config: `scaling.ceiling_vcpus`; `quota`: `GET /v1/PROJECT/cloudservers/limits`",
+        absent: "all but `ceiling` while the cloud's list, and `quota` while the limits, are older than `scaling.max_age`; `quota` where the cloud sets no limit",
     }
     OBS_SCALER_ALARMS: Gauge "obs_scaler_alarms" ["action", "pool", "arch", "level"] {
         help: "Alarms held now",
@@ -94,6 +94,11 @@ families! {
     OBS_SCALER_GHOSTS_FREED_TOTAL: Counter "obs_scaler_ghosts_freed_total" ["backend", "outcome"] {
         help: "Ghosts that OBS was asked to free, by what became of it",
         source: "this program's calls of `POST /build/PROJECT?cmd=restartbuild`; a ghost that could not be looked at once more counts as failed",
+        absent: "never",
+    }
+    OBS_SCALER_LEASE: Gauge "obs_scaler_lease" ["state"] {
+        help: "1 for how this scaler stands to others of the same owner, 0 for the rest",
+        source: "the tags `obs-scaler-lease-…` in the cloud's list",
         absent: "never",
     }
 }

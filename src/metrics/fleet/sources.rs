@@ -54,7 +54,8 @@ fn last_success(
     }
     let ecs = read_at(&state.snapshot.fleet).map(|at| (labels([("collector", "ecs")]), at));
     let hosts = read_at(&state.snapshot.hosts).map(|at| (labels([("collector", "hosts")]), at));
-    series.extend(ecs.into_iter().chain(hosts));
+    let market = read_at(&state.snapshot.market).map(|at| (labels([("collector", "market")]), at));
+    series.extend(ecs.into_iter().chain(hosts).chain(market));
     writer.gauge(&sources::OBS_SCALER_LAST_SUCCESS_TIMESTAMP_SECONDS, series)
 }
 

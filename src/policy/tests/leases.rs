@@ -5,7 +5,7 @@ use super::super::lease::{Errand, FORGET, GRACE, RENEW, TTL, errands, next_own};
 use super::super::{Law, Lease, Outcome, Plan, Reason, Step, audit, lease};
 use super::decided;
 use crate::model::{
-    Action, LeaseTag, OwnLease, Scaler, ScalerId, ServerId, ServerStatus, Stage, Vcpus,
+    Action, LeaseTag, Offer, OwnLease, Scaler, ScalerId, ServerId, ServerStatus, Stage, Vcpus,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -135,9 +135,9 @@ fn the_audit_lets_no_step_of_the_younger_pass() {
     let order = |farm: &mut Farm| Step::Order {
         pool: pool("x-l2"),
         count: 1,
-        offer: {
-            let pool = farm.pool("x-l2").clone();
-            farm.policy.offers(&pool).next().unwrap()
+        offer: Offer {
+            flavor: farm.pool("x-l2").flavor.clone(),
+            zone: None,
         },
         vcpus: Vcpus(64),
     };

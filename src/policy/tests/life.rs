@@ -43,6 +43,7 @@ impl Case {
         Sight {
             cloud: Cloud::Listed {
                 server: &self.server,
+                since: at(NOW - 30),
                 at: at(NOW),
             },
             sub_job: SubJob::Unknown,

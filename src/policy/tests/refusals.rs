@@ -5,7 +5,8 @@ use super::super::offers::{Refused, created, stands_against};
 use super::super::{Outcome, Plan, Reason, Step, audit, plan};
 use super::decided;
 use crate::model::{
-    Action, Class, FlavorName, Offer, Order, OrderId, Scope, ServerId, Vcpus, ZoneName,
+    Action, Arch, Availability, Class, FlavorName, FlavorStock, Limit, Market, Observed, Offer,
+    Order, OrderId, Quota, Scope, ServerId, Stock, Vcpus, ZoneName,
 };
 
 /// A pool of two flavors in two zones, with jobs for three workers.
@@ -207,4 +208,52 @@ fn each_class_stands_against_what_its_reaction_says() {
         let refused = Refused::Deletion(&server);
         assert_eq!(stands_against(refused, class), *delete, "{label}");
     }
+}
+
+/// What the cloud shows of the pool's first flavor in the two zones; the other one is on sale.
+fn market(zones: [Availability; 2]) -> Market {
+    let stock = |zones: [Availability; 2]| FlavorStock {
+        arch: Arch::X86_64,
+        vcpus: Vcpus(32),
+        zones: ["a", "b"]
+            .map(ZoneName::new)
+            .into_iter()
+            .zip(zones)
+            .collect(),
+        elsewhere: Availability::NotOffered,
+    };
+    let other = stock([Availability::OnSale; 2]);
+    let flavors = [(FIRST, stock(zones)), ("other", other)];
+    let flavors = flavors.map(|(name, stock)| (FlavorName::new(name), stock));
+    let limit = Limit { max: None, used: 0 };
+    Market {
+        stock: Stock {
+            flavors: flavors.into(),
+        },
+        quota: Quota {
+            instances: limit,
+            cores: limit,
+            ram_mib: limit,
+        },
+    }
+}
+
+#[test]
+fn a_zone_that_the_cloud_shows_as_sold_out_is_skipped_while_that_is_known() {
+    use Availability::{NotOffered, OnSale, SoldOut};
+    let mut farm = farm();
+    for (shown, next) in [
+        ([OnSale, OnSale], format!("{FIRST} in a")),
+        ([SoldOut, OnSale], format!("{FIRST} in b")),
+        ([SoldOut, NotOffered], "other in a".to_owned()),
+    ] {
+        farm.market = Observed::known(at(NOW), market(shown));
+        assert_eq!(orders(&farm), [(next, 3)]);
+    }
+    farm.pool("x-l1").alternatives.clear();
+    let held = (Outcome::Hold, Reason::SoldOut);
+    assert_eq!(reason(&farm, "x-l1", Action::Apply), held);
+    let stale = NOW - 121;
+    farm.market = Observed::known(at(stale), market([SoldOut, SoldOut]));
+    assert_eq!(orders(&farm), [(format!("{FIRST} in a"), 3)]);
 }

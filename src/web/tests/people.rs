@@ -1,6 +1,8 @@
 //! What a person may say.
 
 use super::*;
+use crate::adoption::{Adopt, AdoptionError, Disown, Outcome, Row};
+use std::pin::Pin;
 
 #[tokio::test]
 async fn a_halted_pool_goes_on_only_for_a_person_with_the_token() {
@@ -20,4 +22,57 @@ async fn a_halted_pool_goes_on_only_for_a_person_with_the_token() {
             "{path}"
         );
     }
+}
+
+/// Says which addresses it was asked for; none of another pool than the configured one.
+pub(super) struct Desk;
+
+fn rows(ips: &[std::net::IpAddr], outcome: Outcome) -> Vec<Row> {
+    let row = |ip: &std::net::IpAddr| Row::bare(*ip, outcome, None);
+    ips.iter().map(row).collect()
+}
+
+impl People for Desk {
+    fn adopt(&self, ask: Adopt) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
+        let known = ask
+            .pool
+            .as_deref()
+            .is_none_or(|pool| pool == name().as_str());
+        let answered = match ask.pool {
+            Some(pool) if !known => Err(AdoptionError::NoPool(pool)),
+            _ => Ok(rows(&ask.ips, Outcome::Adopted)),
+        };
+        Box::pin(std::future::ready(answered))
+    }
+
+    fn disown(&self, ask: Disown) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
+        let answered = Ok(rows(&ask.ips, Outcome::Disowned));
+        Box::pin(std::future::ready(answered))
+    }
+}
+
+#[tokio::test]
+async fn servers_are_adopted_and_disowned_only_for_a_person_with_the_token() {
+    let app = app(Snapshot::default());
+    let ours = [("authorization", &*format!("Bearer {TOKEN}"))];
+    for path in ["/api/v1/adopt", "/api/v1/disown"] {
+        let ask = r#"{"ips": ["10.0.0.1"]}"#;
+        for (method, headers, body, status) in [
+            ("POST", &ours[..], ask, 200),
+            ("POST", &[], ask, 401),
+            ("GET", &ours, ask, 405),
+            ("POST", &ours, "{}", 400),
+            ("POST", &ours, r#"{"ips": ["10.0.0.256"]}"#, 400),
+            ("POST", &ours, r#"{"ips": [], "ip": 1}"#, 400),
+        ] {
+            let answer = send(&app, method, path, headers, body).await;
+            assert_eq!(answer.0, status, "{method} {path} {body}: {}", answer.1);
+        }
+    }
+    let other = r#"{"ips": ["10.0.0.1"], "pool": "other"}"#;
+    let refused = send(&app, "POST", "/api/v1/adopt", &ours, other).await;
+    assert_eq!(refused.0, StatusCode::NOT_FOUND);
+    let ask = r#"{"ips": ["10.0.0.1"], "pool": "aarch64-l1"}"#;
+    let (_, said) = send(&app, "POST", "/api/v1/adopt", &ours, ask).await;
+    assert!(said.contains(r#""outcome":"adopted""#), "{said}");
 }

@@ -28,6 +28,9 @@ impl Play {
         let setup = Setup {
             seed: 7,
             ceiling: 384,
+            times: 60,
+            patience: "1s",
+            deadlines: "",
             network: [127, 0, 211],
         };
         let (farm, said) = (Farm::start(setup).await, Said::default());

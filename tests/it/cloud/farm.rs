@@ -13,17 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How many times as fast as the true time everything goes by.
-pub(super) const TIMES: i32 = 60;
-
 pub(super) const OWNER: &str = "walk";
 pub(super) const PROJECT: &str = "0605767d5a00d5762fb7c00a3d5f1b9c";
 pub(super) const ACCESS_KEY: &str = "AKWALK";
 pub(super) const SUBNET: &str = "157ee789-03ea-45b1-a698-76c92660dd83";
 pub(super) const SECRET_KEY: &str = "sk-walk";
 
-/// Times of the program are those of `config.yaml`; those of sockets and of polling are true ones, about
-/// a sixtieth of them.
+/// Times of the program are those of `config.yaml`, where nothing else is said; those of sockets and of
+/// polling are true ones.
 const CONFIG: &str = "
 owner: walk
 web: { token_env: SECRET }
@@ -51,7 +48,7 @@ scaling:
   availability_zones: [cn-north-4a, cn-north-4b]
   max_order: 4
   release: { at_once: 4 }
-poll: { workers: 200ms, results: 300ms, history: 1s, ecs: 300ms, hosts: 1s, timeout: 500ms }
+DEADLINESpoll: { workers: 200ms, results: 300ms, history: 1s, ecs: 300ms, hosts: 1s, timeout: PATIENCE }
 hosts: { resource_use: none }
 ";
 
@@ -65,6 +62,12 @@ pub(super) const FLAVORS: [&str; 3] = ["ki1.8xlarge.4", "c7.8xlarge.4", "c7.32xl
 pub(super) struct Setup {
     pub(super) seed: u64,
     pub(super) ceiling: u32,
+    /// How many times as fast as the true time everything goes by.
+    pub(super) times: i32,
+    /// How long an answer is waited for, in true time: `1s` and the like.
+    pub(super) patience: &'static str,
+    /// Lines of the section `scaling`.
+    pub(super) deadlines: &'static str,
     /// The servers' addresses: no other test has them.
     pub(super) network: [u8; 3],
 }
@@ -84,7 +87,7 @@ impl Farm {
         let key = folder.path().join("key");
         generate_key(&key, &["-t", "ed25519"]);
         let since = Clock::default().now();
-        let obs = backend(setup.seed).await;
+        let obs = backend(setup).await;
         let port = free_port();
         let machines = machine::Options {
             obs: obs.address(),
@@ -100,7 +103,7 @@ impl Farm {
         };
         let key = std::fs::read_to_string(key).unwrap();
         Self {
-            clock: Clock::fast(since, TIMES),
+            clock: Clock::fast(since, setup.times),
             config: Arc::new(configure(setup, &places, &key)),
             cloud,
             obs,
@@ -158,10 +161,12 @@ fn configure(setup: Setup, places: &Places, key: &str) -> Config {
         ssh,
     } = places;
     let ceiling = setup.ceiling;
-    let common = CONFIG.replace(
-        "scaling:\n",
-        &format!("scaling:\n  ceiling_vcpus: {ceiling}\n"),
-    );
+    let patience = setup.patience;
+    let scaling = format!("scaling:\n  ceiling_vcpus: {ceiling}\n");
+    let common = CONFIG
+        .replace("scaling:\n", &scaling)
+        .replace("DEADLINES", setup.deadlines)
+        .replace("PATIENCE", patience);
     let text = format!(
         "state_dir: {}
 backends:
@@ -180,8 +185,8 @@ ecs:
   key_name: walk
   root_volume_gib: 40
   root_volume_price: 0.0123
-  timeout: 1s
-ssh: {{ port: {ssh}, private_key_env: PRIVATE_KEY, host_key_secret_env: SECRET, connect_timeout: 2s, command_timeout: 5s }}
+  timeout: {patience}
+ssh: {{ port: {ssh}, private_key_env: PRIVATE_KEY, host_key_secret_env: SECRET, connect_timeout: 5s, command_timeout: 5s }}
 {common}",
         state.display()
     );
@@ -199,7 +204,7 @@ ssh: {{ port: {ssh}, private_key_env: PRIVATE_KEY, host_key_secret_env: SECRET, 
     Config::parse(&text, &secrets).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-async fn backend(seed: u64) -> obs::Simulator {
+async fn backend(setup: Setup) -> obs::Simulator {
     let size = obs::Size {
         workers: 0,
         instances: 0,
@@ -207,8 +212,8 @@ async fn backend(seed: u64) -> obs::Simulator {
         jobs: 0,
         jobs_per_hour: 0.0,
         projects: vec!["P".to_owned()],
-        seed,
-        speed: f64::from(TIMES),
+        seed: setup.seed,
+        speed: f64::from(setup.times),
     };
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let options = obs::Options {
@@ -222,7 +227,7 @@ async fn backend(seed: u64) -> obs::Simulator {
 async fn cloud(setup: Setup, since: Timestamp, machines: machine::Options) -> ecs::Running {
     let [a, b, c] = setup.network;
     let mut options = ecs::Options::new(PROJECT, ACCESS_KEY, SECRET_KEY);
-    options.clock = obs_sim::Clock::fast(since, TIMES);
+    options.clock = obs_sim::Clock::fast(since, setup.times);
     options.seed = setup.seed;
     options.addresses = format!("{a}.{b}.{c}.1-{a}.{b}.{c}.250").parse().unwrap();
     options.stand_ins = Some(machines);

@@ -7,15 +7,16 @@ use obs_scaler::ecs::{Call, EcsClient};
 use obs_scaler::execute::Hands;
 use obs_scaler::gather::{Gather, LookAgain};
 use obs_scaler::hosts::Reader;
-use obs_scaler::journal::Journal;
+use obs_scaler::journal::{Journal, JournalError};
 use obs_scaler::metrics::{Own, WorkerBuilds};
 use obs_scaler::model::{Action, Alarm, Alarms, PoolName, Snapshot};
 use obs_scaler::obs::{ObsClient, Terms};
 use obs_scaler::reconcile::{InHand, Parts, ReconcileError, Reconciler, Word};
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -83,14 +84,13 @@ pub(super) struct Scaler {
     alarms: watch::Sender<Alarms>,
     wake: Arc<Notify>,
     words: mpsc::Sender<Word>,
-    registry: Registry,
     pub(super) in_hand: watch::Receiver<InHand>,
 }
 
 impl Scaler {
     pub(super) fn start(farm: &Farm, said: &Said) -> Self {
         let (config, clock) = (Arc::clone(&farm.config), farm.clock);
-        let journal = Arc::new(Journal::open(&config.state_dir).unwrap());
+        let journal = Arc::new(journal(&config.state_dir));
         let mut registry = Registry::default();
         let own = Own::register(&mut registry, &config.policy.pools, &[]);
         let builds = WorkerBuilds::register(&mut registry);
@@ -135,7 +135,6 @@ impl Scaler {
             alarms,
             wake,
             words,
-            registry,
         }
     }
 
@@ -172,13 +171,6 @@ impl Scaler {
         self.running.is_finished()
     }
 
-    /// What it counted.
-    pub(super) fn metrics(&self) -> String {
-        let mut page = String::new();
-        prometheus_client::encoding::text::encode(&mut page, &self.registry).unwrap();
-        page
-    }
-
     /// As `kill -9` would end it: whatever is under way is cut off where it stands.
     pub(super) async fn kill(self) {
         self.running.abort();
@@ -206,6 +198,20 @@ impl Scaler {
     }
 }
 
+/// The journal, once the process before has let go of it: its file is closed a moment after its last user
+/// is gone.
+pub(super) fn journal(state: &Path) -> Journal {
+    let end = Instant::now() + Duration::from_secs(2);
+    loop {
+        match Journal::open(state) {
+            Err(JournalError::InUse(_)) if Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 fn fingerprint(alarm: &Alarm) -> String {
     format!("{}-{}", alarm.action, alarm.pool)
 }
@@ -224,6 +230,7 @@ fn gather(
         clients: clients.collect(),
         poll: config.poll.clone(),
         hosts: Reader::new(config).unwrap(),
+        market: Some(Arc::clone(ecs)),
         max_age: config.policy.max_age,
         store: Arc::clone(journal) as _,
         history: Terms {

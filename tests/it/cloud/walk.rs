@@ -9,10 +9,9 @@ use super::farm::{FLAVORS, Farm, OWNER, POOLS, Setup};
 use super::judge::Judge;
 use super::mischief;
 use super::random::Random;
-use super::scaler::{Bell, Said, Scaler};
+use super::scaler::{Bell, Said, Scaler, journal};
 use jiff::SignedDuration;
 use obs_scaler::ecs::TAG_PROTECTED;
-use obs_scaler::journal::Journal;
 use obs_scaler::model::{Action, PoolName};
 use obs_sim::ecs::{Foreign, ServerEntry};
 use serde_json::{Map, Value, json};
@@ -58,6 +57,9 @@ impl Walk {
         let setup = Setup {
             seed,
             ceiling: 384,
+            times: 60,
+            patience: "1s",
+            deadlines: "",
             network: [127, 0, 210],
         };
         Self {
@@ -386,8 +388,7 @@ impl Walk {
         let ledger = self.farm.cloud.ledger();
         let ended = self.judge.end(&ledger);
         self.hold(ended.is_ok(), &format!("{ended:?}"));
-        let journal = Journal::open(&self.farm.state_dir()).unwrap();
-        let left = journal.load().unwrap();
+        let left = journal(&self.farm.state_dir()).load().unwrap();
         let empty = left.orders.is_empty() && left.members.is_empty();
         self.hold(empty, &format!("left in the journal: {left:#?}"));
         let summary = format!(

@@ -1,0 +1,83 @@
+//! `POST /api/v1/adopt` and `/disown`: what people ask of the running daemon, with the webhook's token.
+
+use super::App;
+use super::routes::{Answer, failed, not_allowed, ok};
+use crate::adoption::{Adopt, AdoptionError, Disown, Row};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Body;
+use hyper::{Method, Request, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::error::Error;
+use std::pin::Pin;
+
+/// The largest question, in bytes: some thousand addresses.
+const MAX_BODY: usize = 64 << 10;
+
+/// A row for each address, or why nothing was done for any.
+pub type Answered = Result<Vec<Row>, AdoptionError>;
+
+/// What people may ask to be done.
+pub trait People: Send + Sync {
+    /// Servers become ours.
+    fn adopt(&self, ask: Adopt) -> Pin<Box<dyn Future<Output = Answered> + Send>>;
+    /// Servers are not ours any more.
+    fn disown(&self, ask: Disown) -> Pin<Box<dyn Future<Output = Answered> + Send>>;
+}
+
+impl App {
+    pub(super) async fn asked_to_adopt<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        match self.read(request).await {
+            Ok(ask) => rows(self.people.adopt(ask).await),
+            Err(refused) => *refused,
+        }
+    }
+
+    pub(super) async fn asked_to_disown<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        match self.read(request).await {
+            Ok(ask) => rows(self.people.disown(ask).await),
+            Err(refused) => *refused,
+        }
+    }
+
+    /// The question of somebody who may ask.
+    async fn read<A, B>(&self, request: Request<B>) -> Result<A, Box<Answer>>
+    where
+        A: DeserializeOwned,
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        if request.method() != Method::POST {
+            return Err(Box::new(not_allowed("POST")));
+        }
+        self.authorize(&request)?;
+        let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
+        let bad = |why: String| Box::new(failed(StatusCode::BAD_REQUEST, &why));
+        let body = body.map_err(|error| bad(format!("the body: {error}")))?;
+        serde_json::from_slice(&body.to_bytes()).map_err(|error| bad(format!("the body: {error}")))
+    }
+}
+
+fn rows(answered: Answered) -> Answer {
+    match answered {
+        Ok(rows) => ok(&json!({ "servers": rows })),
+        Err(error) => failed(status(&error), &error.to_string()),
+    }
+}
+
+const fn status(error: &AdoptionError) -> StatusCode {
+    match error {
+        AdoptionError::NoPool(_) => StatusCode::NOT_FOUND,
+        AdoptionError::NotHere(_) => StatusCode::CONFLICT,
+        AdoptionError::Cloud(_) => StatusCode::BAD_GATEWAY,
+        AdoptionError::List(_) | AdoptionError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
