@@ -3,6 +3,7 @@
 
 use super::archs::read_archs;
 use super::backends::{read_backends, readings_outlive_their_cache};
+use super::cloud::{CreateApi, read_credentials, read_rates};
 use super::hosts::read_hosts;
 use super::jobs::{read_ghosts, read_watched};
 use super::pools::{ARCHS, LEVELS, Written, named_flavors, read_flavors, read_pools};
@@ -285,8 +286,9 @@ fn read_ecs(
     let endpoint = ecs.required("endpoint", base_url);
     let region = ecs.or("region", None, |tree| identifier(tree).map(Some));
     let project_id = ecs.required("project_id", identifier);
-    let access_key = ecs.secret(["access_key_env", "access_key_file"], WORD, secrets);
-    let secret_key = ecs.secret(["secret_key_env", "secret_key_file"], WORD, secrets);
+    let credentials = read_credentials(ecs, secrets);
+    let rates = read_rates(ecs);
+    let create_api = ecs.or("create_api", CreateApi::V1, word("v1 or v1.1"));
     let images = ecs.need("images", "an image for each arch that a pool has");
     let images = images.and_then(|node| node.table(ARCHS, |image| image.read(identifier)));
     let vpc_id = ecs.required("vpc_id", identifier);
@@ -310,8 +312,9 @@ fn read_ecs(
         endpoint: endpoint?.url,
         region: region?,
         project_id: project_id?,
-        access_key: access_key?,
-        secret_key: secret_key?,
+        credentials: credentials?,
+        rates: rates?,
+        create_api: create_api?,
         images: images?,
         vpc_id: vpc_id?,
         subnet_id: subnet_id?,

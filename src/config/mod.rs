@@ -6,6 +6,7 @@
 
 mod archs;
 mod backends;
+mod cloud;
 mod document;
 mod fault;
 mod hosts;
@@ -22,6 +23,7 @@ mod units;
 mod yaml;
 
 pub use backends::{Access, Backend, Discovery};
+pub use cloud::{CreateApi, Credentials, Rates};
 pub use fault::{Fault, Faults};
 pub use hosts::{Hosts, ResourceUse};
 pub use jobs::Ghosts;
@@ -302,10 +304,12 @@ pub struct Ecs {
     pub region: Option<String>,
     /// The project's id.
     pub project_id: String,
-    /// The access key.
-    pub access_key: SecretString,
-    /// Its secret key.
-    pub secret_key: SecretString,
+    /// In whose name calls are made.
+    pub credentials: Credentials,
+    /// How many calls may be made.
+    pub rates: Rates,
+    /// With which edition of the call servers are created.
+    pub create_api: CreateApi,
     /// The image for each architecture that a pool has.
     pub images: BTreeMap<Arch, String>,
     /// The VPC.
@@ -324,7 +328,7 @@ pub struct Ecs {
     pub root_volume_price: Option<Price>,
     /// What the servers are called.
     pub naming: Naming,
-    /// For one call, from connect to the last byte.
+    /// For one call, from connect to the last byte; a creation may take twice as long.
     pub timeout: Duration,
     /// Between two looks at a job.
     pub job_poll: Duration,

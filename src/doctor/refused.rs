@@ -66,6 +66,7 @@ mod tests {
             detail: None,
             message: "no".to_owned(),
             request_id: None,
+            said_so: true,
         }))
     }
 

@@ -26,6 +26,7 @@ fn refusal(operation: &'static str, status: u16, code: &str) -> EcsError {
         detail: None,
         message: String::new(),
         request_id: None,
+        said_so: true,
     }))
 }
 

@@ -1,9 +1,9 @@
 //! What servers cost.
 
+use super::ask::Ask;
 use super::client::EcsClient;
 use super::error::EcsError;
 use super::services::Service;
-use super::transport::Ask;
 use crate::model::{FlavorName, Price, PriceList};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -1,14 +1,15 @@
 //! The calls that this program makes.
 
+use super::ask::{Answer, Ask};
 use super::error::EcsError;
 use super::jobs;
 use super::list::{self, Listing, MAX_PAGES, Next, PAGE};
 use super::services::Service;
-use super::transport::{Answer, Ask, Observer, Transport};
+use super::transport::{Observer, Transport};
 use super::types::{self, Record, TAG_OWNER};
 use crate::clock::Clock;
 use crate::cloud::{CreateRequest, Created, JobStatus};
-use crate::config;
+use crate::config::{self, CreateApi};
 use crate::model::{Class, Fleet, Server, ServerId};
 use serde_json::{Value, json};
 
@@ -68,8 +69,9 @@ impl EcsClient {
             .await
     }
 
-    /// Every page: by `marker`, the last record of the page before; by page number (`offset`, from 1 on)
-    /// where the cloud does not know `marker`, as older editions of the reference have it.
+    /// Every page: by `marker`, the last record of the page before. Where the cloud does not know it, as older
+    /// editions of the reference have it, a list of servers goes on by page number (`offset`, from 1 on), and
+    /// one of flavors is whole.
     pub(super) async fn pages(
         &self,
         operation: &'static str,
@@ -92,8 +94,9 @@ impl EcsClient {
             let next = listing.add(&page.body);
             place = match (next.map_err(|why| page.garbled(why))?, place) {
                 (Next::Done, _) => return Ok((listing.into_records(), page)),
+                (Next::Again, _) if listing.is_numbered() => Some(("offset", number.to_string())),
+                (Next::Again, _) => return Ok((listing.into_records(), page)),
                 // The first page came twice, so the number of pages asked for is one too high.
-                (Next::ByNumber, _) => Some(("offset", number.to_string())),
                 (Next::After(_), Some(("offset", _))) => Some(("offset", number.to_string())),
                 (Next::After(last), _) => Some(("marker", last)),
             };
@@ -111,10 +114,9 @@ impl EcsClient {
     /// # Errors
     /// Ask [`EcsError::outcome_known`] before anything else is bought.
     pub async fn create(&self, request: &CreateRequest) -> Result<Created, EcsError> {
-        let path = self.v1("/cloudservers");
         let ask = Ask {
             token: Some(request.order().as_str()),
-            ..Ask::post("create", Service::Ecs, path, request.body())
+            ..Ask::post("create", Service::Ecs, self.create_path(), request.body())
         };
         let answer = self.transport.send(&ask).await?;
         let ids = answer.body.get("serverIds").and_then(Value::as_array);
@@ -217,6 +219,14 @@ impl EcsClient {
         let path = self.v1("/cloudservers/delete");
         let ask = Ask::post("delete", Service::Ecs, path, &body);
         job_id(&self.transport.send(&ask).await?)
+    }
+
+    /// Where servers are created.
+    pub(super) fn create_path(&self) -> String {
+        match self.config.create_api {
+            CreateApi::V1 => self.v1("/cloudservers"),
+            CreateApi::V1_1 => format!("/v1.1/{}/cloudservers", self.transport.project),
+        }
     }
 
     pub(super) async fn get(

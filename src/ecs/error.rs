@@ -4,6 +4,7 @@ use crate::cloud;
 use crate::model::{Class, Retry};
 use serde_json::{Map, Value};
 use std::fmt;
+use std::time::Duration;
 
 /// The class of a code of the cloud; `None` for a code that is not in the reference. The codes of each
 /// class are those of the API reference's page "Error Codes" (ECS) and of API Gateway's; a job's parts
@@ -11,7 +12,7 @@ use std::fmt;
 pub(super) fn class_of_code(code: &str) -> Option<Class> {
     let class = match code {
         "Ecs.0018" | "Ecs.0319" | "Ecs.0219" | "Ecs.0204" | "Ecs.0044" | "Ecs.0202"
-        | "Ecs.0203" => Class::Capacity,
+        | "Ecs.0203" | "Ecs.0703" => Class::Capacity,
         "Ecs.0001" | "Ecs.0012" | "Ecs.0013" | "Ecs.0021" | "Ecs.0022" | "Ecs.0913"
         | "Ecs.0118" => Class::Quota,
         "Ecs.0003" | "Ecs.0066" | "Ecs.0067" | "Ecs.0069" | "Ecs.0070" | "Ecs.0071"
@@ -22,9 +23,10 @@ pub(super) fn class_of_code(code: &str) -> Option<Class> {
         | "Ecs.0016" | "Ecs.0019" | "Ecs.0027" | "Ecs.0028" | "Ecs.0029" | "Ecs.0031"
         | "Ecs.0032" | "Ecs.0038" | "Ecs.0039" | "Ecs.0041" | "Ecs.0064" | "Ecs.0076"
         | "Ecs.0077" | "Ecs.0082" | "Ecs.0083" | "Ecs.0084" | "Ecs.0122" | "Ecs.0123"
-        | "Ecs.0124" | "Ecs.0314" | "Ecs.0703" | "Ecs.0905" | "Ecs.0906" | "Ecs.0907"
-        | "Ecs.0908" | "Ecs.0914" | "Ecs.0915" | "APIGW.0101" => Class::Request,
-        "Ecs.0100" | "Ecs.0605" | "Ecs.0030" | "Ecs.0513" => Class::State,
+        | "Ecs.0124" | "Ecs.0314" | "Ecs.0905" | "Ecs.0906" | "Ecs.0907" | "Ecs.0908"
+        | "Ecs.0914" | "Ecs.0915" | "APIGW.0101" => Class::Request,
+        "Ecs.0100" | "Ecs.0605" | "Ecs.0030" | "Ecs.0513" | "Ecs.0704" | "Ecs.0705"
+        | "Ecs.0902" | "Ecs.0903" => Class::State,
         "Ecs.0114" | "Ecs.0614" | NOT_FOUND => Class::Gone,
         "Ecs.0002" | "Ecs.0106" | "Ecs.0603" | "Ecs.1000" | "Ecs.1001" | "Ecs.1002"
         | "Ecs.1100" | "Ecs.1200" | "Ecs.1201" | "Ecs.1300" | "Common.0001" | "Common.0025" => {
@@ -77,6 +79,17 @@ pub enum EcsError {
     /// The server asked for exists, and does not carry our owner tag (yet).
     #[error("server {0} does not carry our owner tag")]
     NotOurs(String),
+    /// The call was not made: the budget of calls, or a pause, did not let it in in time.
+    #[error("{operation}: not asked within {waited:?}: too many calls, or the cloud throttles")]
+    NotAdmitted {
+        /// Which call.
+        operation: &'static str,
+        /// How long it waited.
+        waited: Duration,
+    },
+    /// The call was not made: there are no credentials to make it with.
+    #[error("no credentials: {0}")]
+    NoCredentials(Box<Self>),
     /// A person has pinned the server meanwhile.
     #[error("server {0} has been protected meanwhile")]
     Protected(String),
@@ -104,6 +117,8 @@ pub struct Refusal {
     pub message: String,
     /// The cloud's `X-Request-Id`, for its support.
     pub request_id: Option<String>,
+    /// Whether the answer was an error in one of the cloud's forms, and not only a status.
+    pub(crate) said_so: bool,
 }
 
 /// The code that a Nova error without one (`itemNotFound`) is given.
@@ -111,6 +126,9 @@ const NOT_FOUND: &str = "itemNotFound";
 
 /// A job that the cloud does not know, or no longer.
 const NO_SUCH_JOB: &str = "Common.0011";
+
+/// What ECS says of a failed call to Nova, whose answer it then quotes.
+const NO_SUCH_PART: &str = "Ecs.0307";
 
 /// The same token with other parameters, and an expired one: the token was used before.
 const TOKEN_USED: [&str; 2] = ["Ecs.0122", "Ecs.0124"];
@@ -129,6 +147,11 @@ impl EcsError {
             Self::Setup(_) | Self::Invalid(_) => Class::Request,
             Self::Refused(refusal) => refusal.class(),
             Self::NoConnection { .. } => Class::Transient,
+            Self::NotAdmitted { .. } => Class::Throttled,
+            Self::NoCredentials(why) => match why.class() {
+                Class::Permission => Class::Permission,
+                _ => Class::Transient,
+            },
             Self::Lost { .. } | Self::Garbled { .. } => Class::Unknown,
             Self::NotOurs(_) | Self::Protected(_) => Class::State,
         }
@@ -156,7 +179,9 @@ impl EcsError {
             | Self::Invalid(_)
             | Self::NoConnection { .. }
             | Self::NotOurs(_)
-            | Self::Protected(_) => true,
+            | Self::Protected(_)
+            | Self::NotAdmitted { .. }
+            | Self::NoCredentials(_) => true,
             Self::Lost { .. } | Self::Garbled { .. } => false,
         }
     }
@@ -168,7 +193,19 @@ impl EcsError {
                 let code = refusal.code.as_str();
                 refusal.status == 401 || KEY_REFUSED.contains(&code)
             }
+            Self::NoCredentials(why) => why.is_of_the_key(),
             _ => false,
+        }
+    }
+
+    /// Whether the thing asked for is not there. The codes of VPC, EVS and IMS are not known one by one,
+    /// so their 404 is believed; that of the gateway, which has not found the service, is not.
+    pub(super) fn is_missing(&self) -> bool {
+        match self {
+            Self::Refused(refusal) if refusal.status == 404 => {
+                !refusal.code.starts_with("APIGW.") && refusal.said_so
+            }
+            _ => self.class() == Class::Gone,
         }
     }
 
@@ -184,6 +221,8 @@ impl EcsError {
             Self::NoConnection { .. } => "no_connection".to_owned(),
             Self::Lost { .. } => "lost".to_owned(),
             Self::Garbled { .. } => "garbled".to_owned(),
+            Self::NotAdmitted { .. } => "not_admitted".to_owned(),
+            Self::NoCredentials(_) => "no_credentials".to_owned(),
         }
     }
 }
@@ -204,6 +243,7 @@ impl Refusal {
         if succeeded && found.is_none() {
             return None;
         }
+        let said_so = found.is_some();
         let found = found.unwrap_or_default();
         Some(Self {
             operation,
@@ -212,6 +252,7 @@ impl Refusal {
             detail: found.detail,
             message: found.message.chars().take(MAX_MESSAGE).collect(),
             request_id,
+            said_so,
         })
     }
 
@@ -219,6 +260,9 @@ impl Refusal {
     #[must_use]
     pub fn class(&self) -> Class {
         if self.code == NO_SUCH_JOB && self.operation == super::jobs::OPERATION {
+            return Class::Gone;
+        }
+        if self.code == NO_SUCH_PART && self.message.contains(NOT_FOUND) {
             return Class::Gone;
         }
         let detail = self.detail.as_deref().and_then(class_of_code);

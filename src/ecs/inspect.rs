@@ -1,10 +1,9 @@
 //! What servers are made of, looked at one by one: for `doctor`, which changes nothing.
 
+use super::ask::{Answer, Ask};
 use super::client::{EcsClient, segment};
 use super::error::EcsError;
-use super::leftovers::is_gone;
 use super::services::Service;
-use super::transport::{Answer, Ask};
 use crate::cloud::CreateRequest;
 use crate::model::Arch;
 use serde_json::{Value, json};
@@ -54,7 +53,7 @@ impl EcsClient {
         let ask = Ask {
             bare: true,
             reads: true,
-            ..Ask::post("dry_run", Service::Ecs, self.v1("/cloudservers"), &body)
+            ..Ask::post("dry_run", Service::Ecs, self.create_path(), &body)
         };
         self.transport.send(&ask).await.map(|_| ())
     }
@@ -172,7 +171,7 @@ impl EcsClient {
         path: String,
     ) -> Result<Option<Answer>, EcsError> {
         match self.get(operation, service, path).await {
-            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) if error.is_missing() => Ok(None),
             found => found.map(Some),
         }
     }

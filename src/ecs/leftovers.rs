@@ -1,19 +1,17 @@
 //! What a server that is gone left behind: a failed creation is rolled back by the cloud, and that may fail
 //! too (`Ecs.0401` a port, `Ecs.0402` a system disk, page "Error Codes").
 
+use super::ask::Ask;
 use super::client::{EcsClient, segment};
 use super::error::EcsError;
 use super::services::Service;
-use super::transport::Ask;
 use super::types::timestamp;
 use crate::cloud::{Gone, LeftVolume, Leftovers};
-use crate::model::{Class, HostName, ServerId};
+use crate::model::{HostName, ServerId};
 use serde_json::Value;
 
-/// Volumes asked for in one page (EVS takes up to 1000).
-const PAGE: usize = 100;
-/// More pages than one name can fill.
-const MAX_PAGES: usize = 20;
+/// The most volumes in one answer of EVS.
+const PAGE: &str = "1000";
 
 impl EcsClient {
     /// Volumes and ports of a server that is gone: `GET /v2/{project}/cloudvolumes/detail` (EVS) by its
@@ -57,41 +55,28 @@ impl EcsClient {
 
     async fn cleared(&self, ask: &Ask<'_>) -> Result<(), EcsError> {
         match self.transport.send(ask).await {
-            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) if error.is_missing() => Ok(()),
             result => result.map(|_| ()),
         }
     }
 
-    async fn left_volumes(&self, name: &HostName) -> Result<Vec<LeftVolume>, EcsError> {
+    /// By the name of its system disk, the only one that a server of ours has: whether the filter takes
+    /// parts of names is not documented, so it is given the whole.
+    async fn left_volumes(&self, server: &HostName) -> Result<Vec<LeftVolume>, EcsError> {
+        let name = disk_of(server);
+        let query = [("name", name.as_str()), ("limit", PAGE)];
         let path = format!("/v2/{}/cloudvolumes/detail", self.transport.project);
-        let (limit, mut offset, mut found) = (PAGE.to_string(), 0, Vec::new());
-        for _ in 0..MAX_PAGES {
-            let from = offset.to_string();
-            let query = [
-                ("name", name.as_str()),
-                ("limit", &limit),
-                ("offset", &from),
-            ];
-            let ask = Ask {
-                query: &query,
-                ..Ask::get("volumes", Service::Evs, path.clone())
-            };
-            let page = self.transport.send(&ask).await?;
-            let records = page.body.get("volumes").and_then(Value::as_array);
-            let records = records.ok_or_else(|| page.garbled("no volumes".to_owned()))?;
-            for record in records {
-                found.extend(left_volume(record, name).map_err(|why| page.garbled(why))?);
-            }
-            if records.len() < PAGE {
-                return Ok(found);
-            }
-            offset += records.len();
-        }
-        Err(EcsError::Garbled {
-            operation: "volumes",
-            why: format!("no end after {MAX_PAGES} pages"),
-            request_id: None,
-        })
+        let ask = Ask {
+            query: &query,
+            ..Ask::get("volumes", Service::Evs, path)
+        };
+        let answer = self.transport.send(&ask).await?;
+        let records = answer.body.get("volumes").and_then(Value::as_array);
+        let records = records.ok_or_else(|| answer.garbled("no volumes".to_owned()))?;
+        let left = records.iter().map(|record| left_volume(record, &name));
+        let left: Result<Vec<_>, _> = left.collect();
+        let left = left.map_err(|why| answer.garbled(why))?;
+        Ok(left.into_iter().flatten().collect())
     }
 
     async fn ports_of(&self, server: &ServerId) -> Result<Vec<String>, EcsError> {
@@ -116,18 +101,13 @@ impl EcsClient {
     }
 }
 
-/// A 404 of EVS or VPC, whose codes the client does not know one by one. That of the gateway, which has
-/// not found the service, is none.
-pub(super) fn is_gone(error: &EcsError) -> bool {
-    match error {
-        EcsError::Refused(refusal) if refusal.status == 404 => !refusal.code.starts_with("APIGW."),
-        _ => error.class() == Class::Gone,
-    }
+/// What the cloud calls the system disk that it makes with a server.
+fn disk_of(server: &HostName) -> String {
+    format!("{server}-volume-0000")
 }
 
-/// A volume of this server's name that is attached to nothing. The cloud names those that it makes with a
-/// server `NAME-volume-0000` and so on, and its filter `name` takes parts of names.
-fn left_volume(record: &Value, server: &HostName) -> Result<Option<LeftVolume>, String> {
+/// The volume, where it has this very name and is attached to nothing.
+fn left_volume(record: &Value, wanted: &str) -> Result<Option<LeftVolume>, String> {
     let id = text(record, "id").ok_or("a volume without an id")?;
     let unclear = |what: &str| format!("volume {id}: no {what}");
     let name = text(record, "name").ok_or_else(|| unclear("name"))?;
@@ -135,7 +115,7 @@ fn left_volume(record: &Value, server: &HostName) -> Result<Option<LeftVolume>, 
     let attachments = record.get("attachments").and_then(Value::as_array);
     let attachments = attachments.ok_or_else(|| unclear("attachments"))?;
     let free = attachments.is_empty() && matches!(status, "available" | "error");
-    if !free || !is_of(name, server) {
+    if !free || name != wanted {
         return Ok(None);
     }
     let created = text(record, "created_at").ok_or_else(|| unclear("created_at"))?;
@@ -148,12 +128,6 @@ fn left_volume(record: &Value, server: &HostName) -> Result<Option<LeftVolume>, 
             .ok_or_else(|| unclear("size"))?,
         created: timestamp(created).map_err(|why| format!("volume {id}: {why}"))?,
     }))
-}
-
-fn is_of(volume: &str, server: &HostName) -> bool {
-    let rest = volume.strip_prefix(server.as_str());
-    let number = rest.and_then(|rest| rest.strip_prefix("-volume-"));
-    number.is_some_and(|n| n.len() == 4 && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn text<'a>(record: &'a Value, key: &str) -> Option<&'a str> {
@@ -172,7 +146,8 @@ mod tests {
 
     #[test]
     fn only_a_free_volume_of_the_very_name_was_left_behind() {
-        let left = |record: &Value| left_volume(record, &HostName::new("obs-p-1")).unwrap();
+        let left =
+            |record: &Value| left_volume(record, &disk_of(&HostName::new("obs-p-1"))).unwrap();
         let found = left(&volume("obs-p-1-volume-0000", "available", &json!([]))).unwrap();
         assert_eq!(found.created.to_string(), "2026-01-22T10:15:32.392053Z");
         let attached = json!([{"server_id": "s"}]);
@@ -191,6 +166,6 @@ mod tests {
     #[test]
     fn a_volume_that_does_not_say_whether_it_is_attached_is_an_error() {
         let odd = volume("obs-p-1-volume-0000", "available", &json!(null));
-        assert!(left_volume(&odd, &HostName::new("obs-p-1")).is_err());
+        assert!(left_volume(&odd, "obs-p-1-volume-0000").is_err());
     }
 }

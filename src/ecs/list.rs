@@ -29,8 +29,8 @@ pub(super) struct Listing {
 pub(super) enum Next {
     /// Ask for the page after the record of this id.
     After(String),
-    /// The cloud has given the first page again, and goes by page numbers: ask for the second one.
-    ByNumber,
+    /// The cloud has given the first page again, and does not know markers.
+    Again,
     /// The list is whole.
     Done,
 }
@@ -45,6 +45,11 @@ impl Listing {
             pages: 0,
             records: Vec::new(),
         }
+    }
+
+    /// Whether the cloud gives pages by number too: only of servers.
+    pub(super) fn is_numbered(&self) -> bool {
+        self.key == "servers"
     }
 
     /// How many records to ask for.
@@ -66,7 +71,7 @@ impl Listing {
         }
         self.pages += 1;
         if self.pages == 2 && !records.is_empty() && *records == self.records {
-            return Ok(Next::ByNumber);
+            return self.again();
         }
         for record in records {
             self.take(record)?;
@@ -84,6 +89,14 @@ impl Listing {
     /// The records that were read.
     pub(super) fn into_records(self) -> Vec<Value> {
         self.records
+    }
+
+    /// A full page that comes again may not be all there is.
+    fn again(&self) -> Result<Next, String> {
+        if self.is_numbered() || self.records.len() < self.page {
+            return Ok(Next::Again);
+        }
+        Err(format!("the first {} {} came twice", self.page, self.key))
     }
 
     fn take(&mut self, record: &Value) -> Result<(), String> {
@@ -181,9 +194,19 @@ mod tests {
         let mut listing = Listing::new("servers", PAGE);
         let page = json!({"count": 150, "servers": servers(0..100)});
         listing.add(&page).unwrap();
-        assert_eq!(listing.add(&page), Ok(Next::ByNumber));
+        assert_eq!(listing.add(&page), Ok(Next::Again));
         let again = listing.add(&page);
         assert_eq!(again, Err("id-0000 is listed twice".to_owned()));
+    }
+
+    #[test]
+    fn a_repeated_page_of_what_has_no_page_numbers_is_whole_unless_it_is_full() {
+        let page = json!({"flavors": servers(0..3)});
+        for (size, whole) in [(4, true), (3, false)] {
+            let mut listing = Listing::new("flavors", size);
+            listing.add(&page).unwrap();
+            assert_eq!(listing.add(&page).is_ok(), whole);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 /// The operations, each with its action; `None` where the documents know of none. The pages are named in
 /// `docs/cloud.md`, action by action.
-const ACTIONS: [(&str, Option<&str>); 22] = [
+const ACTIONS: [(&str, Option<&str>); 25] = [
     ("list", Some("ecs:cloudServers:list")),
     ("find", Some("ecs:cloudServers:list")),
     ("show", Some("ecs:cloudServers:showServer")),
@@ -11,6 +11,7 @@ const ACTIONS: [(&str, Option<&str>); 22] = [
     ("delete", Some("ecs:cloudServers:deleteServers")),
     ("tag", Some("ecs:cloudServers:batchSetServerTags")),
     ("untag", Some("ecs:cloudServers:batchSetServerTags")),
+    ("terminate_at", None),
     ("job", None),
     ("flavors", Some("ecs:cloudServerFlavors:get")),
     ("limits", Some("ecs:cloudServerQuotas:get")),
@@ -25,6 +26,8 @@ const ACTIONS: [(&str, Option<&str>); 22] = [
     ("security_group", Some("vpc:securityGroups:get")),
     ("image", Some("ims:images:list")),
     ("price", Some("bss:discount:view")),
+    ("securitykey", None),
+    ("token", None),
 ];
 
 /// The action that an operation needs.

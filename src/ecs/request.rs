@@ -3,7 +3,7 @@
 use super::EcsError;
 use super::types::{self, TAG_ORDER, TAG_OWNER, TAG_POOL};
 use crate::cloud::CreateRequest;
-use crate::config::{Ecs, Pool};
+use crate::config::{CreateApi, Ecs, Pool};
 use crate::model::Order;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -118,7 +118,7 @@ fn server(
             { "key": TAG_POOL, "value": order.pool.as_str() },
             { "key": TAG_ORDER, "value": order.id.as_str() },
         ],
-        "extendparam": { "chargingMode": 0 },
+        "extendparam": { "chargingMode": postpaid(ecs.create_api) },
     });
     if let (Some(zone), Some(fields)) = (&order.zone, server.as_object_mut()) {
         fields.insert("availability_zone".to_owned(), json!(zone.as_str()));
@@ -126,9 +126,18 @@ fn server(
     server
 }
 
+/// Paid by the second: a number in the one edition, a word in the other.
+fn postpaid(api: CreateApi) -> Value {
+    match api {
+        CreateApi::V1 => json!(0),
+        CreateApi::V1_1 => json!("postPaid"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
     use crate::ecs::tests::{config, order, pool};
     use crate::model::OrderId;
 
@@ -160,6 +169,17 @@ mod tests {
             "extendparam": {"chargingMode": 0}
         }});
         assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn the_other_edition_of_the_call_has_a_word_for_how_it_is_paid() {
+        let ecs = config::Ecs {
+            create_api: CreateApi::V1_1,
+            ..config("http://unused")
+        };
+        let request = write(&order(1), &pool(), &ecs, "me", "").unwrap();
+        let paid = r#""extendparam":{"chargingMode":"postPaid"}"#;
+        assert!(request.body().contains(paid), "{}", request.body());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Tags on servers.
 
+use super::ask::Ask;
 use super::client::{EcsClient, segment};
 use super::error::EcsError;
 use super::services::Service;
-use super::transport::Ask;
 use crate::model::ServerId;
 use serde_json::{Value, json};
 

@@ -1,18 +1,23 @@
 //! One signed call, answered whole within its deadline.
 
+use super::ask::{Answer, Ask};
 use super::brake::Brake;
+use super::budget::Budget;
+use super::credentials::{Authority, Held, Pass};
 use super::error::{EcsError, Refusal};
+use super::http;
 use super::permission;
-use super::services::{Service, Services};
-use super::sign::{Credentials, Signable, canonical_query};
+use super::services::Services;
+use super::sign::{Signable, canonical_query};
 use crate::clock::Clock;
 use crate::config;
-use reqwest::{Client, Method, RequestBuilder, Response, Url, redirect, retry};
+use crate::model::Class;
+use reqwest::{Client, RequestBuilder, Url};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// One finished call, for `obs_scaler_ecs_requests_total` and its duration.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,7 +25,7 @@ pub struct Call {
     /// Which call, such as `list`, `create` or `job`.
     pub operation: &'static str,
     /// The HTTP status of a success; of a failure the cloud's code, or `no_connection`, `lost`,
-    /// `garbled`.
+    /// `garbled`, `not_admitted`, `no_credentials`.
     pub code: String,
     /// How long it took.
     pub seconds: f64,
@@ -34,93 +39,13 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 const CONTENT_TYPE: &str = "application/json";
 
-/// A call to be made.
-pub(super) struct Ask<'a> {
-    pub(super) operation: &'static str,
-    pub(super) service: Service,
-    pub(super) method: Method,
-    /// From the root on, of characters that need no encoding.
-    pub(super) path: String,
-    pub(super) query: &'a [(&'a str, &'a str)],
-    /// The body; a read has none.
-    pub(super) body: Option<&'a str>,
-    /// The `X-Client-Token`.
-    pub(super) token: Option<&'a str>,
-    /// Whether a success may come without a document.
-    pub(super) bare: bool,
-    /// Whether it changes nothing.
-    pub(super) reads: bool,
-}
-
-impl<'a> Ask<'a> {
-    /// A read.
-    pub(super) fn get(operation: &'static str, service: Service, path: String) -> Self {
-        Self {
-            operation,
-            service,
-            method: Method::GET,
-            path,
-            query: &[],
-            body: None,
-            token: None,
-            bare: false,
-            reads: true,
-        }
-    }
-
-    /// A call with a body.
-    pub(super) fn post(
-        operation: &'static str,
-        service: Service,
-        path: String,
-        body: &'a str,
-    ) -> Self {
-        Self {
-            method: Method::POST,
-            body: Some(body),
-            reads: false,
-            ..Self::get(operation, service, path)
-        }
-    }
-
-    /// A deletion; its success may come without a document.
-    pub(super) fn delete(operation: &'static str, service: Service, path: String) -> Self {
-        Self {
-            method: Method::DELETE,
-            bare: true,
-            reads: false,
-            ..Self::get(operation, service, path)
-        }
-    }
-}
-
-/// What came back: a success, whole.
-#[derive(Debug)]
-pub(super) struct Answer {
-    operation: &'static str,
-    status: u16,
-    request_id: Option<String>,
-    /// The body.
-    pub(super) body: Value,
-}
-
-impl Answer {
-    /// The error of an answer that says too little.
-    pub(super) fn garbled(&self, why: String) -> EcsError {
-        EcsError::Garbled {
-            operation: self.operation,
-            why,
-            request_id: self.request_id.clone(),
-        }
-    }
-}
-
 /// The way to the cloud.
 pub(super) struct Transport {
     http: Client,
     pub(super) services: Services,
     pub(super) project: String,
-    credentials: Credentials,
+    authority: Authority,
+    budget: Budget,
     brake: Brake,
     clock: Clock,
     timeout: Duration,
@@ -130,15 +55,13 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(config: &config::Ecs, clock: Clock) -> Result<Self, EcsError> {
+        let services = Services::of(&config.endpoint)?;
         Ok(Self {
-            http: client(&config.endpoint).map_err(|error| EcsError::Setup(chain(&error)))?,
-            services: Services::of(&config.endpoint)?,
+            http: http::client(&config.endpoint)?,
             project: config.project_id.clone(),
-            credentials: Credentials {
-                access_key: config.access_key.clone(),
-                secret_key: config.secret_key.clone(),
-                security_token: None,
-            },
+            authority: Authority::new(config, &services, clock)?,
+            services,
+            budget: Budget::new(config.rates),
             brake: Brake::default(),
             clock,
             timeout: config.timeout,
@@ -158,14 +81,7 @@ impl Transport {
         if let Some(refusal) = self.brake.standing(begun) {
             return Err(refusal);
         }
-        let result = match tokio::time::timeout(self.timeout, self.tries(ask)).await {
-            Ok(result) => result,
-            Err(_) => Err(EcsError::Lost {
-                operation: ask.operation,
-                why: format!("not whole within {:?}", self.timeout),
-            }),
-        };
-        self.brake.note(result.as_ref().map(|_| ()), Instant::now());
+        let result = self.in_time(ask).await;
         if let Some(observer) = &self.observer {
             let code = match &result {
                 Ok(answer) => answer.status.to_string(),
@@ -180,23 +96,92 @@ impl Transport {
         result
     }
 
-    /// A read whose connection broke is made once more.
-    async fn tries(&self, ask: &Ask<'_>) -> Result<Answer, EcsError> {
-        let broke = |error: &EcsError| {
-            matches!(error, EcsError::NoConnection { .. } | EcsError::Lost { .. })
+    /// Waits until the call may be made, and for its answer, each at most for the call's deadline: a call
+    /// that waited in vain is known to have had no effect.
+    async fn in_time(&self, ask: &Ask<'_>) -> Result<Answer, EcsError> {
+        let deadline = self.deadline(ask.operation);
+        let held = match timeout(deadline, self.admitted(ask)).await {
+            Ok(held) => held?,
+            Err(_) => {
+                return Err(EcsError::NotAdmitted {
+                    operation: ask.operation,
+                    waited: deadline,
+                });
+            }
         };
-        match self.once(ask).await {
-            Err(error) if ask.reads && broke(&error) => self.once(ask).await,
+        match timeout(deadline, self.tries(ask, held)).await {
+            Ok(result) => result,
+            Err(_) => Err(EcsError::Lost {
+                operation: ask.operation,
+                why: format!("not whole within {deadline:?}"),
+            }),
+        }
+    }
+
+    /// A creation is answered when the cloud has taken it in, which may take long; given up too early, it
+    /// has to be asked for again.
+    fn deadline(&self, operation: &str) -> Duration {
+        match operation {
+            "create" => self.timeout.saturating_mul(2),
+            _ => self.timeout,
+        }
+    }
+
+    async fn admitted(&self, ask: &Ask<'_>) -> Result<Arc<Held>, EcsError> {
+        self.budget.turn(ask.reads).await;
+        let held = self.authority.pass().await;
+        if let Err(error) = &held {
+            self.brake.note(Err(error), Instant::now());
+        }
+        held
+    }
+
+    /// A read is made once more where its connection broke, or where its credentials are refused that can
+    /// be fetched anew.
+    async fn tries(&self, ask: &Ask<'_>, held: Arc<Held>) -> Result<Answer, EcsError> {
+        let worth_it = |error: &EcsError| match error {
+            EcsError::NoConnection { .. } | EcsError::Lost { .. } => true,
+            other => self.authority.renews() && other.is_of_the_key(),
+        };
+        match self.attempt(ask, &held).await {
+            Err(error) if ask.reads && worth_it(&error) => {
+                let held = self.admitted(ask).await?;
+                self.attempt(ask, &held).await
+            }
             result => result,
         }
     }
 
-    async fn once(&self, ask: &Ask<'_>) -> Result<Answer, EcsError> {
-        let sent = self.request(ask)?.send().await;
-        let response = sent.map_err(|error| failed(ask.operation, error))?;
+    /// One attempt, and what is learnt from it for those that follow.
+    async fn attempt(&self, ask: &Ask<'_>, held: &Arc<Held>) -> Result<Answer, EcsError> {
+        let begun = Instant::now();
+        let result = self.once(ask, held).await;
+        let now = Instant::now();
+        match &result {
+            Ok(_) => {
+                held.went_through();
+                self.budget.went_through(begun);
+                self.brake.note(Ok(()), now);
+            }
+            Err(error) if error.class() == Class::Throttled => self.budget.throttled(begun, now),
+            Err(error) if error.is_of_the_key() => {
+                self.authority.refused(held);
+                // What was taken before has ended, and is fetched anew; anything else is a refused key.
+                if !(self.authority.renews() && held.is_proven()) {
+                    self.brake.note(Err(error), now);
+                }
+            }
+            Err(_) => {}
+        }
+        result
+    }
+
+    async fn once(&self, ask: &Ask<'_>, held: &Held) -> Result<Answer, EcsError> {
+        let sent = self.request(ask, &held.pass)?.send().await;
+        let response = sent.map_err(|error| http::failed(ask.operation, error))?;
         let status = response.status().as_u16();
-        let request_id = request_id(&response);
-        let bytes = self.read(ask.operation, response).await?;
+        let request_id = http::request_id(&response);
+        let bytes = http::whole(ask.operation, response, self.max_answer).await?;
         let body = serde_json::from_slice::<Value>(&bytes);
         let refusal = Refusal::read(
             ask.operation,
@@ -205,7 +190,7 @@ impl Transport {
             body.as_ref().ok(),
         );
         if let Some(refusal) = refusal {
-            return Err(EcsError::Refused(Box::new(self.redacted(refusal))));
+            return Err(EcsError::Refused(Box::new(redacted(refusal, &held.pass))));
         }
         if ask.bare && body.is_err() {
             return Ok(Answer {
@@ -228,13 +213,13 @@ impl Transport {
         })
     }
 
-    fn request(&self, ask: &Ask<'_>) -> Result<RequestBuilder, EcsError> {
+    fn request(&self, ask: &Ask<'_>, pass: &Pass) -> Result<RequestBuilder, EcsError> {
         let mut text = format!("{}{}", self.services.base(ask.service), ask.path);
         if !ask.query.is_empty() {
             text = format!("{text}?{}", canonical_query(ask.query));
         }
         let url = Url::parse(&text).map_err(|error| EcsError::Invalid(error.to_string()))?;
-        let host = host(&url);
+        let host = http::host(&url);
         let mut headers = vec![
             ("content-type", CONTENT_TYPE),
             ("host", host.as_str()),
@@ -248,13 +233,18 @@ impl Transport {
             headers: &headers,
             body: ask.body.unwrap_or_default().as_bytes(),
         };
-        let date = self.clock.now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        let signed = self.credentials.sign(&signable, &date);
+        let shown = match pass {
+            Pass::Key(key) => {
+                let date = self.clock.now().strftime("%Y%m%dT%H%M%SZ");
+                key.sign(&signable, &date.to_string())
+            }
+            Pass::Token(token) => vec![("x-auth-token", token.expose_secret().to_owned())],
+        };
         let mut request = self.http.request(ask.method.clone(), url.clone());
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        for (name, value) in signed {
+        for (name, value) in shown {
             request = request.header(name, value);
         }
         Ok(match ask.body {
@@ -262,87 +252,15 @@ impl Transport {
             None => request,
         })
     }
+}
 
-    /// Reads the whole body: one that is cut off is an error, as is one that does not end.
-    async fn read(
-        &self,
-        operation: &'static str,
-        mut response: Response,
-    ) -> Result<Vec<u8>, EcsError> {
-        let mut whole = Vec::new();
-        while let Some(part) = response
-            .chunk()
-            .await
-            .map_err(|error| failed(operation, error))?
-        {
-            if whole.len() + part.len() > self.max_answer {
-                return Err(EcsError::Garbled {
-                    operation,
-                    why: format!("more than {} bytes", self.max_answer),
-                    request_id: request_id(&response),
-                });
-            }
-            whole.extend_from_slice(&part);
-        }
-        Ok(whole)
-    }
-
-    /// The gateway names the access key in its words when it does not know it.
-    fn redacted(&self, mut refusal: Refusal) -> Refusal {
-        let key = self.credentials.access_key.expose_secret();
+/// The gateway names the access key in its words when it does not know it.
+fn redacted(mut refusal: Refusal, pass: &Pass) -> Refusal {
+    if let Pass::Key(key) = pass {
+        let key = key.access_key.expose_secret();
         if !key.is_empty() {
             refusal.message = refusal.message.replace(key, "(access key)");
         }
-        refusal
     }
-}
-
-/// One TLS stack and one crypto library; no proxy, no redirect, no retry but our own.
-fn client(endpoint: &str) -> reqwest::Result<Client> {
-    // Fails only where one is installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = Client::builder()
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .retry(retry::never());
-    if endpoint.starts_with("http://") {
-        // Without TLS no root certificate is needed, and the machine may have none.
-        return builder.tls_certs_only([]).build();
-    }
-    builder.https_only(true).build()
-}
-
-/// As it stands in the `Host` header: with the port, unless it is the scheme's own.
-fn host(url: &Url) -> String {
-    let name = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => format!("{name}:{port}"),
-        None => name.to_owned(),
-    }
-}
-
-fn request_id(response: &Response) -> Option<String> {
-    let id = response.headers().get("x-request-id")?;
-    Some(id.to_str().ok()?.chars().take(64).collect())
-}
-
-fn failed(operation: &'static str, error: reqwest::Error) -> EcsError {
-    let connect = error.is_connect();
-    let why = chain(&error.without_url());
-    if connect {
-        EcsError::NoConnection { operation, why }
-    } else {
-        EcsError::Lost { operation, why }
-    }
-}
-
-/// An error with its causes: the outermost alone says only that sending failed.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
+    refusal
 }

@@ -3,6 +3,8 @@
 #[cfg(test)] // so that clippy takes the helpers for tests too
 mod cloud;
 #[cfg(test)]
+mod cloud_conformance;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod dashboards;

@@ -186,6 +186,8 @@ ecs:
   root_volume_gib: 40
   root_volume_price: 0.0123
   timeout: {patience}
+  reads_per_second: 1000
+  writes_per_minute: 1800
 ssh: {{ port: {ssh}, private_key_env: PRIVATE_KEY, host_key_secret_env: SECRET, connect_timeout: 5s, command_timeout: 5s }}
 {common}",
         state.display()

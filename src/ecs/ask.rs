@@ -1,0 +1,87 @@
+//! A call and its answer.
+
+use super::error::EcsError;
+use super::services::Service;
+use reqwest::Method;
+use serde_json::Value;
+
+/// A call to be made.
+pub(super) struct Ask<'a> {
+    pub(super) operation: &'static str,
+    pub(super) service: Service,
+    pub(super) method: Method,
+    /// From the root on, of characters that need no encoding.
+    pub(super) path: String,
+    pub(super) query: &'a [(&'a str, &'a str)],
+    /// The body; a read has none.
+    pub(super) body: Option<&'a str>,
+    /// The `X-Client-Token`.
+    pub(super) token: Option<&'a str>,
+    /// Whether a success may come without a document.
+    pub(super) bare: bool,
+    /// Whether it changes nothing.
+    pub(super) reads: bool,
+}
+
+impl<'a> Ask<'a> {
+    /// A read.
+    pub(super) fn get(operation: &'static str, service: Service, path: String) -> Self {
+        Self {
+            operation,
+            service,
+            method: Method::GET,
+            path,
+            query: &[],
+            body: None,
+            token: None,
+            bare: false,
+            reads: true,
+        }
+    }
+
+    /// A call with a body.
+    pub(super) fn post(
+        operation: &'static str,
+        service: Service,
+        path: String,
+        body: &'a str,
+    ) -> Self {
+        Self {
+            method: Method::POST,
+            body: Some(body),
+            reads: false,
+            ..Self::get(operation, service, path)
+        }
+    }
+
+    /// A deletion; its success may come without a document.
+    pub(super) fn delete(operation: &'static str, service: Service, path: String) -> Self {
+        Self {
+            method: Method::DELETE,
+            bare: true,
+            reads: false,
+            ..Self::get(operation, service, path)
+        }
+    }
+}
+
+/// What came back: a success, whole.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) operation: &'static str,
+    pub(super) status: u16,
+    pub(super) request_id: Option<String>,
+    /// The body.
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// The error of an answer that says too little.
+    pub(super) fn garbled(&self, why: String) -> EcsError {
+        EcsError::Garbled {
+            operation: self.operation,
+            why,
+            request_id: self.request_id.clone(),
+        }
+    }
+}
