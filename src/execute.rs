@@ -1,13 +1,16 @@
 //! One deed to calls. Each may be done again: a repeat finds what the first one did.
 
 use crate::clock::Clock;
-use crate::cloud::{self, Cloud, CreateRequest, Created, JobStatus};
+use crate::cloud::{self, Cloud, CreateRequest, Created, Gone, JobStatus, Leftovers};
 use crate::config::{Config, Pool};
 use crate::model::{
     BackendName, Build, HostName, Member, Order, OrderId, PoolName, Scaler, ScalerId, ServerId,
+    Trail,
 };
 use crate::obs::{Freed, ObsClient};
+use crate::policy::leftovers;
 use crate::policy::{CheckOutcome, CheckReport, DrainOutcome, DrainReport};
+use crate::reconcile::Tidied;
 use crate::ssh::{self, Access, HostKeys, InvalidKey, Pin, PinnedHost, Unpinned, WorkerSettings};
 use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -25,6 +28,8 @@ pub enum Subject {
     Server(ServerId),
     /// The bill of a server.
     Bill(ServerId),
+    /// What a server that is gone left behind.
+    Trail(ServerId),
     /// A build that is none.
     Ghost(BackendName, Build),
     /// The own lease on a server.
@@ -91,6 +96,13 @@ pub enum Deed {
         /// The cloud's job.
         job: String,
     },
+    /// Look for what a server that is gone left behind, and delete what is known already.
+    Tidy {
+        /// What is remembered of the server.
+        trail: Box<Trail>,
+        /// What an earlier look found.
+        known: Leftovers,
+    },
     /// Free a ghost, after one more look.
     Free {
         /// Whose build it is.
@@ -114,6 +126,7 @@ impl Deed {
             Self::Renew { server, .. } => Subject::Lease(server.clone()),
             Self::Sweep { .. } => Subject::Sweep,
             Self::Ended { server, .. } => Subject::Bill(server.clone()),
+            Self::Tidy { trail, .. } => Subject::Trail(trail.server.clone()),
             Self::Free { backend, build } => Subject::Ghost(backend.clone(), build.clone()),
         }
     }
@@ -134,6 +147,8 @@ pub enum Done {
     Deleted(Result<Vec<String>, cloud::Error>),
     /// A look at a job that deletes a server: which job, and what it says.
     Ended(String, Result<JobStatus, cloud::Error>),
+    /// A look for what a server left behind.
+    Tidied(Result<Tidied, cloud::Error>),
     /// A ghost.
     Freed(Freed),
     /// The own lease.
@@ -276,6 +291,7 @@ impl Hands {
             Deed::Poll { job, .. } => Done::Polled(self.cloud.job(&job).await),
             Deed::Check { member, ip } => Done::Checked(self.check(&member, ip).await),
             Deed::Drain { member, ip } => Done::Drained(self.drain(&member, ip).await),
+            Deed::Tidy { trail, known } => Done::Tidied(self.tidy(&trail, &known).await),
             Deed::Free { backend, build } => Done::Freed(self.free(&backend, &build).await),
             Deed::Renew { server, key, value } => {
                 Done::Renewed(self.cloud.tag(&server, &[(&key, &value)]).await)
@@ -293,6 +309,32 @@ impl Hands {
     async fn untag(&self, server: &ServerId, keys: &[String]) -> Result<(), cloud::Error> {
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         self.cloud.untag(server, &keys).await
+    }
+
+    async fn tidy(&self, trail: &Trail, known: &Leftovers) -> Result<Tidied, cloud::Error> {
+        let mut found = Leftovers::default();
+        let names = trail.names.iter().cloned().map(Some);
+        let nameless = trail.names.is_empty().then_some(None);
+        for name in names.chain(nameless) {
+            let server = trail.server.clone();
+            let of_name = self.cloud.leftovers(&Gone { server, name }).await?;
+            found.volumes.extend(of_name.volumes);
+            found.ports = of_name.ports;
+        }
+        let found = leftovers::of_trail(trail, found);
+        let cleared = leftovers::in_both(known, &found);
+        if cleared.is_empty() {
+            return Ok(Tidied {
+                cleared,
+                left: found,
+            });
+        }
+        self.cloud.clear(&cleared).await?;
+        // What is left is found by the next look.
+        Ok(Tidied {
+            cleared: cleared.clone(),
+            left: cleared,
+        })
     }
 
     async fn free(&self, backend: &BackendName, build: &Build) -> Freed {

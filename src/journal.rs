@@ -5,7 +5,7 @@
 mod bills;
 mod history;
 
-use crate::model::{Ledger, Member, Order, PoolName, Scaler, ServerId, Supply};
+use crate::model::{Ledger, Member, Order, PoolName, Scaler, ServerId, Supply, Trail};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +17,7 @@ const ORDERS: Table = TableDefinition::new("orders");
 const MEMBERS: Table = TableDefinition::new("members");
 const SCALER: Table = TableDefinition::new("scaler");
 const SUPPLY: Table = TableDefinition::new("supply");
+const TRAILS: Table = TableDefinition::new("trails");
 /// A pool's name → the last number that was used in its servers' names.
 const NUMBERS: Table = TableDefinition::new("name_numbers");
 
@@ -72,6 +73,10 @@ pub enum Entry<'a> {
     Member(&'a Member),
     /// A server that is gone.
     MemberGone(&'a ServerId),
+    /// A server that is gone, and may have left something behind.
+    Trail(&'a Trail),
+    /// It left nothing, or nothing is there any more.
+    TrailDone(&'a ServerId),
     /// What a pool is known to have had.
     Supply(&'a PoolName, &'a Supply),
     /// The last number that was used in the names of a pool's servers.
@@ -114,6 +119,7 @@ impl Journal {
         for table in [
             ORDERS,
             MEMBERS,
+            TRAILS,
             SUPPLY,
             NUMBERS,
             SCALER,
@@ -134,12 +140,14 @@ impl Journal {
     pub fn load(&self) -> Result<Ledger, JournalError> {
         let orders = self.all::<Order>(ORDERS, "orders")?;
         let members = self.all::<Member>(MEMBERS, "members")?;
+        let trails = self.all::<Trail>(TRAILS, "trails")?;
         let supply = self.all::<(PoolName, Supply)>(SUPPLY, "supply")?;
         let numbers = self.all::<(PoolName, u32)>(NUMBERS, "name_numbers")?;
         Ok(Ledger {
             last_numbers: numbers.into_iter().collect(),
             orders: orders.into_iter().map(|o| (o.id.clone(), o)).collect(),
             members: members.into_iter().map(|m| (m.server.clone(), m)).collect(),
+            trails: trails.into_iter().map(|t| (t.server.clone(), t)).collect(),
             supply: supply.into_iter().collect(),
             ..Ledger::default()
         })
@@ -178,6 +186,7 @@ impl Journal {
         {
             let mut orders = write.open_table(ORDERS).map_err(store)?;
             let mut members = write.open_table(MEMBERS).map_err(store)?;
+            let mut trails = write.open_table(TRAILS).map_err(store)?;
             let mut supply = write.open_table(SUPPLY).map_err(store)?;
             let mut numbers = write.open_table(NUMBERS).map_err(store)?;
             for entry in entries {
@@ -186,6 +195,8 @@ impl Journal {
                     Entry::OrderDone(order) => remove(&mut orders, order.id.as_str())?,
                     Entry::Member(member) => put(&mut members, member.server.as_str(), member)?,
                     Entry::MemberGone(server) => remove(&mut members, server.as_str())?,
+                    Entry::Trail(trail) => put(&mut trails, trail.server.as_str(), trail)?,
+                    Entry::TrailDone(server) => remove(&mut trails, server.as_str())?,
                     Entry::Supply(pool, known) => put(&mut supply, pool.as_str(), &(pool, known))?,
                     Entry::LastNumber(pool, last) => {
                         put(&mut numbers, pool.as_str(), &(pool, last))?;

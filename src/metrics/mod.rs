@@ -17,7 +17,7 @@ pub use own::Own;
 pub use page::{Gone, Metrics, PIECE, PageError};
 pub use text::{Coding, Format};
 pub use words::{
-    AlertKind, Direction, GhostEnd, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome,
+    AlertKind, Direction, GhostEnd, Leftover, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome,
 };
 
 #[cfg(test)]

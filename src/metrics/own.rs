@@ -2,8 +2,9 @@
 
 use super::catalogue::{Declared, own as catalogue};
 use super::words::{
-    AlertKind, Direction, GhostEnd, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome,
+    AlertKind, Direction, GhostEnd, Leftover, OrderEnd, Poller, ReleaseEnd, Span, WebhookOutcome,
 };
+use crate::cloud::Leftovers;
 use crate::config::Pool;
 use crate::model::{BackendName, FlavorName, PoolName};
 use crate::policy::Lease;
@@ -40,6 +41,7 @@ pub struct Own {
     costs: Amounts,
     idle_costs: Amounts,
     ghosts: Counters,
+    leftovers: Counters,
     lease: Family<Labels, Gauge>,
     pools: BTreeMap<PoolName, Labels>,
 }
@@ -68,6 +70,7 @@ impl Own {
             costs: Family::default(),
             idle_costs: Family::default(),
             ghosts: Family::default(),
+            leftovers: Family::default(),
             lease: Family::default(),
             pools: pools
                 .values()
@@ -76,6 +79,9 @@ impl Own {
         };
         own.describe(registry);
         own.begin_at_zero(reasons);
+        for kind in Leftover::ALL {
+            begin(&own.leftovers, &one("kind", kind.as_str()));
+        }
         for backend in pools.values().flat_map(|pool| &pool.backends) {
             for end in GhostEnd::ALL {
                 begin(&own.ghosts, &ghost(backend, *end));
@@ -126,6 +132,10 @@ impl Own {
             self.collects.clone(),
         );
         add.metric(&catalogue::OBS_SCALER_LEASE, self.lease.clone());
+        add.metric(
+            &catalogue::OBS_SCALER_LEFTOVERS_DELETED_TOTAL,
+            self.leftovers.clone(),
+        );
         add.metric(
             &catalogue::OBS_SCALER_GHOSTS_FREED_TOTAL,
             self.ghosts.clone(),
@@ -250,6 +260,17 @@ impl Own {
     /// OBS was asked to free a ghost.
     pub fn ghost(&self, backend: &BackendName, end: GhostEnd) {
         self.ghosts.get_or_create(&ghost(backend, end)).inc();
+    }
+
+    /// Leftovers of servers that are gone were deleted.
+    pub fn cleared(&self, leftovers: &Leftovers) {
+        for (kind, count) in [
+            (Leftover::Volume, leftovers.volumes.len()),
+            (Leftover::Port, leftovers.ports.len()),
+        ] {
+            let counter = self.leftovers.get_or_create(&one("kind", kind.as_str()));
+            counter.inc_by(count as u64);
+        }
     }
 
     /// A server may outlive its pool's place in the configuration: then its arch and level are unknown.

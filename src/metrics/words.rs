@@ -113,6 +113,16 @@ words! {
 }
 
 words! {
+    /// What a server that is gone left behind.
+    Leftover {
+        /// A volume, which costs money.
+        Volume = "volume",
+        /// A port, which uses up an address.
+        Port = "port",
+    }
+}
+
+words! {
     /// A span of a worker's life.
     Span {
         /// From the order to `ACTIVE`.

@@ -1,8 +1,8 @@
 //! What this program has in hand: orders, the life of each server, and how long workers are idle.
 
 use super::{
-    FlavorName, HostName, Numbering, Offer, OrderId, OwnLease, PoolName, ServerId, Setbacks, Vcpus,
-    ZoneName,
+    FlavorName, HostName, Numbering, Offer, OrderId, OwnLease, PoolName, ServerId, Setbacks, Trail,
+    Vcpus, ZoneName,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -255,6 +255,8 @@ pub struct Ledger {
     pub supply: BTreeMap<PoolName, Supply>,
     /// Since when some instance of a worker in service is absent: OBS lists it nowhere, or as `down`.
     pub absent: BTreeMap<ServerId, Timestamp>,
+    /// The servers that are gone, until it is certain that they left nothing behind.
+    pub trails: BTreeMap<ServerId, Trail>,
     /// What the cloud refused, and has not done since.
     pub setbacks: Setbacks,
     /// The last number in a pool's server names that was used.

@@ -17,6 +17,7 @@ mod offer;
 mod reading;
 mod refusal;
 mod snapshot;
+mod trail;
 
 pub use alarm::{Action, Alarm, Alarms};
 pub use arch::{Arch, Level, UnknownWord};
@@ -43,3 +44,4 @@ pub use offer::{Allowed, Offer, Scope, Setback, Setbacks};
 pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
 pub use refusal::{Class, Reaction, Retry};
 pub use snapshot::{BackendView, Snapshot};
+pub use trail::Trail;

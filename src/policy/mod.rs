@@ -27,6 +27,7 @@ mod fit;
 mod ghosts;
 mod held;
 pub mod lease;
+pub mod leftovers;
 mod levels;
 mod lifecycle;
 pub mod names;

@@ -3,7 +3,7 @@
 use crate::journal::{Entry, Journal, JournalError};
 use crate::model::{
     Bill, HostName, IdleStreak, Ledger, Member, Order, OrderId, OwnLease, PoolName, Scaler,
-    ServerId, Setbacks, Stage, Supply,
+    ServerId, Setbacks, Stage, Supply, Trail,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -170,7 +170,30 @@ impl Books {
         }
     }
 
-    /// Moves a server to another stage; one that is gone is forgotten.
+    /// A server is gone: it is forgotten, but for what it may have left behind.
+    pub(super) fn gone(
+        &mut self,
+        server: &ServerId,
+        trail: Option<Trail>,
+    ) -> Result<(), JournalError> {
+        let entries = trail.iter().map(Entry::Trail);
+        let entries: Vec<_> = entries.chain([Entry::MemberGone(server)]).collect();
+        self.journal.write(&entries)?;
+        self.ledger.members.remove(server);
+        self.ledger.streaks.remove(server);
+        let trails = &mut self.ledger.trails;
+        trails.extend(trail.map(|trail| (trail.server.clone(), trail)));
+        Ok(())
+    }
+
+    /// Nothing of a server that is gone is there any more.
+    pub(super) fn forget_trail(&mut self, server: &ServerId) -> Result<(), JournalError> {
+        self.journal.write(&[Entry::TrailDone(server)])?;
+        self.ledger.trails.remove(server);
+        Ok(())
+    }
+
+    /// Moves a server to another stage.
     pub(super) fn enter(
         &mut self,
         server: &ServerId,
@@ -180,12 +203,6 @@ impl Books {
         let Some(member) = self.ledger.members.get(server) else {
             return Ok(());
         };
-        if matches!(stage, Stage::Gone { .. }) {
-            self.journal.write(&[Entry::MemberGone(server)])?;
-            self.ledger.members.remove(server);
-            self.ledger.streaks.remove(server);
-            return Ok(());
-        }
         self.follow(Member {
             stage,
             since: now,

@@ -9,6 +9,7 @@ mod costs;
 mod deeds;
 mod ghosts;
 mod lease;
+mod leftovers;
 mod names;
 mod orders;
 mod people;
@@ -17,6 +18,7 @@ mod servers;
 mod spans;
 
 use crate::clock::Clock;
+use crate::cloud::Leftovers;
 use crate::config::{Config, Policy};
 use crate::execute::{Done, Hands, Subject};
 use crate::gather::LookAgain;
@@ -32,6 +34,7 @@ use books::Books;
 use costs::Meter;
 use deeds::Deeds;
 use jiff::Timestamp;
+pub use leftovers::Tidied;
 pub use people::{Reply, Word};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -113,6 +116,8 @@ struct Seen {
     sub_jobs: BTreeMap<ServerId, SubJob>,
     ended_jobs: BTreeSet<String>,
     calls: BTreeMap<OrderId, Calls>,
+    /// What was last found of servers that are gone.
+    left: BTreeMap<ServerId, (Timestamp, Leftovers)>,
     verdicts: BTreeMap<(PoolName, Action), String>,
     halted: BTreeMap<PoolName, Timestamp>,
     oddities: BTreeSet<String>,
@@ -260,6 +265,7 @@ impl Reconciler {
         self.move_orders_on(&look)?;
         self.decide(&look)?;
         self.free_ghosts(&look);
+        self.follow_trails(&look)?;
         self.shown.send_replace(InHand {
             ledger: Arc::new(self.books.ledger().clone()),
             checks: Arc::new(self.seen.checks.clone()),
@@ -340,6 +346,7 @@ impl Reconciler {
         let pause = match done {
             Done::Polled(_) | Done::Ended(..) => config.ecs.job_poll,
             Done::Freed(_) => ghosts::PAUSE,
+            Done::Tidied(Err(_)) => leftovers::PAUSE_AFTER_FAILURE,
             Done::Renewed(_) | Done::Swept(_) => lease::PAUSE,
             _ => config.policy.tick,
         };
@@ -370,6 +377,10 @@ impl Reconciler {
             }
             (Subject::Server(server), Done::Disowned(result)) => {
                 self.disowned(&server, result, now);
+                Ok(())
+            }
+            (Subject::Trail(server), Done::Tidied(result)) => {
+                self.tidied(&server, result, now);
                 Ok(())
             }
             (Subject::Ghost(backend, build), Done::Freed(freed)) => {

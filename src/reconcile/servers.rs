@@ -224,6 +224,10 @@ impl Reconciler {
         self.tell_stage(member, &stage, now);
         self.set_back_what_broke(member, &stage, now);
         self.give_up_supply(member, &stage, live)?;
+        if matches!(stage, Stage::Gone { .. }) {
+            let trail = self.trail(member, now);
+            return self.books.gone(&member.server, trail);
+        }
         self.books.enter(&member.server, stage, now)
     }
 

@@ -91,6 +91,11 @@ families! {
         source: "as `obs_scaler_cost_total`, and `/workerstatus`; while that is not known nothing is idle",
         absent: "until the cloud's list was read once; for a flavor without a price",
     }
+    OBS_SCALER_LEFTOVERS_DELETED_TOTAL: Counter "obs_scaler_leftovers_deleted_total" ["kind"] {
+        help: "Volumes and ports that servers which are gone had left behind, and that were deleted",
+        source: "`GET /v2/PROJECT/cloudvolumes/detail` (EVS) by name, `GET /v1/PROJECT/ports` (VPC) by server, and their deletions",
+        absent: "never",
+    }
     OBS_SCALER_GHOSTS_FREED_TOTAL: Counter "obs_scaler_ghosts_freed_total" ["backend", "outcome"] {
         help: "Ghosts that OBS was asked to free, by what became of it",
         source: "this program's calls of `POST /build/PROJECT?cmd=restartbuild`; a ghost that could not be looked at once more counts as failed",

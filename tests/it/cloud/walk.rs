@@ -16,6 +16,7 @@ use obs_scaler::model::{Action, PoolName};
 use obs_sim::ecs::{Foreign, ServerEntry};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 /// Between two steps.
@@ -415,11 +416,16 @@ fn chosen(name: &str, otherwise: u64) -> u64 {
     given.map_or(otherwise, |text| text.parse().unwrap())
 }
 
+/// The seed is told before anything can go wrong.
+fn say(words: &str) {
+    writeln!(std::io::stderr(), "{words}").unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_goes_wrong_nothing_of_ours_is_left_and_nothing_foreign_is_touched() {
     let (seed, steps) = (chosen("WALK_SEED", 1), chosen("WALK_OPS", 300));
     let begun = Instant::now();
-    eprintln!("WALK_SEED={seed} WALK_OPS={steps}");
+    say(&format!("WALK_SEED={seed} WALK_OPS={steps}"));
     let mut walk = Walk::start(seed).await;
     walk.look().await;
     for _ in 0..steps {
@@ -429,8 +435,8 @@ async fn whatever_goes_wrong_nothing_of_ours_is_left_and_nothing_foreign_is_touc
     let walked = begun.elapsed();
     walk.end().await;
     let summary = walk.settle().await;
-    eprintln!(
+    say(&format!(
         "WALK_SEED={seed}: walked {walked:?}, over after {:?}; {summary}",
         begun.elapsed()
-    );
+    ));
 }
