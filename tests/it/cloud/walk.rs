@@ -410,6 +410,14 @@ impl Walk {
     }
 }
 
+#[allow(
+    clippy::print_stderr,
+    reason = "a walk that is to be had again has to say its seed"
+)]
+fn tell(words: &str) {
+    eprintln!("{words}");
+}
+
 fn chosen(name: &str, otherwise: u64) -> u64 {
     let given = std::env::var(name).ok();
     given.map_or(otherwise, |text| text.parse().unwrap())
@@ -419,7 +427,7 @@ fn chosen(name: &str, otherwise: u64) -> u64 {
 async fn whatever_goes_wrong_nothing_of_ours_is_left_and_nothing_foreign_is_touched() {
     let (seed, steps) = (chosen("WALK_SEED", 1), chosen("WALK_OPS", 300));
     let begun = Instant::now();
-    eprintln!("WALK_SEED={seed} WALK_OPS={steps}");
+    tell(&format!("WALK_SEED={seed} WALK_OPS={steps}"));
     let mut walk = Walk::start(seed).await;
     walk.look().await;
     for _ in 0..steps {
@@ -429,8 +437,8 @@ async fn whatever_goes_wrong_nothing_of_ours_is_left_and_nothing_foreign_is_touc
     let walked = begun.elapsed();
     walk.end().await;
     let summary = walk.settle().await;
-    eprintln!(
-        "WALK_SEED={seed}: walked {walked:?}, over after {:?}; {summary}",
-        begun.elapsed()
-    );
+    let over = begun.elapsed();
+    tell(&format!(
+        "WALK_SEED={seed}: walked {walked:?}, over after {over:?}; {summary}"
+    ));
 }
