@@ -384,8 +384,13 @@ impl Walk {
 
     /// The books of the cloud and the journal, once nothing runs any more.
     async fn settle(mut self) -> String {
-        self.scaler.take().unwrap().terminate().await;
+        let scaler = self.scaler.take().unwrap();
+        let bills = scaler.in_hand.borrow().bills.clone();
+        scaler.terminate().await;
         let ledger = self.farm.cloud.ledger();
+        let mut ours = ledger.servers.iter().filter(|server| !server.foreign);
+        let unbilled = ours.find(|s| !bills.keys().any(|id| id.as_str() == s.id));
+        self.hold(unbilled.is_none(), &format!("without a bill: {unbilled:?}"));
         let ended = self.judge.end(&ledger);
         self.hold(ended.is_ok(), &format!("{ended:?}"));
         let left = journal(&self.farm.state_dir()).load().unwrap();
