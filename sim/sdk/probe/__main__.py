@@ -29,13 +29,13 @@ def ask(cloud, report):
     """In this order: each group rests on what those before it bought."""
     state = SimpleNamespace(ids=[], more=[], job=None, alone=None, used=None)
     for name, group in (
-        ("flavors", buying.flavors), ("limits", buying.limits), ("dry run", buying.dry_run),
+        ("flavors", buying.flavors), ("around", buying.surroundings), ("limits", buying.limits), ("dry run", buying.dry_run),
     ):
         with report.group(name):
             group(cloud, report)
     for name, group in (
         ("create", buying.create), ("jobs", buying.jobs), ("numbering", buying.numbering), ("shape", buying.shape),
-        ("paging", looking.paging), ("filters", looking.filters), ("tags", changing.tags), ("power", changing.power),
+        ("paging", looking.paging), ("filters", looking.filters), ("list v1.1", looking.flat), ("tags", changing.tags), ("power", changing.power), ("end of life", changing.end_of_life),
         ("errors", refusing.errors), ("signatures", refusing.signatures), ("delete", changing.delete),
     ):
         with report.group(name):

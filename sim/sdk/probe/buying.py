@@ -4,7 +4,10 @@ import re
 import time
 import uuid
 
-from huaweicloudsdkecs.v2 import ListFlavorsRequest, ListServersDetailsRequest, ShowServerLimitsRequest, ShowServerRequest
+from huaweicloudsdkecs.v2 import (
+    ListFlavorsRequest, ListServersDetailsRequest, NovaListAvailabilityZonesRequest, NovaShowKeypairRequest,
+    ShowServerLimitsRequest, ShowServerRequest,
+)
 
 from . import orders
 from .cloud import QUOTA
@@ -48,6 +51,14 @@ def stocked(cloud, report, found):
             break
         last = {"marker": pages[-1]}
     report.same("flavors two at a time, marker by marker", pages, [f.id for f in found])
+
+
+def surroundings(cloud, report):
+    """Zones and key pairs, of the native API: its errors have a form of their own."""
+    zones = cloud.sdk.nova_list_availability_zones(NovaListAvailabilityZonesRequest()).availability_zone_info
+    report.holds("zones", [zone.zone_name for zone in zones], lambda all: orders.ZONE in all, f"{orders.ZONE} among them")
+    pair = cloud.sdk.nova_show_keypair(NovaShowKeypairRequest(keypair_name="build-key")).keypair
+    report.same("key pair", (pair.name, pair.public_key.split()[0]), ("build-key", "ssh-ed25519"))
 
 
 def used(cloud):
@@ -135,17 +146,19 @@ def numbering(cloud, report, state):
     word = cloud.sdk.create_servers(orders.create_v1_1(name="probe-v11"))
     report.same("v1.1: status", cloud.status, 200)
     same = cloud.sdk.create_post_paid_servers(orders.create(count=2, name="twin", is_auto_rename=True))
-    for job in (more, alone, word, same):
+    own = cloud.sdk.create_post_paid_servers(orders.create(count=2, name="own-[7,3]"))
+    for job in (more, alone, word, same, own):
         report.same("job", cloud.job(job.job_id)["status"], "SUCCESS")
     names = {s.id: s.name for s in listed(cloud)}
     report.same("names of two more", sorted(names[id] for id in more.server_ids), ["probe-0004", "probe-0005"])
     report.same("name of one alone", [names[id] for id in alone.server_ids], ["构建-probe.x_1"])
     report.same("name of one by v1.1", [names[id] for id in word.server_ids], ["probe-v11"])
     report.same("names with isAutoRename", [names[id] for id in same.server_ids], ["twin", "twin"])
+    report.same("names numbered from 7 on, with 3 digits", sorted(names[id] for id in own.server_ids), ["own-007", "own-008"])
     state.more, state.alone = more.server_ids, alone.server_ids[0]
-    state.ids += more.server_ids + alone.server_ids + word.server_ids + same.server_ids
+    state.ids += more.server_ids + alone.server_ids + word.server_ids + same.server_ids + own.server_ids
     state.used = used(cloud)
-    report.same("in use", state.used, (9, 5 * 32 + 2 * 64 + 2 * 32))
+    report.same("in use", state.used, (11, 7 * 32 + 2 * 64 + 2 * 32))
 
 
 def shape(cloud, report, state):

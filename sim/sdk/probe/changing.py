@@ -1,10 +1,12 @@
 """Tags, power, and the end."""
 
+from datetime import datetime, timedelta, timezone
+
 from huaweicloudsdkecs.v2 import (
     BatchDeleteServerTagsRequest, BatchDeleteServerTagsRequestBody, BatchRebootSeversOption, BatchRebootServersRequest,
     BatchRebootServersRequestBody, BatchStartServersOption, BatchStartServersRequest, BatchStartServersRequestBody,
     BatchStopServersOption, BatchStopServersRequest, BatchStopServersRequestBody, ServerId, ServerTag, ShowServerRequest,
-    ShowServerTagsRequest,
+    ShowServerTagsRequest, UpdateServerAutoTerminateTimeRequest, UpdateServerAutoTerminateTimeRequestBody,
 )
 
 from . import orders
@@ -62,6 +64,23 @@ def power_of(cloud, id):
     return server.status, server.os_ext_st_svm_state, server.os_ext_st_spower_state
 
 
+def end_of_life(cloud, report, state):
+    """The cloud deletes a server by itself at the time that it was given; an empty one takes that back."""
+    id = state.ids[2]
+    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+    # the seconds are cut off
+    for text, shown in ((f"{tomorrow:%Y-%m-%dT%H:%M}:05Z", f"{tomorrow:%Y-%m-%dT%H:%M}:00Z"), ("", "")):
+        body = UpdateServerAutoTerminateTimeRequestBody(auto_terminate_time=text)
+        cloud.sdk.update_server_auto_terminate_time(UpdateServerAutoTerminateTimeRequest(server_id=id, body=body))
+        report.holds("status", cloud.status, lambda status: status in (200, 204), "200 or 204")
+        server = cloud.sdk.show_server(ShowServerRequest(server_id=id)).server
+        report.same(f"auto_terminate_time after {text!r}", server.auto_terminate_time, shown)
+    body = UpdateServerAutoTerminateTimeRequestBody(auto_terminate_time="2020-01-01T00:00:00Z")
+    late = UpdateServerAutoTerminateTimeRequest(server_id=id, body=body)
+    refused = cloud.refusal(cloud.sdk.update_server_auto_terminate_time, late)
+    report.same("a time that is over", refused and refused.status_code, 400)
+
+
 def delete(cloud, report, state):
     """The two with data disks first, which stay; then all others."""
     answer = cloud.sdk.delete_servers(orders.delete(state.more, volumes=False))
@@ -74,14 +93,14 @@ def delete(cloud, report, state):
     until("two servers are gone", lambda: gone(cloud, state.more))
     rest = [id for id in state.ids if id not in state.more]
     report.same("those left", sorted(s.id for s in listed(cloud)), sorted(rest))
-    report.same("in use", used(cloud), (7, state.used[1] - 128))
+    report.same("in use", used(cloud), (state.used[0] - 2, state.used[1] - 128))
     again = cloud.refusal(cloud.sdk.delete_servers, orders.delete(state.more))
     report.same("a second delete", again and (again.status_code, again.error_code), (404, "Ecs.0114"))
     report.same("job of the rest", cloud.job(cloud.sdk.delete_servers(orders.delete(rest)).job_id)["status"], "SUCCESS")
     until("all servers are gone", lambda: gone(cloud, rest))
     report.same("servers at the end", listed(cloud), [])
     report.same("in use at the end", used(cloud), (0, 0))
-    books(cloud, report)
+    books(cloud, report, state)
 
 
 def gone(cloud, ids):
@@ -89,10 +108,10 @@ def gone(cloud, ids):
     return all(answer and (answer.status_code, answer.error_code) == (404, "Ecs.0114") for answer in answers)
 
 
-def books(cloud, report):
+def books(cloud, report, state):
     """The simulator's own ledger, which tests of the scaler rest on."""
     ledger = cloud.ledger()
-    report.same("servers ever bought", len(ledger["servers"]), 9)
+    report.same("servers ever bought", len(ledger["servers"]), len(state.ids))
     report.same("servers that bill on", [s["id"] for s in ledger["servers"] if s["deleted_at"] is None], [])
     kept = [v["kind"] for s in ledger["servers"] for v in s["volumes"] if v["deleted_at"] is None]
     report.same("disks that bill on, of servers deleted without delete_volume", kept, ["data", "data"])

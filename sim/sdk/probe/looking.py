@@ -1,6 +1,6 @@
 """Lists: pages both ways, and filters."""
 
-from huaweicloudsdkecs.v2 import ListServersDetailsRequest
+from huaweicloudsdkecs.v2 import ListCloudServersRequest, ListServersDetailsRequest
 
 from . import orders
 from .buying import listed
@@ -14,13 +14,13 @@ def ids(cloud, **filters):
 
 def paging(cloud, report, state):
     whole, count = ids(cloud)
-    report.same("all on one page", (sorted(whole), count), (sorted(state.ids), 9))
+    report.same("all on one page", (sorted(whole), count), (sorted(state.ids), len(state.ids)))
     for size in (2, 4):
         numbered = [ids(cloud, offset=page, limit=size) for page in range(1, 7)]
         found = [id for page, _ in numbered for id in page]
         report.same(f"pages 1 to 6 of {size}", found, whole)
         report.same("their lengths", [len(page) for page, _ in numbered], [len(whole[at:at + size]) for at in range(0, 6 * size, size)])
-        report.same("the count on each, which is that of all", {count for _, count in numbered}, {9})
+        report.same("the count on each, which is that of all", {count for _, count in numbered}, {len(state.ids)})
         report.same(f"marker by marker, {size} at a time", by_marker(cloud, size), whole)
     report.same("page 0 and page 1", ids(cloud, offset=0, limit=2), ids(cloud, offset=1, limit=2))
     report.same("a marker at the end", ids(cloud, marker=whole[-1])[0], [])
@@ -83,3 +83,26 @@ def unknown(cloud, report, known):
     listed(cloud, server_id=f"{known},{stranger}")
     entry = next(server for server in cloud.raw["servers"] if server["id"] == stranger)
     report.same("what an unknown server_id has", sorted(entry), ["fault", "id"])
+
+
+def flat(cloud, report, state):
+    """The list of v1.1: flat names, numbers that are numbers, and only the fields that were asked for."""
+    plain = cloud.sdk.list_cloud_servers(ListCloudServersRequest(limit=100))
+    report.same("status", cloud.status, 200)
+    report.same("servers", sorted(server.id for server in plain.servers), sorted(state.ids))
+    report.same("fields that come only if asked for",
+                {key for entry in cloud.raw["servers"] for key in entry} & {"tags", "addresses", "metadata", "launched_at"}, set())
+    entry = cloud.raw["servers"][0]
+    report.holds("flavor", entry["flavor"], lambda f: type(f["vcpus"]) is int and type(f["ram"]) is int, "vcpus and ram as numbers")
+    report.holds("flat names", entry, lambda e: {"availability_zone", "vm_state", "status"} <= set(e), "availability_zone, vm_state, status")
+    asked = ListCloudServersRequest(name="probe-0001", expect_fields=["tags", "addresses"])
+    cloud.sdk.list_cloud_servers(asked)
+    report.holds("with expect-fields", cloud.raw["servers"], lambda all: len(all) == 1 and "tags" in all[0] and "addresses" in all[0], "one server with tags and addresses")
+    found, last = [], {}
+    while len(found) < 100:
+        page = cloud.sdk.list_cloud_servers(ListCloudServersRequest(limit=4, **last)).servers
+        found += [server.id for server in page]
+        if len(page) < 4:
+            break
+        last = {"marker": page[-1].id}
+    report.same("marker by marker, 4 at a time", found, [server.id for server in plain.servers])

@@ -15,6 +15,7 @@ VPC = "0dae26c9-9a70-4392-93f3-87d53115d171"
 SUBNET = "157ee789-03ea-45b1-a698-76c92660dd83"
 GROUP = "507ca48f-814c-4293-8706-300564d54620"
 FLAVOR = "ki1.8xlarge.4"
+ZONE = "cn-north-4a"
 NAME = "probe"
 USER_DATA = base64.b64encode(b"#cloud-config\n").decode()
 
