@@ -211,7 +211,7 @@ pub(super) const ROWS: &[Row] = &[
         does: NEXT,
         says: &[OFFER_SAID],
         zone: B,
-        leaked: 1,
+        leaked: 0,
         ..way_in(
             PART,
             "unknown",

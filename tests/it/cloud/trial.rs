@@ -149,7 +149,8 @@ impl Trial {
         // what was in vain is swept before the end
         let in_vain = |trial: &Self| {
             let servers = trial.farm.cloud.ledger().servers;
-            servers.iter().filter(|s| s.deleted_at.is_none()).count() <= 1
+            let swept = servers.iter().filter(|s| s.deleted_at.is_none()).count() <= 1;
+            swept && trial.scaler.in_hand.borrow().ledger.trails.is_empty()
         };
         self.wait(in_vain).await;
         self.scaler.kill().await;

@@ -16,7 +16,6 @@ use obs_scaler::model::{Action, PoolName};
 use obs_sim::ecs::{Foreign, ServerEntry};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 /// Between two steps.
@@ -385,8 +384,13 @@ impl Walk {
 
     /// The books of the cloud and the journal, once nothing runs any more.
     async fn settle(mut self) -> String {
-        self.scaler.take().unwrap().terminate().await;
+        let scaler = self.scaler.take().unwrap();
+        let bills = scaler.in_hand.borrow().bills.clone();
+        scaler.terminate().await;
         let ledger = self.farm.cloud.ledger();
+        let mut ours = ledger.servers.iter().filter(|server| !server.foreign);
+        let unbilled = ours.find(|s| !bills.keys().any(|id| id.as_str() == s.id));
+        self.hold(unbilled.is_none(), &format!("without a bill: {unbilled:?}"));
         let ended = self.judge.end(&ledger);
         self.hold(ended.is_ok(), &format!("{ended:?}"));
         let left = journal(&self.farm.state_dir()).load().unwrap();
@@ -411,21 +415,24 @@ impl Walk {
     }
 }
 
+#[allow(
+    clippy::print_stderr,
+    reason = "a walk that is to be had again has to say its seed"
+)]
+fn tell(words: &str) {
+    eprintln!("{words}");
+}
+
 fn chosen(name: &str, otherwise: u64) -> u64 {
     let given = std::env::var(name).ok();
     given.map_or(otherwise, |text| text.parse().unwrap())
-}
-
-/// The seed is told before anything can go wrong.
-fn say(words: &str) {
-    writeln!(std::io::stderr(), "{words}").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_goes_wrong_nothing_of_ours_is_left_and_nothing_foreign_is_touched() {
     let (seed, steps) = (chosen("WALK_SEED", 1), chosen("WALK_OPS", 300));
     let begun = Instant::now();
-    say(&format!("WALK_SEED={seed} WALK_OPS={steps}"));
+    tell(&format!("WALK_SEED={seed} WALK_OPS={steps}"));
     let mut walk = Walk::start(seed).await;
     walk.look().await;
     for _ in 0..steps {
@@ -435,8 +442,8 @@ async fn whatever_goes_wrong_nothing_of_ours_is_left_and_nothing_foreign_is_touc
     let walked = begun.elapsed();
     walk.end().await;
     let summary = walk.settle().await;
-    say(&format!(
-        "WALK_SEED={seed}: walked {walked:?}, over after {:?}; {summary}",
-        begun.elapsed()
+    let over = begun.elapsed();
+    tell(&format!(
+        "WALK_SEED={seed}: walked {walked:?}, over after {over:?}; {summary}"
     ));
 }
