@@ -1,34 +1,26 @@
 //! Where the running daemon takes in what people ask.
 
-use super::{Adopt, AdoptionError, Disown, Outcome, Present, Row, adopt, disowned};
-use crate::clock::Clock;
+use super::{Adopt, AdoptionError, Disown, Outcome, Row, Sight, adopt, disowned};
 use crate::cloud::Cloud;
-use crate::config::Config;
 use crate::gather::LookAgain;
-use crate::model::{ServerId, Snapshot};
-use crate::reconcile::{InHand, Word};
+use crate::model::{Ledger, ServerId, Snapshot};
+use crate::present::Present;
+use crate::reconcile::Word;
 use crate::web::{Answered, People};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 
 /// Everything that an adoption needs of a running daemon. Cheap to clone.
 #[derive(Clone)]
 pub struct Desk {
-    /// The configuration.
-    pub config: Arc<Config>,
-    /// Tells the time.
-    pub clock: Clock,
+    /// The outside world, and what is in hand.
+    pub present: Arc<Present>,
     /// The cloud.
     pub cloud: Arc<dyn Cloud>,
-    /// The outside world.
-    pub snapshot: watch::Receiver<Snapshot>,
-    /// What is in hand.
-    pub in_hand: watch::Receiver<InHand>,
     /// Has the pollers look again at once.
     pub look: LookAgain,
-    /// Carries what people say to the reconciler.
-    pub speak: mpsc::Sender<Word>,
 }
 
 impl fmt::Debug for Desk {
@@ -39,40 +31,36 @@ impl fmt::Debug for Desk {
 
 impl Desk {
     async fn adopt(self, ask: Adopt) -> Answered {
-        let (snapshot, in_hand) = (
-            self.snapshot.borrow().clone(),
-            self.in_hand.borrow().clone(),
-        );
-        let present = Present {
-            config: &self.config,
-            snapshot: &snapshot,
-            ledger: &in_hand.ledger,
-            now: self.clock.now(),
-        };
-        let rows = adopt(&*self.cloud, present, &ask).await;
+        let (snapshot, ledger) = self.seen();
+        let rows = adopt(&*self.cloud, self.sight(&snapshot, &ledger), &ask).await;
         self.look.now();
         rows
     }
 
     async fn disown(self, ask: Disown) -> Answered {
-        let (snapshot, in_hand) = (
-            self.snapshot.borrow().clone(),
-            self.in_hand.borrow().clone(),
-        );
-        let present = Present {
-            config: &self.config,
-            snapshot: &snapshot,
-            ledger: &in_hand.ledger,
-            now: self.clock.now(),
-        };
+        let (snapshot, ledger) = self.seen();
         let mut rows = Vec::new();
-        for (server, row) in disowned(present, &ask)? {
+        for (server, row) in disowned(self.sight(&snapshot, &ledger), &ask)? {
             rows.push(match server {
                 None => row,
                 Some(server) => self.let_go(server, ask.bought, row).await?,
             });
         }
         Ok(rows)
+    }
+
+    fn seen(&self) -> (Snapshot, Arc<Ledger>) {
+        let snapshot = self.present.snapshot.borrow().clone();
+        (snapshot, Arc::clone(&self.present.in_hand.borrow().ledger))
+    }
+
+    fn sight<'a>(&'a self, snapshot: &'a Snapshot, ledger: &'a Ledger) -> Sight<'a> {
+        Sight {
+            config: &self.present.config,
+            snapshot,
+            ledger,
+            now: self.present.clock.now(),
+        }
     }
 
     /// The reconciler lets go of the server: it alone knows what is under way there.
@@ -83,7 +71,7 @@ impl Desk {
             bought,
             reply,
         };
-        let spoken = self.speak.send(word).await;
+        let spoken = self.present.speak.send(word).await;
         spoken.map_err(|_| AdoptionError::Stopping)?;
         Ok(match answer.await.map_err(|_| AdoptionError::Stopping)? {
             Ok(()) => row,
@@ -103,11 +91,11 @@ async fn to_its_end(work: impl Future<Output = Answered> + Send + 'static) -> An
 }
 
 impl People for Desk {
-    fn adopt(&self, ask: Adopt) -> std::pin::Pin<Box<dyn Future<Output = Answered> + Send>> {
+    fn adopt(&self, ask: Adopt) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
         Box::pin(to_its_end(self.clone().adopt(ask)))
     }
 
-    fn disown(&self, ask: Disown) -> std::pin::Pin<Box<dyn Future<Output = Answered> + Send>> {
+    fn disown(&self, ask: Disown) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
         Box::pin(to_its_end(self.clone().disown(ask)))
     }
 }

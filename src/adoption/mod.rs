@@ -143,7 +143,7 @@ pub enum AdoptionError {
 
 /// What an adoption rests on.
 #[derive(Debug, Clone, Copy)]
-pub struct Present<'a> {
+pub struct Sight<'a> {
     /// The configuration.
     pub config: &'a Config,
     /// The outside world.
@@ -154,7 +154,7 @@ pub struct Present<'a> {
     pub now: Timestamp,
 }
 
-impl<'a> Present<'a> {
+impl<'a> Sight<'a> {
     /// Refuses where another scaler goes first: it is that one's farm.
     ///
     /// # Errors
@@ -199,17 +199,17 @@ impl<'a> Present<'a> {
 /// Where nothing could be decided for any of them; what becomes of each is in its row.
 pub async fn adopt(
     cloud: &dyn Cloud,
-    present: Present<'_>,
+    sight: Sight<'_>,
     ask: &Adopt,
 ) -> Result<Vec<Row>, AdoptionError> {
-    present.goes_first()?;
-    let pool = named_pool(present.config, ask.pool.as_deref())?;
+    sight.goes_first()?;
+    let pool = named_pool(sight.config, ask.pool.as_deref())?;
     let servers = cloud.find(&ask.ips).await?;
     let known = Known {
         servers: &servers,
-        workers: present.workers(),
-        homes: present.homes(),
-        policy: &present.config.policy,
+        workers: sight.workers(),
+        homes: sight.homes(),
+        policy: &sight.config.policy,
     };
     let mut rows = Vec::new();
     for ip in distinct(&ask.ips) {
@@ -225,9 +225,9 @@ pub async fn adopt(
                 let (outcome, why) = if ask.dry_run {
                     (Outcome::WouldAdopt, None)
                 } else {
-                    put_tags(cloud, &present.config.policy.owner, &adoptee).await
+                    put_tags(cloud, &sight.config.policy.owner, &adoptee).await
                 };
-                row(ip, outcome, why, adoptee, present.config)
+                row(ip, outcome, why, adoptee, sight.config)
             }
         });
     }
@@ -294,16 +294,16 @@ fn row(
 /// # Errors
 /// Where the list of our servers is not known.
 pub fn disowned(
-    present: Present<'_>,
+    sight: Sight<'_>,
     ask: &Disown,
 ) -> Result<Vec<(Option<ServerId>, Row)>, AdoptionError> {
-    present.goes_first()?;
-    let max_age = present.config.policy.max_age;
-    let fleet = present.snapshot.fleet.fresh(present.now, max_age)?.value();
+    sight.goes_first()?;
+    let max_age = sight.config.policy.max_age;
+    let fleet = sight.snapshot.fleet.fresh(sight.now, max_age)?.value();
     let of = |ip| match ours(ip, fleet) {
         Err(why) => (None, Row::bare(ip, Outcome::Refused, Some(why.to_string()))),
         Ok(server) => {
-            let kept = keeps(server, present.ledger.members.get(&server.id), ask.bought);
+            let kept = keeps(server, sight.ledger.members.get(&server.id), ask.bought);
             let outcome = if kept.is_some() {
                 Outcome::Refused
             } else {

@@ -2,7 +2,7 @@
 
 use super::plan::{Output, print};
 use super::{Failure, say_error};
-use crate::adoption::{self, Adopt, AdoptionError, Disown, Present, Row};
+use crate::adoption::{self, Adopt, AdoptionError, Disown, Row, Sight};
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::config::Config;
@@ -67,8 +67,8 @@ pub(super) fn adopt(path: &Path, args: AdoptArgs) -> Result<(), Failure> {
     let rows = match asked(&config, "adopt", &json!(ask))? {
         Some(rows) => rows,
         None => alone(&config, async |alone: &Alone| {
-            let present = alone.present(&config);
-            Ok(adoption::adopt(&*alone.cloud, present, &ask).await?)
+            let sight = alone.sight(&config);
+            Ok(adoption::adopt(&*alone.cloud, sight, &ask).await?)
         })?,
     };
     Ok(tell(&rows, output)?)
@@ -191,8 +191,8 @@ impl Alone {
         })
     }
 
-    fn present<'a>(&'a self, config: &'a Config) -> Present<'a> {
-        Present {
+    fn sight<'a>(&'a self, config: &'a Config) -> Sight<'a> {
+        Sight {
             config,
             snapshot: &self.snapshot,
             ledger: &self.ledger,
@@ -203,7 +203,7 @@ impl Alone {
     /// The journal forgets the server first, as the daemon does.
     async fn disown(&self, config: &Config, ask: &Disown) -> anyhow::Result<Vec<Row>> {
         let mut rows = Vec::new();
-        for (server, row) in adoption::disowned(self.present(config), ask)? {
+        for (server, row) in adoption::disowned(self.sight(config), ask)? {
             if let Some(server) = server {
                 self.journal.write(&[Entry::MemberGone(&server)])?;
                 let keys = self.snapshot.fleet.last();

@@ -121,15 +121,6 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         own: own.clone(),
     };
     let reconciler = Reconciler::new(parts, journal)?;
-    let desk = Desk {
-        config: Arc::clone(&config),
-        clock,
-        cloud,
-        snapshot: snapshot.clone(),
-        in_hand: reconciler.watch(),
-        look,
-        speak: speak.clone(),
-    };
     let present = Arc::new(Present {
         config: Arc::clone(&config),
         clock,
@@ -138,6 +129,11 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         alarms: alarms.subscribe(),
         speak,
     });
+    let desk = Desk {
+        present: Arc::clone(&present),
+        cloud,
+        look,
+    };
     let (people, bells) = ((present, desk), (alarms, wake));
     let app = app(&config, registry, own, people, bells, &supervisor);
 

@@ -143,6 +143,7 @@ impl Reconciler {
         server: &ServerId,
         jobs: Vec<String>,
     ) -> Result<(), JournalError> {
+        tracing::info!(%server, ?jobs, "the cloud deletes it");
         match self.books.bills().get(server) {
             Some(bill) if bill.end.is_none() && !jobs.is_empty() => {
                 let mut bill = Bill::clone(bill);

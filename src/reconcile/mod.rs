@@ -9,6 +9,7 @@ mod costs;
 mod deeds;
 mod ghosts;
 mod lease;
+mod names;
 mod orders;
 mod people;
 mod reports;

@@ -125,9 +125,13 @@ async fn the_old_keys_serve_while_the_new_ones_are_fetched_once() {
         assert_eq!(key_of(&authority.pass().await.unwrap()), "old");
     }
     // Whoever holds the lock after the fetcher finds its work done.
-    while cloud.seen().len() < 4 {
-        tokio::task::yield_now().await;
-    }
+    let fetched = async {
+        while cloud.seen().len() < 4 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let bound = std::time::Duration::from_secs(10);
+    tokio::time::timeout(bound, fetched).await.unwrap();
     drop(authority.0.fetching.lock().await);
     assert_eq!(key_of(&authority.pass().await.unwrap()), "new");
     assert_eq!(cloud.seen().len(), 4);

@@ -2,7 +2,7 @@
 
 use super::farm::{Farm, OWNER, Setup};
 use super::scaler::{Bell, Said, Scaler};
-use obs_scaler::adoption::{Adopt, Outcome, Present, Row, adopt};
+use obs_scaler::adoption::{Adopt, Outcome, Row, Sight, adopt};
 use obs_scaler::cloud::Cloud;
 use obs_scaler::config::Config;
 use obs_scaler::ecs::{EcsClient, TAG_ORDER};
@@ -195,7 +195,7 @@ async fn adopt_now(farm: &Farm, scaler: &Scaler, ips: &[IpAddr], dry_run: bool) 
             .insert(backend.name.clone(), Arc::new(view));
     }
     let ledger = Arc::clone(&scaler.in_hand.borrow().ledger);
-    let present = Present {
+    let sight = Sight {
         config,
         snapshot: &snapshot,
         ledger: &ledger,
@@ -206,7 +206,7 @@ async fn adopt_now(farm: &Farm, scaler: &Scaler, ips: &[IpAddr], dry_run: bool) 
         pool: None,
         dry_run,
     };
-    adopt(cloud, present, &ask).await.unwrap()
+    adopt(cloud, sight, &ask).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -157,21 +157,20 @@ pub(super) const ROWS: &[Row] = &[
         )
     },
     Row {
-        fault: r#"{"refuse":[{"operation":"create","code":"APIGW.0308","times":3}]}"#,
-        does: SAME,
+        fault: r#"{"refuse":[{"operation":"create","code":"APIGW.0308","times":1}]}"#,
+        does: "makes no call at all for some seconds, then the same one again, under the same client token",
         says: &[AGAIN_SAID],
-        after: Some(15),
-        ..way_in(CREATE, "throttled", "429 `APIGW.0308`", 3)
+        ..way_in(CREATE, "throttled", "429 `APIGW.0308`", 1)
     },
     Row {
-        fault: r#"{"spoil":[{"operation":"create","how":"busy","times":3}]}"#,
+        fault: r#"{"spoil":[{"operation":"create","how":"busy","times":1}]}"#,
         does: SAME,
         says: &[AGAIN_SAID],
         ..way_in(
             CREATE,
             "throttled",
             "202 `Common.0024`, after the effect",
-            3,
+            1,
         )
     },
     Row {
@@ -267,10 +266,10 @@ pub(super) const ROWS: &[Row] = &[
         ..way_in(JOB, "transient", "500 `Common.0001`", 5)
     },
     Row {
-        fault: r#"{"refuse":[{"operation":"job","code":"APIGW.0308","times":5}]}"#,
+        fault: r#"{"refuse":[{"operation":"job","code":"APIGW.0308","times":1}]}"#,
         does: "asks again after 4 s",
         says: &["its job can not be read"],
-        ..way_in(JOB, "throttled", "429 `APIGW.0308`", 5)
+        ..way_in(JOB, "throttled", "429 `APIGW.0308`", 1)
     },
     Row {
         fault: r#"{"spoil":[{"operation":"job","how":"garbage","times":5}]}"#,
@@ -301,9 +300,9 @@ pub(super) const ROWS: &[Row] = &[
         ..way_in(LIST, "transient", "500 `Common.0001`", 3)
     },
     Row {
-        fault: r#"{"refuse":[{"operation":"list","code":"APIGW.0308","times":3}]}"#,
+        fault: r#"{"refuse":[{"operation":"list","code":"APIGW.0308","times":1}]}"#,
         does: "the same",
-        ..way_in(LIST, "throttled", "429 `APIGW.0308`", 3)
+        ..way_in(LIST, "throttled", "429 `APIGW.0308`", 1)
     },
     Row {
         fault: r#"{"spoil":[{"operation":"list","how":"truncated","times":3}]}"#,

@@ -81,10 +81,10 @@ impl Walk {
         let words = match self.random.below(100) {
             0..13 => self.alarm(),
             13..25 => self.jobs().await,
-            25..40 => self.break_something(),
-            40..56 => self.mend_something(),
-            56..60 => self.break_obs().await,
-            60..66 => self.mend_obs().await,
+            25..36 => self.break_something(),
+            36..54 => self.mend_something(),
+            54..57 => self.break_obs().await,
+            57..66 => self.mend_obs().await,
             66..78 => self.somebody().await,
             78..81 => self.foreign(),
             81..85 => self.restart().await,
@@ -99,7 +99,7 @@ impl Walk {
     fn alarm(&mut self) -> String {
         let action = *self.random.one(&[Action::Apply, Action::Release]).unwrap();
         let pool = *self.random.one(&POOLS).unwrap();
-        if self.random.percent(60) {
+        if self.random.percent(75) {
             self.bell.ring(&self.farm, action, pool);
             format!("{action} rings for {pool}")
         } else {
@@ -138,7 +138,7 @@ impl Walk {
         let none = mischief::none();
         let broken = self.faults.iter().filter(|(k, v)| none.get(*k) != Some(v));
         let broken: Vec<String> = broken.map(|(name, _)| name.clone()).collect();
-        let mended = if self.random.percent(30) {
+        let mended = if self.random.percent(40) {
             broken
         } else {
             self.random.one(&broken).cloned().into_iter().collect()
