@@ -62,7 +62,6 @@ impl Reconciler {
         let asked = member.map_or(now, |member| member.since);
         match result {
             Ok(jobs) => {
-                tracing::info!(%server, ?jobs, "the cloud deletes it");
                 self.books.setbacks().done(&Scope::Everything, asked);
                 self.note_deletion(server, jobs)
             }

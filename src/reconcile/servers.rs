@@ -26,8 +26,7 @@ impl Reconciler {
         let standing = policy::lease(&look.view(self.books.ledger()));
         for server in fleet.value().servers.values() {
             if self.books.ledger().members.contains_key(&server.id) {
-                self.books.name(&server.id, &server.name)?;
-                self.hold_to_its_name(server);
+                self.learn_name(server)?;
             } else if server.status != ServerStatus::Deleting
                 && self.may_take_up(server, fleet.at(), &standing)
             {
@@ -91,23 +90,6 @@ impl Reconciler {
             reached: !new && server.status != ServerStatus::Building,
             ordered_here: new,
         })
-    }
-
-    /// The cloud's list says what a server is called, whatever the order asked for: OBS knows it by that.
-    fn hold_to_its_name(&mut self, server: &Server) {
-        let orders = &self.books.ledger().orders;
-        let order = server.tags.order.as_ref().and_then(|id| orders.get(id));
-        let Some((order, names)) = order.and_then(|o| Some((o, o.names.as_ref()?))) else {
-            return;
-        };
-        if !names.names(order.count).any(|name| name == server.name) {
-            let asked = names.asked(order.count);
-            let words = format!(
-                "server {}: the cloud calls it {}, and {asked} was asked for",
-                server.id, server.name
-            );
-            self.seen.odd(words);
-        }
     }
 
     fn note_absences(&mut self, fleet: &Fleet, at: Timestamp) {
