@@ -11,7 +11,10 @@ const ACTIONS: [(&str, Option<&str>); 25] = [
     ("delete", Some("ecs:cloudServers:deleteServers")),
     ("tag", Some("ecs:cloudServers:batchSetServerTags")),
     ("untag", Some("ecs:cloudServers:batchSetServerTags")),
-    ("terminate_at", None),
+    (
+        "terminate_at",
+        Some("ecs:cloudServers:setAutoTerminateTime"),
+    ),
     ("job", None),
     ("flavors", Some("ecs:cloudServerFlavors:get")),
     ("limits", Some("ecs:cloudServerQuotas:get")),

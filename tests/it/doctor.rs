@@ -24,8 +24,6 @@ const X86_IMAGE: &str = "1189efbf-d48b-46ad-a823-94b942e2a001";
 const VPC: &str = "0dae26c9-9a70-4392-93f3-87d53115d171";
 const SUBNET: &str = "157ee789-03ea-45b1-a698-76c92660dd83";
 const GROUP: &str = "507ca48f-814c-4293-8706-300564d54620";
-/// No other test has servers at this address.
-const IP: &str = "127.0.204.1";
 
 const CONFIG: &str = "
 owner: patient
@@ -68,19 +66,21 @@ struct Changes {
 }
 
 impl Farm {
-    async fn start() -> Self {
+    /// Its servers have addresses in 127.0.`network`: those of no other test.
+    async fn start(network: u8) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for key in ["key", "other"] {
             generate_key(&folder.path().join(key), &["-t", "ed25519"]);
         }
         std::fs::create_dir(folder.path().join("state")).unwrap();
         let obs = backend().await;
-        let free = TcpListener::bind((IP, 0)).unwrap();
+        let first = format!("127.0.{network}.1");
+        let free = TcpListener::bind((first.as_str(), 0)).unwrap();
         let ssh_port = free.local_addr().unwrap().port();
         drop(free);
         let mut options = ecs::Options::new(PROJECT, "AK", "sk");
         options.speed = 200.0;
-        options.addresses = format!("{IP}-127.0.204.40").parse().unwrap();
+        options.addresses = format!("{first}-127.0.{network}.40").parse().unwrap();
         options.arm_images = vec![ARM_IMAGE.to_owned()];
         options.stand_ins = Some(machine::Options {
             obs: obs.address(),
@@ -181,6 +181,11 @@ ssh: {{ port: {ssh_port}, private_key_env: KEY, host_key_secret_env: SECRET }}
         assert!(status.is_success(), "{route} {body}: {status} {text}");
     }
 
+    async fn stop(self) {
+        self.cloud.stop().await.unwrap();
+        self.obs.stop().await;
+    }
+
     async fn faults(&self, faults: &Value) {
         self.control(self.cloud.addr, Method::PUT, "faults", faults)
             .await;
@@ -231,121 +236,93 @@ fn assert_wrong(because: &str, findings: &[Finding], expected: &[(&str, Verdict)
 
 use Verdict::{Fail, Warn};
 
+const ARM: &str = "dry run of an order of ki1.8xlarge.4 for pool arm-1";
+const X86: &str = "dry run of an order of c7.8xlarge.4 for pool x86-1";
+
+/// A fault, the checks that fail for it, and what each of them says.
+type Case = (Value, &'static [&'static str], &'static str);
+
+/// Calls that are not allowed, by the simulator's names of them.
+fn forbidden() -> [Case; 8] {
+    let forbid = |operation: &str| json!({"forbidden": [operation]});
+    let images = &["image of aarch64", "image of x86_64"];
+    let (flavors, prices) = (
+        "allow ecs:cloudServerFlavors:get",
+        "allow bss:discount:view",
+    );
+    [
+        (
+            forbid("list"),
+            &["list of servers"],
+            "allow ecs:cloudServers:list",
+        ),
+        (
+            forbid("limits"),
+            &["quota"],
+            "allow ecs:cloudServerQuotas:get",
+        ),
+        (forbid("flavors"), &["flavors"], flavors),
+        (forbid("image"), images, "allow ims:images:list"),
+        (
+            forbid("key_pair"),
+            &["key pair patient"],
+            "allow ecs:serverKeypairs:get",
+        ),
+        (
+            forbid("create"),
+            &[ARM, X86],
+            "allow ecs:cloudServers:createServers",
+        ),
+        (
+            forbid("addresses"),
+            &["addresses of the subnet"],
+            "check ecs.project_id",
+        ),
+        (forbid("price"), &["prices"], prices),
+    ]
+}
+
+/// What is not there, not enough, or not paid.
+fn lacking() -> [Case; 9] {
+    let missing = |id: &str| json!({"missing": [id]});
+    let no_network = &["subnet", "addresses of the subnet", ARM, X86];
+    let (cores, instances) = (json!({"quota_cores": 32}), json!({"quota_instances": 1}));
+    [
+        (missing(VPC), &["VPC", ARM, X86], "orrect "),
+        (missing(SUBNET), no_network, "orrect "),
+        (missing(GROUP), &["security group", ARM, X86], "orrect "),
+        (
+            missing("patient"),
+            &["key pair patient", ARM, X86],
+            "orrect ",
+        ),
+        (missing(ARM_IMAGE), &["image of aarch64", ARM], "orrect "),
+        (cores, &["quota of vCPU", ARM, X86], "a larger quota"),
+        (instances, &["quota of servers", ARM, X86], "a larger quota"),
+        (json!({"arrears": true}), &[ARM, X86], "its balance"),
+        (
+            json!({"disabled_keys": ["AK"]}),
+            &["list of servers"],
+            "the credentials under `ecs`",
+        ),
+    ]
+}
+
 #[tokio::test]
 async fn a_farm_in_order_has_nothing_wrong_and_every_fault_is_named() {
-    let farm = Farm::start().await;
+    let farm = Farm::start(204).await;
     farm.buy().await;
     let config = farm.config(|_| {});
     let findings = look(&config).await;
     assert_wrong("nothing", &findings, &[], "");
     assert!(findings.len() > 20, "{}", findings.len());
     let bought = farm.cloud.ledger().create_calls.len();
-
-    let arm = "dry run of an order of ki1.8xlarge.4 for pool arm-1";
-    let x86 = "dry run of an order of c7.8xlarge.4 for pool x86-1";
-    let (subnet, group, vpc) = ("subnet", "security group", "VPC");
-    let flavors =
-        ["arm-1", "arm-2", "arm-3"].map(|pool| format!("flavor ki1.8xlarge.4 of pool {pool}"));
-    let [one, two, three] = [0, 1, 2].map(|n| (flavors[n].as_str(), Warn));
-    for (fault, expected, words) in [
-        (
-            json!({"forbidden": ["limits"]}),
-            &[("quota", Fail)][..],
-            "allow ecs:cloudServerQuotas:get",
-        ),
-        (
-            json!({"forbidden": ["flavors"]}),
-            &[("flavors", Fail)],
-            "allow ecs:cloudServerFlavors:get",
-        ),
-        (
-            json!({"forbidden": ["image"]}),
-            &[("image of aarch64", Fail), ("image of x86_64", Fail)],
-            "allow ims:images:list",
-        ),
-        (
-            json!({"forbidden": ["key_pair"]}),
-            &[("key pair patient", Fail)],
-            "allow ecs:serverKeypairs:get",
-        ),
-        (
-            json!({"forbidden": ["price"]}),
-            &[("prices", Warn)],
-            "allow bss:discount:view",
-        ),
-        (
-            json!({"forbidden": ["create"]}),
-            &[(arm, Fail), (x86, Fail)],
-            "allow ecs:cloudServers:createServers",
-        ),
-        (
-            json!({"forbidden": ["addresses"]}),
-            &[("addresses of the subnet", Fail)],
-            "ecs.project_id",
-        ),
-        (
-            json!({"missing": [GROUP]}),
-            &[(group, Fail), (arm, Fail), (x86, Fail)],
-            "orrect ",
-        ),
-        (
-            json!({"missing": ["patient"]}),
-            &[("key pair patient", Fail), (arm, Fail), (x86, Fail)],
-            "orrect ",
-        ),
-        (
-            json!({"missing": [VPC]}),
-            &[(vpc, Fail), (arm, Fail), (x86, Fail)],
-            "orrect ",
-        ),
-        (
-            json!({"missing": [SUBNET]}),
-            &[
-                (subnet, Fail),
-                ("addresses of the subnet", Fail),
-                (arm, Fail),
-                (x86, Fail),
-            ],
-            "orrect ",
-        ),
-        (
-            json!({"missing": [ARM_IMAGE]}),
-            &[("image of aarch64", Fail), (arm, Fail)],
-            "orrect ",
-        ),
-        (
-            json!({"quota_cores": 32}),
-            &[("quota of vCPU", Fail), (arm, Fail), (x86, Fail)],
-            "quota",
-        ),
-        (
-            json!({"quota_instances": 1}),
-            &[("quota of servers", Fail), (arm, Fail), (x86, Fail)],
-            "quota",
-        ),
-        (
-            json!({"sold_out": ["ki1.8xlarge.4"]}),
-            &[one, two, three, (arm, Warn)],
-            "name further flavors or zones",
-        ),
-        (
-            json!({"arrears": true}),
-            &[(arm, Fail), (x86, Fail)],
-            "its balance",
-        ),
-        (
-            json!({"disabled_keys": ["AK"]}),
-            &[("list of servers", Fail)],
-            "credentials under `ecs`",
-        ),
-        (
-            json!({"refuse": [{"operation": "list", "code": "Ecs.0110", "status": 403}]}),
-            &[("list of servers", Fail)],
-            "allow ecs:cloudServers:list",
-        ),
-    ] {
+    for (fault, fails, words) in forbidden().into_iter().chain(lacking()) {
         farm.faults(&fault).await;
-        assert_wrong(&fault.to_string(), &look(&config).await, expected, words);
+        // costs are shown wrongly without prices, and nothing else
+        let verdict = |what: &str| if what == "prices" { Warn } else { Fail };
+        let expected: Vec<_> = fails.iter().map(|what| (*what, verdict(what))).collect();
+        assert_wrong(&fault.to_string(), &look(&config).await, &expected, words);
     }
     farm.faults(&json!({})).await;
     assert_wrong("mended", &look(&config).await, &[], "");
@@ -354,34 +331,41 @@ async fn a_farm_in_order_has_nothing_wrong_and_every_fault_is_named() {
         bought,
         "a dry run bought"
     );
+    farm.stop().await;
+}
 
-    let prices = json!({"currency": "CNY", "flavors": {"ki1.8xlarge.4": 4.2, "c7.8xlarge.4": 9.9}, "volumes": {}});
-    farm.control(farm.cloud.addr, Method::PUT, "prices", &prices)
-        .await;
+#[tokio::test]
+async fn flavors_prices_and_images_that_are_not_what_the_configuration_says_are_named() {
+    let farm = Farm::start(205).await;
+    let config = farm.config(|_| {});
+    farm.faults(&json!({"sold_out": ["ki1.8xlarge.4"]})).await;
+    let expected = [
+        ("flavor ki1.8xlarge.4 of pool arm-1", Warn),
+        ("flavor ki1.8xlarge.4 of pool arm-2", Warn),
+        ("flavor ki1.8xlarge.4 of pool arm-3", Warn),
+        (ARM, Warn),
+    ];
+    let further = "name further flavors or zones";
+    assert_wrong("sold out", &look(&config).await, &expected, further);
+    farm.faults(&json!({})).await;
+
+    let flavors = json!({"ki1.8xlarge.4": 4.2, "c7.8xlarge.4": 9.9});
+    let prices = json!({"currency": "CNY", "flavors": flavors, "volumes": {}});
+    let cloud = farm.cloud.addr;
+    farm.control(cloud, Method::PUT, "prices", &prices).await;
+    let price = ("price of c7.8xlarge.4", Warn);
     let found = look(&config).await;
-    assert_wrong(
-        "prices",
-        &found,
-        &[("price of c7.8xlarge.4", Warn)],
-        "expected 9.9 CNY",
-    );
-    farm.control(
-        farm.cloud.addr,
-        Method::PUT,
-        &format!("arm-images/{X86_IMAGE}"),
-        &json!({}),
-    )
-    .await;
-    let found = look(&config).await;
-    let expected = [("image of x86_64", Fail), ("price of c7.8xlarge.4", Warn)];
-    assert_wrong("image", &found, &expected, "correct ");
-    farm.cloud.stop().await.unwrap();
-    farm.obs.stop().await;
+    assert_wrong("prices", &found, &[price], "expected 9.9 CNY");
+    let route = format!("arm-images/{X86_IMAGE}");
+    farm.control(cloud, Method::PUT, &route, &json!({})).await;
+    let expected = [("image of x86_64", Fail), price];
+    assert_wrong("image", &look(&config).await, &expected, "correct ");
+    farm.stop().await;
 }
 
 #[tokio::test]
 async fn keys_clocks_backends_and_workers_that_are_wrong_are_named() {
-    let farm = Farm::start().await;
+    let farm = Farm::start(206).await;
     farm.buy().await;
     let worker = look(&farm.config(|_| {})).await;
     let worker = worker.iter().find(|f| f.what.starts_with("ssh to worker"));
@@ -435,6 +419,5 @@ async fn keys_clocks_backends_and_workers_that_are_wrong_are_named() {
             "backend's addresses",
         );
     }
-    farm.cloud.stop().await.unwrap();
-    farm.obs.stop().await;
+    farm.stop().await;
 }
