@@ -83,6 +83,30 @@ fn a_server_never_reached_is_deleted_when_obs_shows_nothing_of_it() {
 }
 
 #[test]
+fn no_server_is_deleted_on_the_word_of_one_list_or_of_an_older_one() {
+    let case = Case::new(cordoned(Why::Idle));
+    let sight = |since, last| Sight {
+        cloud: Cloud::Listed {
+            server: &case.server,
+            since: at(since),
+            at: at(last),
+        },
+        instances: seen(NOW, 0, 0),
+        drain: drain(NOW - 20, DrainOutcome::AllLeft),
+        ..case.listed()
+    };
+    for (since, last, act) in [
+        (NOW - 30, NOW, Act::Delete),
+        (NOW - 29, NOW, Act::Cordon),
+        (NOW, NOW, Act::Cordon),
+        (SINCE - 60, SINCE, Act::Cordon),
+        (SINCE - 60, SINCE + 1, Act::Delete),
+    ] {
+        assert_eq!(case.next(&sight(since, last)).1, act, "{since} to {last}");
+    }
+}
+
+#[test]
 fn a_server_on_which_a_check_may_be_starting_the_service_is_not_deleted() {
     let case = Case::unreached(cordoned(Why::NotActive));
     let sight = Sight {
