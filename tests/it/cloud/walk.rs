@@ -366,7 +366,9 @@ impl Walk {
         let built = packages("scheduled") == 0
             && packages("building") <= obs["ghosts"].as_u64().unwrap_or(0);
         let in_hand = self.scaler.as_ref().unwrap().in_hand.borrow().clone();
-        let nothing = in_hand.ledger.members.is_empty() && in_hand.ledger.orders.is_empty();
+        let ledger = &in_hand.ledger;
+        let nothing =
+            ledger.members.is_empty() && ledger.orders.is_empty() && ledger.trails.is_empty();
         built && nothing && self.farm.cloud.ledger().totals.alive_now == 0
     }
 
@@ -394,20 +396,19 @@ impl Walk {
         let ended = self.judge.end(&ledger);
         self.hold(ended.is_ok(), &format!("{ended:?}"));
         let left = journal(&self.farm.state_dir()).load().unwrap();
-        let empty = left.orders.is_empty() && left.members.is_empty();
+        let empty = left.orders.is_empty() && left.members.is_empty() && left.trails.is_empty();
         self.hold(empty, &format!("left in the journal: {left:#?}"));
+        let mut volumes = ledger.leaked_volumes.iter();
+        let leaked = volumes.find(|volume| volume.deleted_at.is_none());
+        self.hold(leaked.is_none(), &format!("left behind: {leaked:?}"));
         let summary = format!(
-            "{} steps, {:?}; {:?}; {} create calls, {} never built, {} volumes leaked, {} foreign",
+            "{} steps, {:?}; {:?}; {} create calls, {} never built, {} volumes swept, {} foreign",
             self.steps.len(),
             self.counts,
             ledger.totals,
             ledger.create_calls.len(),
             ledger.never_built.len(),
-            ledger
-                .leaked_volumes
-                .iter()
-                .filter(|volume| volume.deleted_at.is_none())
-                .count(),
+            ledger.leaked_volumes.len(),
             self.judge.foreign(),
         );
         self.farm.stop().await;
