@@ -129,7 +129,7 @@ pub(super) fn worker(server: &Server, asked: &Result<Service, String>) -> Findin
             what,
             why,
             "a login, and the state of obsworker",
-            "check the security group, the routes, sshd on it, and that ssh.host_key_secret is that of its order",
+            "check the security group, the routes, sshd on it, and its host key: ssh.host_key_secret of the time of its order, or a line in ssh.known_hosts_file",
         ),
     }
 }

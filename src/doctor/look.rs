@@ -6,7 +6,7 @@ use super::refused::{ends_all, refused};
 use super::{cloud, here};
 use crate::clock::Clock;
 use crate::cloud::Cloud;
-use crate::config::{Access, Backend, Config, Pool};
+use crate::config::{self, Access, Backend, Config, Pool};
 use crate::ecs::{EcsClient, EcsError};
 use crate::execute::Hands;
 use crate::model::{FlavorName, Fleet, Offer, Order, Server, ServerStatus};
@@ -194,7 +194,7 @@ async fn workers(config: &Config, fleet: &Fleet) -> Vec<Finding> {
     let active = fleet.servers.values();
     let mut asking = JoinSet::new();
     for server in active.filter(|server| server.status == ServerStatus::Active) {
-        let host = host(&keys, server, config.ssh.port);
+        let host = host(&keys, server, &config.ssh);
         let (access, server, places) = (access.clone(), server.clone(), Arc::clone(&places));
         asking.spawn(async move {
             let _place = places.acquire().await;
@@ -212,17 +212,23 @@ async fn workers(config: &Config, fleet: &Fleet) -> Vec<Finding> {
         .collect()
 }
 
-fn host(keys: &HostKeys, server: &Server, port: u16) -> Result<PinnedHost, String> {
-    let order = server
-        .tags
-        .order
-        .as_ref()
-        .ok_or("no order of ours bought it: its host key is not known")?;
+/// By the key that was derived for its order, or by the one that a person listed.
+fn host(keys: &HostKeys, server: &Server, ssh: &config::Ssh) -> Result<PinnedHost, String> {
     let ip = server.ip.ok_or("the cloud lists no address of it")?;
-    let key = keys.derive(order).map_err(|why| why.to_string())?;
+    let pin = match &server.tags.order {
+        Some(order) => {
+            let key = keys.derive(order).map_err(|why| why.to_string())?;
+            key.pin().clone()
+        }
+        None => {
+            let names = [&*ip.to_string(), server.name.as_str()];
+            let pin = ssh::known_pin(ssh.known_hosts_file.as_deref(), &names, ssh.port);
+            pin.map_err(|why| why.to_string())?
+        }
+    };
     Ok(PinnedHost {
-        addr: SocketAddr::new(ip, port),
-        pin: key.pin().clone(),
+        addr: SocketAddr::new(ip, ssh.port),
+        pin,
     })
 }
 
