@@ -95,17 +95,16 @@ pub fn next(
 }
 
 /// Every server of the order has an id, or none is expected. While its job runs, one that was given up
-/// may yet come to be: the order is what remembers that.
+/// may yet come to be, and until it is gone the order knows which names it may have: the order is what
+/// remembers that.
 fn named(order: &Order, ledger: &Ledger, sight: OrderSight) -> OrderNext {
     let mut members = ledger.members_of(&order.id);
     if members.all(|m| m.stage == Stage::Serving) {
         OrderNext::Done
     } else if order.job.is_some() && !sight.job_ended {
         OrderNext::Poll
-    } else if ledger.members_of(&order.id).any(|m| m.stage.is_in_flight()) {
-        OrderNext::Wait
     } else {
-        OrderNext::Done
+        OrderNext::Wait
     }
 }
 
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_not_done_while_its_job_may_bring_a_server_that_was_given_up() {
+    fn an_order_is_not_done_before_every_server_of_it_serves_or_is_gone() {
         let mut answered = order();
         answered.job = Some("j".to_owned());
         let given_up = with_server(Stage::Cordoned {
@@ -258,7 +257,9 @@ mod tests {
         let mut seen = sight(1, None);
         assert_eq!(ask(&answered, &given_up, seen, 800), OrderNext::Poll);
         seen.job_ended = true;
-        assert_eq!(ask(&answered, &given_up, seen, 800), OrderNext::Done);
+        assert_eq!(ask(&answered, &given_up, seen, 800), OrderNext::Wait);
+        let none = Ledger::default();
+        assert_eq!(ask(&answered, &none, seen, 800), OrderNext::Done);
     }
 
     #[test]

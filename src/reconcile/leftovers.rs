@@ -39,7 +39,10 @@ impl Reconciler {
             return Vec::new();
         };
         let others = ledger.members_of(&order.id);
-        let others: Vec<_> = others.filter_map(|m| m.name.as_ref()).collect();
+        let others = others.filter_map(|m| m.name.as_ref());
+        let bills = self.books.bills().values();
+        let before = bills.filter(|bill| bill.order.as_ref() == Some(&order.id));
+        let others: Vec<_> = others.chain(before.map(|bill| &bill.name)).collect();
         let free = names.names(order.count);
         free.filter(|name| !others.contains(&name)).collect()
     }
