@@ -349,7 +349,7 @@ fn configure(dir: &Path, listen: SocketAddr, [a, b]: [SocketAddr; 2], cloud: Soc
     set("pools", pools);
     set(
         "poll",
-        "{workers: 500ms, results: 500ms, history: 500ms, ecs: 500ms, hosts: 500ms, timeout: 1s}"
+        "{workers: 500ms, results: 500ms, history: 500ms, ecs: 500ms, market: 500ms, hosts: 500ms, timeout: 1s}"
             .to_owned(),
     );
     set("scaling", "{max_age: 3s, tick: 500ms}".to_owned());
