@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// A server that an order bought and that is gone, or never came to be, until it is certain that it left
-/// nothing behind: a failed creation, or a deletion, may leave a volume or a port.
+/// nothing behind: a failed creation may leave a volume or a port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trail {
     /// The server.

@@ -10,6 +10,9 @@ use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// How far the cloud's clocks and ours may be apart: more than that, and no signature is accepted.
+const SKEW: Duration = Duration::from_mins(15);
+
 /// For how long a trail is followed whose names are in use, or that the cloud does not let us follow.
 const FOLLOWED: Duration = Duration::from_hours(24);
 
@@ -52,10 +55,11 @@ pub fn follow(
 /// Of what the cloud found, that which the server may have left.
 #[must_use]
 pub fn of_trail(trail: &Trail, mut found: Leftovers) -> Leftovers {
-    let made = trail.ordered..=trail.gone;
-    found
-        .volumes
-        .retain(|volume| made.contains(&volume.created));
+    found.volumes.retain(|volume| {
+        let before = elapsed(volume.created, trail.ordered) > SKEW;
+        let after = elapsed(trail.gone, volume.created) > SKEW;
+        !before && !after
+    });
     found
 }
 
@@ -128,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_was_made_before_the_order_or_after_its_end_is_not_of_its_making() {
-        for (created, left) in [(99, false), (100, true), (200, true), (201, false)] {
+        for (created, left) in [(-801, false), (-800, true), (1100, true), (1101, false)] {
             let of = of_trail(&trail(), volume(created));
             assert_eq!(of.volumes.len() == 1, left, "{created}");
         }

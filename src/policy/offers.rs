@@ -75,6 +75,8 @@ pub(super) struct Choice {
     pub(super) most: u32,
     /// Why not more.
     pub(super) limit: Reason,
+    /// What it is a probe of.
+    probes: Vec<Scope>,
 }
 
 impl Choice {
@@ -114,14 +116,14 @@ impl<'a> Chooser<'a> {
     ///
     /// # Errors
     /// Why the pool orders nothing.
-    pub(super) fn choose(&mut self, pool: &Pool) -> Result<Choice, Reason> {
+    pub(super) fn choose(&self, pool: &Pool) -> Result<Choice, Reason> {
         let everything = self.may(&Scope::Everything, Reason::CloudRefuses)?;
         let whole = Scope::Pool(pool.name.clone());
         let of_pool = self.may(&whole, Reason::CloudRefuses)?;
         let mut first_hindrance = None;
         for offer in self.view.policy.offers(pool) {
             let scope = Scope::Offer(offer.clone());
-            let may = self.stocked(&offer);
+            let may = self.stocked(pool, &offer);
             match may.and_then(|()| self.may(&scope, |_| Reason::NoOffer)) {
                 Ok(of_offer) => {
                     let probes = [
@@ -129,7 +131,7 @@ impl<'a> Chooser<'a> {
                         (whole, of_pool),
                         (scope, of_offer),
                     ];
-                    return Ok(self.take(offer, probes));
+                    return Ok(self.choice(offer, probes));
                 }
                 Err(reason) => {
                     first_hindrance.get_or_insert(reason);
@@ -139,27 +141,44 @@ impl<'a> Chooser<'a> {
         Err(first_hindrance.unwrap_or(Reason::NoOffer))
     }
 
-    fn take(&mut self, offer: Offer, probes: [(Scope, bool); 3]) -> Choice {
-        let probes = probes.into_iter().filter(|(_, is_probe)| *is_probe);
-        let before = self.probed.len();
-        self.probed.extend(probes.map(|(scope, _)| scope));
-        let (most, limit) = if self.probed.len() > before {
-            (1, Reason::Probing)
-        } else {
+    /// The choice is wished for: no other pool probes the same any more.
+    pub(super) fn take(&mut self, choice: &Choice) {
+        self.probed.extend(choice.probes.iter().cloned());
+    }
+
+    fn choice(&self, offer: Offer, scopes: [(Scope, bool); 3]) -> Choice {
+        let probes = scopes.into_iter().filter(|(_, is_probe)| *is_probe);
+        let probes: Vec<_> = probes.map(|(scope, _)| scope).collect();
+        let (most, limit) = if probes.is_empty() {
             (self.view.policy.max_order, Reason::MaxOrder)
+        } else {
+            (1, Reason::Probing)
         };
-        Choice { offer, most, limit }
+        Choice {
+            offer,
+            most,
+            limit,
+            probes,
+        }
     }
 
     /// Stock that is not known, or not any more, hinders nothing: it is only what the cloud announces.
-    fn stocked(&self, offer: &Offer) -> Result<(), Reason> {
+    ///
+    /// # Errors
+    /// Also where the flavor is known to be of another size: the ceiling is reckoned with the pool's.
+    fn stocked(&self, pool: &Pool, offer: &Offer) -> Result<(), Reason> {
         let (now, max_age) = (self.view.now, self.view.policy.max_age);
-        let market = self.view.snapshot.market.fresh(now, max_age);
-        let stock =
-            market.map(|market| market.value().stock.of(&offer.flavor, offer.zone.as_ref()));
-        match stock {
-            Ok(Availability::SoldOut | Availability::NotOffered) => Err(Reason::SoldOut),
-            Ok(Availability::OnSale) | Err(_) => Ok(()),
+        let Ok(market) = self.view.snapshot.market.fresh(now, max_age) else {
+            return Ok(());
+        };
+        let stock = &market.value().stock;
+        let known = stock.flavors.get(&offer.flavor);
+        if known.is_some_and(|known| known.vcpus != pool.vcpus) {
+            return Err(Reason::WrongSize);
+        }
+        match stock.of(&offer.flavor, offer.zone.as_ref()) {
+            Availability::SoldOut | Availability::NotOffered => Err(Reason::SoldOut),
+            Availability::OnSale => Ok(()),
         }
     }
 
@@ -181,7 +200,7 @@ impl<'a> Chooser<'a> {
     }
 }
 
-/// Whether an order that was written since then is open: its servers tell how the scope stands.
+/// Whether an order that was written since then has servers on their way: they tell how the scope stands.
 fn is_probed(ledger: &Ledger, scope: &Scope, since: Timestamp) -> bool {
     let concerns = |order: &Order| match scope {
         Scope::Everything => true,
@@ -189,6 +208,10 @@ fn is_probed(ledger: &Ledger, scope: &Scope, since: Timestamp) -> bool {
         Scope::Offer(offer) => order.offer() == *offer,
         Scope::Server(_) => false,
     };
+    let tells = |order: &Order| {
+        let mut members = ledger.members_of(&order.id);
+        ledger.unnamed(order) > 0 || members.any(|member| member.stage.is_in_flight())
+    };
     let mut orders = ledger.orders.values();
-    orders.any(|order| order.closed.is_none() && order.at >= since && concerns(order))
+    orders.any(|order| order.at >= since && concerns(order) && tells(order))
 }

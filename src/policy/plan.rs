@@ -167,13 +167,20 @@ fn grant(
     let mut choices = BTreeMap::new();
     let mut granted = BTreeMap::new();
     let mut chooser = Chooser::new(view);
+    let room = view.policy.ceiling.less(bought(view));
     for (name, state) in states {
         let Some(pool) = view.policy.pools.get(name) else {
             continue;
         };
         let choice = wanted(view, pool, state).and_then(|()| chooser.choose(pool));
-        match choice.and_then(|choice| choice.named(view, pool, state.needed())) {
+        let choice = choice.and_then(|choice| choice.named(view, pool, state.needed()));
+        match choice {
+            // one that can not be had takes no probe from the others
+            Ok(_) if pool.vcpus > room => {
+                granted.insert(name.clone(), Err(Reason::Ceiling));
+            }
             Ok(choice) => {
+                chooser.take(&choice);
                 wishes.push(Wish {
                     pool: name.clone(),
                     workers: state.needed().min(choice.most),
@@ -187,7 +194,6 @@ fn grant(
             }
         }
     }
-    let room = view.policy.ceiling.less(bought(view));
     for (name, workers) in share(room, &wishes) {
         if let Some(choice) = choices.remove(&name) {
             granted.insert(name, Ok(Grant { workers, choice }));

@@ -33,6 +33,8 @@ pub enum Reason {
     NoOffer,
     /// The cloud shows the flavor that is preferred as sold out in its zone, and no other is left.
     SoldOut,
+    /// The cloud shows the flavor that is preferred in another size than the configuration.
+    WrongSize,
     /// One server is tried first, after a refusal.
     Probing,
     /// The ceiling leaves no room, or less than is needed.
@@ -76,7 +78,7 @@ pub enum Reason {
 
 impl Reason {
     /// The labels of every reason for which a pool may get nothing and give nothing back.
-    pub const HOLDS: [&str; 30] = [
+    pub const HOLDS: [&str; 31] = [
         Held::NEVER,
         Held::STALE,
         Self::Halted { below: 0 }.label(),
@@ -90,6 +92,7 @@ impl Reason {
         Self::CloudRefuses(Class::Request).label(),
         Self::NoOffer.label(),
         Self::SoldOut.label(),
+        Self::WrongSize.label(),
         Self::Probing.label(),
         Self::Ceiling.label(),
         Self::Names.label(),
@@ -124,6 +127,7 @@ impl Reason {
             Self::CloudRefuses(class) => class.label(),
             Self::NoOffer => "no_offer",
             Self::SoldOut => "sold_out",
+            Self::WrongSize => "wrong_size",
             Self::Probing => "probing",
             Self::Ceiling => "ceiling",
             Self::Names => "names",
@@ -170,6 +174,7 @@ impl fmt::Display for Reason {
             Self::Enough => "what is idle and on its way is enough",
             Self::NoOffer => "each of its flavors and zones was refused not long ago",
             Self::SoldOut => "the cloud has none of its flavors in its zones",
+            Self::WrongSize => "its flavor has another number of vCPU than the configuration says",
             Self::Probing => "one server is tried first, after a refusal",
             Self::Ceiling => "the ceiling leaves no more room",
             Self::Names => "no more names of the pool are free in a row: see ecs.name_range",

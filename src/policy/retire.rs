@@ -321,6 +321,7 @@ const fn nearness(reason: &Reason) -> u32 {
         | Reason::CloudRefuses(_)
         | Reason::NoOffer
         | Reason::SoldOut
+        | Reason::WrongSize
         | Reason::Probing
         | Reason::Ceiling
         | Reason::MaxOrder

@@ -4,7 +4,7 @@ use super::{Look, Reconciler};
 use crate::cloud::{self, Leftovers};
 use crate::execute::Deed;
 use crate::journal::JournalError;
-use crate::model::{HostName, Member, ServerId, Trail};
+use crate::model::{HostName, Member, ServerId, Stage, Trail, Why};
 use crate::policy::leftovers::{self, TrailNext};
 use crate::policy::names::names_in_use;
 use jiff::Timestamp;
@@ -14,9 +14,13 @@ use std::time::Duration;
 pub(super) const PAUSE_AFTER_FAILURE: Duration = Duration::from_mins(1);
 
 impl Reconciler {
-    /// What is to be remembered of a member that is gone; `None` of one that no order bought.
-    pub(super) fn trail(&self, member: &Member, now: Timestamp) -> Option<Trail> {
+    /// What is to be remembered of a member that is gone; `None` of one that no order bought, and of one that
+    /// served or that somebody else deleted: a person may have kept its disk.
+    pub(super) fn trail(&self, member: &Member, stage: &Stage, now: Timestamp) -> Option<Trail> {
         let id = member.order.as_ref()?;
+        if !stage.why().is_some_and(Why::is_withdrawal) {
+            return None;
+        }
         let order = self.books.ledger().orders.get(id);
         let bill = self.books.bills().get(&member.server);
         let ordered = order.map(|order| order.at);

@@ -225,7 +225,7 @@ impl Reconciler {
         self.set_back_what_broke(member, &stage, now);
         self.give_up_supply(member, &stage, live)?;
         if matches!(stage, Stage::Gone { .. }) {
-            let trail = self.trail(member, now);
+            let trail = self.trail(member, &stage, now);
             return self.books.gone(&member.server, trail);
         }
         self.books.enter(&member.server, stage, now)

@@ -257,3 +257,41 @@ fn a_zone_that_the_cloud_shows_as_sold_out_is_skipped_while_that_is_known() {
     farm.market = Observed::known(at(stale), market([SoldOut, SoldOut]));
     assert_eq!(orders(&farm), [(format!("{FIRST} in a"), 3)]);
 }
+
+#[test]
+fn a_pool_that_can_not_order_takes_no_probe_from_another() {
+    let mut farm = farm();
+    farm.schedule("x-l2", 7);
+    farm.ring(Action::Apply, "x-l2");
+    let refused = NOW - pause(Class::Account);
+    refuse(&mut farm, Scope::Everything, Class::Account, refused);
+    farm.pool("x-l1").vcpus = Vcpus(farm.policy.ceiling.0 + 1);
+    assert_eq!(orders(&farm), [("x86_64.64 in a".to_owned(), 1)]);
+    let held = (Outcome::Hold, Reason::Ceiling);
+    assert_eq!(reason(&farm, "x-l1", Action::Apply), held);
+}
+
+#[test]
+fn an_order_whose_servers_can_not_tell_any_more_is_no_probe() {
+    let mut farm = farm();
+    let scope = Scope::Pool(pool("x-l1"));
+    let refused = NOW - pause(Class::Quota);
+    refuse(&mut farm, scope, Class::Quota, refused);
+    let mut probe = order(&offer(FIRST, "a"), NOW);
+    probe.job = Some("job".to_owned());
+    farm.ledger.orders.insert(probe.id.clone(), probe);
+    assert_eq!(orders(&farm), [(format!("{FIRST} in a"), 1)]);
+}
+
+#[test]
+fn a_flavor_that_the_cloud_has_in_another_size_is_not_ordered() {
+    let mut farm = farm();
+    farm.pool("x-l1").alternatives.clear();
+    let mut shown = market([Availability::OnSale; 2]);
+    for stock in shown.stock.flavors.values_mut() {
+        stock.vcpus = Vcpus(64);
+    }
+    farm.market = Observed::known(at(NOW), shown);
+    let held = (Outcome::Hold, Reason::WrongSize);
+    assert_eq!(reason(&farm, "x-l1", Action::Apply), held);
+}
