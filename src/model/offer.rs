@@ -1,6 +1,6 @@
 //! What can be ordered, and what stands against ordering it.
 
-use super::{Class, FlavorName, PoolName, ServerId, ZoneName, elapsed};
+use super::{Class, FlavorName, PoolName, ServerId, ZoneName};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -155,12 +155,6 @@ impl Setback {
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {
         now < self.until
-    }
-
-    /// How long it has been left alone.
-    #[must_use]
-    pub fn lasts(&self, now: Timestamp) -> Duration {
-        elapsed(self.since, now)
     }
 }
 
