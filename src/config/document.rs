@@ -11,7 +11,7 @@ use super::prices::{price, prices};
 use super::reader::{Node, Section};
 use super::secret::{PRIVATE_KEY, SEED, SecretSource, WORD};
 use super::units::{
-    base_url, duration, identifier, local_path, margin, number, path, ratio, retention, text,
+    base_url, duration, flag, identifier, local_path, margin, number, path, ratio, retention, text,
     whole_name, word,
 };
 use super::yaml::Tree;
@@ -371,6 +371,7 @@ fn name_prefix(tree: &Tree) -> Result<String, String> {
 fn read_ssh(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<Ssh> {
     let user = ssh.or("user", "root".to_owned(), user);
     let port = ssh.or("port", 22, number(1..=u16::MAX));
+    let forced_command = ssh.or("forced_command", false, flag);
     let private_key = ["private_key_env", "private_key_file"];
     let private_key = ssh.secret(private_key, PRIVATE_KEY, secrets);
     let host_key_secret = ["host_key_secret_env", "host_key_secret_file"];
@@ -385,6 +386,7 @@ fn read_ssh(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<Ssh> {
     Some(Ssh {
         user: user?,
         port: port?,
+        forced_command: forced_command?,
         private_key: private_key?,
         host_key_secret: host_key_secret?,
         known_hosts_file: known_hosts_file?,

@@ -341,6 +341,8 @@ pub struct Ssh {
     pub user: String,
     /// The port.
     pub port: u16,
+    /// Whether the account has `obs-scaler-hands` as its forced command.
+    pub forced_command: bool,
     /// The private key in OpenSSH's format.
     pub private_key: SecretString,
     /// What the servers' host keys are derived from: at least 32 bytes.

@@ -11,7 +11,7 @@ use crate::ecs::{EcsClient, EcsError};
 use crate::execute::Hands;
 use crate::model::{FlavorName, Fleet, Offer, Order, Server, ServerStatus};
 use crate::obs::{ObsClient, http_client};
-use crate::ssh::{self, HostKeys, PinnedHost, RemoteShell, SshKey};
+use crate::ssh::{self, HostKeys, Pinned, RemoteShell, SshKey};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
@@ -213,7 +213,7 @@ async fn workers(config: &Config, fleet: &Fleet) -> Vec<Finding> {
 }
 
 /// By the key that was derived for its order, or by the one that a person listed.
-fn host(keys: &HostKeys, server: &Server, ssh: &config::Ssh) -> Result<PinnedHost, String> {
+fn host(keys: &HostKeys, server: &Server, ssh: &config::Ssh) -> Result<Pinned<SocketAddr>, String> {
     let ip = server.ip.ok_or("the cloud lists no address of it")?;
     let pin = match &server.tags.order {
         Some(order) => {
@@ -226,13 +226,10 @@ fn host(keys: &HostKeys, server: &Server, ssh: &config::Ssh) -> Result<PinnedHos
             pin.map_err(|why| why.to_string())?
         }
     };
-    Ok(PinnedHost {
-        addr: SocketAddr::new(ip, ssh.port),
-        pin,
-    })
+    Ok(Pinned::new(SocketAddr::new(ip, ssh.port), pin))
 }
 
-async fn service(access: &ssh::Access, host: &PinnedHost) -> Result<ssh::Service, String> {
+async fn service(access: &ssh::Access, host: &Pinned<SocketAddr>) -> Result<ssh::Service, String> {
     let shell = RemoteShell::connect(access, host)
         .await
         .map_err(|why| why.to_string())?;

@@ -4,7 +4,7 @@ use super::prometheus::Prometheus;
 use super::{HostError, exposition, http, proc};
 use crate::config::{Config, ResourceUse};
 use crate::model::{Fleet, HostCounters, HostName, OrderId, ServerStatus};
-use crate::ssh::{Access, Command, HostKeys, PinnedHost, RemoteShell};
+use crate::ssh::{Access, Command, HostKeys, Pinned, RemoteShell};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -172,10 +172,10 @@ impl Reader {
 impl Ssh {
     async fn ask(&self, target: &Target) -> Result<HostCounters, HostError> {
         let order = target.order.as_ref().ok_or(HostError::NoPin)?;
-        let host = PinnedHost {
-            addr: SocketAddr::new(target.ip, self.port),
-            pin: self.keys.derive(order)?.pin().clone(),
-        };
+        let host = Pinned::new(
+            SocketAddr::new(target.ip, self.port),
+            self.keys.derive(order)?.pin().clone(),
+        );
         let shell = RemoteShell::connect(&self.access, &host).await?;
         proc::parse(&shell.run(Command::ResourceUse).await?.stdout)
     }

@@ -1,13 +1,15 @@
 //! A session on a worker: to a pinned host only, with a deadline on every step.
 
+use super::command::Account;
 use super::host_key::supported;
-use super::{Command, InvalidKey, Output, PinnedHost, Service, SshError};
+use super::{Command, InvalidKey, Output, Pinned, Service, SshError};
 use crate::config;
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelMsg, Preferred, client};
 use secrecy::{ExposeSecret, SecretString};
 use std::borrow::Cow;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +59,7 @@ impl fmt::Debug for SshKey {
 #[derive(Debug, Clone)]
 pub struct Access {
     user: String,
+    account: Account,
     key: SshKey,
     connect_timeout: Duration,
     command_timeout: Duration,
@@ -71,6 +74,11 @@ impl Access {
     pub fn new(config: &config::Ssh) -> Result<Self, InvalidKey> {
         Ok(Self {
             user: config.user.clone(),
+            account: if config.forced_command {
+                Account::Forced
+            } else {
+                Account::Shell
+            },
             key: SshKey::parse(&config.private_key)?,
             connect_timeout: config.connect_timeout,
             command_timeout: config.command_timeout,
@@ -82,6 +90,7 @@ impl Access {
 /// A session on a worker. Dropping it ends it.
 pub struct RemoteShell {
     session: client::Handle<PinCheck>,
+    account: Account,
     command_timeout: Duration,
     sysconfig: String,
 }
@@ -91,7 +100,7 @@ impl RemoteShell {
     ///
     /// # Errors
     /// Says which of the three failed; all of it within the connect timeout.
-    pub async fn connect(access: &Access, host: &PinnedHost) -> Result<Self, SshError> {
+    pub async fn connect(access: &Access, host: &Pinned<SocketAddr>) -> Result<Self, SshError> {
         let after = access.connect_timeout;
         let session = tokio::time::timeout(after, sign_in(access, host))
             .await
@@ -101,6 +110,7 @@ impl RemoteShell {
             })??;
         Ok(Self {
             session,
+            account: access.account,
             command_timeout: access.command_timeout,
             sysconfig: access.sysconfig.clone(),
         })
@@ -123,8 +133,8 @@ impl RemoteShell {
 
     async fn exec(&self, command: &Command<'_>) -> Result<Output, SshError> {
         let mut channel = self.session.channel_open_session().await?;
-        channel.exec(true, command.line()).await?;
-        channel.data(command.input().as_bytes()).await?;
+        channel.exec(true, command.line(self.account)).await?;
+        channel.data(command.input(self.account).as_bytes()).await?;
         channel.eof().await?;
         collect(&mut channel, command.name()).await
     }
@@ -172,10 +182,13 @@ impl fmt::Debug for RemoteShell {
     }
 }
 
-async fn sign_in(access: &Access, host: &PinnedHost) -> Result<client::Handle<PinCheck>, SshError> {
+async fn sign_in(
+    access: &Access,
+    host: &Pinned<SocketAddr>,
+) -> Result<client::Handle<PinCheck>, SshError> {
     let config = client::Config {
         preferred: Preferred {
-            key: Cow::Owned(vec![host.pin.key().algorithm()]),
+            key: Cow::Owned(vec![host.pin().key().algorithm()]),
             ..Preferred::DEFAULT
         },
         // a session that was given up half-way lives on in a task: this ends it
@@ -184,7 +197,7 @@ async fn sign_in(access: &Access, host: &PinnedHost) -> Result<client::Handle<Pi
         ..client::Config::default()
     };
     let check = PinCheck { host: host.clone() };
-    let mut session = client::connect(Arc::new(config), host.addr, check).await?;
+    let mut session = client::connect(Arc::new(config), *host.host(), check).await?;
     let key = PrivateKeyWithHashAlg::new(Arc::clone(&access.key.0), None);
     let signed_in = session.authenticate_publickey(&access.user, key).await?;
     if signed_in.success() {
@@ -230,7 +243,7 @@ async fn collect(
 
 /// Accepts the pinned host key and no other.
 struct PinCheck {
-    host: PinnedHost,
+    host: Pinned<SocketAddr>,
 }
 
 impl client::Handler for PinCheck {
@@ -238,13 +251,13 @@ impl client::Handler for PinCheck {
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, SshError> {
         let found = shown.public_key();
-        if shown.certificate().is_none() && self.host.pin.accepts(&found) {
+        if shown.certificate().is_none() && self.host.pin().accepts(&found) {
             return Ok(true);
         }
         Err(SshError::HostKey {
-            addr: self.host.addr,
+            addr: *self.host.host(),
             found: found.fingerprint(russh::keys::HashAlg::Sha256).to_string(),
-            expected: self.host.pin.fingerprint(),
+            expected: self.host.pin().fingerprint(),
         })
     }
 }
