@@ -22,19 +22,25 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// How many workers are asked at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 
 /// Every check, in the order in which they are shown. Buys nothing, deletes nothing, and writes nothing but
 /// one empty file in the state directory, which it takes away.
 pub async fn examine(config: &Arc<Config>, now: Clock) -> Vec<Finding> {
-    let key = SshKey::parse(&config.ssh.private_key);
+    let key = match &config.ssh.login {
+        config::Login::Key(key) => Some(SshKey::parse(key)),
+        config::Login::Password(_) => None,
+    };
     let mut all = vec![
         here::state_dir(&config.state_dir),
-        here::private_key(&key),
+        here::login(key.as_ref()),
         here::host_key_secret(config.ssh.host_key_secret.expose_secret().len()),
     ];
     let backends = backends(config, now);
-    let (cloud, backends) = tokio::join!(the_cloud(config, now, key.as_ref().ok()), backends);
+    let (cloud, backends) = tokio::join!(
+        the_cloud(config, now, key.as_ref().and_then(|key| key.as_ref().ok())),
+        backends
+    );
     all.extend(cloud);
     all.extend(backends);
     all

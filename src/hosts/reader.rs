@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 
 /// How many workers are asked at once where none of them is slow.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 
 /// A worker that can be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn a_poll_in_which_nobody_answers_ends_before_the_next_one() {
         let seconds = Duration::from_secs;
-        assert_eq!(at_once(60, seconds(5), seconds(30)), 16);
+        assert_eq!(at_once(60, seconds(5), seconds(30)), 64);
         assert_eq!(at_once(1000, seconds(5), seconds(30)), 167);
         assert_eq!(at_once(1000, seconds(40), seconds(30)), 1000);
     }

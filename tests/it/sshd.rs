@@ -159,11 +159,12 @@ impl Machine {
             user: String::from_utf8(whoami.stdout).unwrap().trim().to_owned(),
             port: self.addr.port(),
             forced_command: self.forced,
-            private_key: SecretString::from(self.read(name)),
+            login: config::Login::Key(SecretString::from(self.read(name))),
             host_key_secret: SecretString::from("s".repeat(32)),
             known_hosts_file: None,
             connect_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(10),
+            session_timeout: Duration::from_secs(60),
             sysconfig: self.path("obs-server").to_str().unwrap().to_owned(),
         }
     }

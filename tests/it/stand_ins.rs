@@ -100,11 +100,12 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
             user: "root".to_owned(),
             port,
             forced_command: false,
-            private_key: SecretString::from(std::fs::read_to_string(key).unwrap()),
+            login: config::Login::Key(SecretString::from(std::fs::read_to_string(key).unwrap())),
             host_key_secret: SecretString::from("s".repeat(32)),
             known_hosts_file: None,
             connect_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(10),
+            session_timeout: Duration::from_secs(60),
             sysconfig: SYSCONFIG.to_owned(),
         })
         .unwrap()
