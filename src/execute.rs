@@ -5,11 +5,11 @@ use crate::cloud::{self, Cloud, CreateRequest, Created, Gone, JobStatus, Leftove
 use crate::config::{Config, Pool};
 use crate::model::{
     BackendName, Build, HostName, Member, Order, OrderId, PoolName, Scaler, ScalerId, ServerId,
-    Trail,
+    Setup, Trail,
 };
 use crate::obs::{Freed, ObsClient};
-use crate::policy::leftovers;
 use crate::policy::{CheckOutcome, CheckReport, DrainOutcome, DrainReport};
+use crate::policy::{leftovers, setup};
 use crate::reconcile::Tidied;
 use crate::ssh::{self, Access, HostKeys, InvalidKey, Pin, Pinned, Unpinned, WorkerSettings};
 use jiff::Timestamp;
@@ -252,7 +252,7 @@ impl Hands {
     pub fn request(&self, order: &Order) -> Result<CreateRequest, NotPrepared> {
         let pool = self.pool(&order.pool)?;
         let key = self.keys.derive(&order.id)?;
-        let settings = self.settings(pool)?;
+        let settings = self.settings(&setup::of_pool(pool))?;
         let user_data = ssh::user_data(
             &settings,
             &self.config.ssh.sysconfig,
@@ -267,8 +267,8 @@ impl Hands {
         pool.ok_or_else(|| NotPrepared::NoPool(name.clone()))
     }
 
-    fn settings(&self, pool: &Pool) -> Result<WorkerSettings, NotPrepared> {
-        Ok(WorkerSettings::of(pool, &self.config.backends)?)
+    fn settings(&self, setup: &Setup) -> Result<WorkerSettings, NotPrepared> {
+        Ok(WorkerSettings::of(setup, &self.config.backends)?)
     }
 
     /// The host, by the key that was derived for its order, or by the one that a person listed.
@@ -362,7 +362,8 @@ impl Hands {
         ip: IpAddr,
     ) -> Result<(Pinned<SocketAddr>, &Pool, WorkerSettings), NotPrepared> {
         let pool = self.pool(&member.pool)?;
-        Ok((self.host(member, ip)?, pool, self.settings(pool)?))
+        let settings = self.settings(&setup::wanted(member, pool))?;
+        Ok((self.host(member, ip)?, pool, settings))
     }
 
     async fn drain(&self, member: &Member, ip: IpAddr) -> DrainReport {

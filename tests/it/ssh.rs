@@ -3,8 +3,8 @@
 
 use crate::sshd::{ARCH, Machine, generate_key};
 use jiff::Timestamp;
-use obs_scaler::config::{Access, Backend, Discovery, Mode, Pool, Projects};
-use obs_scaler::model::{Arch, BackendName, FlavorName, Level, PoolName, Vcpus};
+use obs_scaler::config::{Access, Backend, Discovery};
+use obs_scaler::model::{Arch, BackendName, Setup};
 use obs_scaler::ssh::{
     Check, CheckOutcome, Command, DrainOutcome, InvalidKey, Pinned, RemoteShell, SshError, SshKey,
     WorkerSettings, check, drain,
@@ -27,21 +27,13 @@ pub(crate) fn settings() -> WorkerSettings {
         projects: Vec::new(),
         discovery: Discovery::default(),
     };
-    let pool = Pool {
-        name: PoolName::try_from("l1").unwrap(),
-        arch: ARCH,
-        level: Level::L1,
+    let setup = Setup {
         backends: vec![name.clone()],
-        mode: Mode::Full,
-        projects: Projects::default(),
-        reserve: 0,
-        flavor: FlavorName::new("small"),
-        alternatives: Vec::new(),
-        vcpus: Vcpus(2),
         instances: 2,
         jobs: 4,
+        cache_mib: None,
     };
-    WorkerSettings::of(&pool, &BTreeMap::from([(name, backend)])).unwrap()
+    WorkerSettings::of(&setup, &BTreeMap::from([(name, backend)])).unwrap()
 }
 
 pub(crate) async fn checked(machine: &Machine) -> CheckOutcome {

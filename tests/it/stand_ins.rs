@@ -2,8 +2,8 @@
 //! the simulated demo rests on it.
 
 use jiff::Timestamp;
-use obs_scaler::config::{self, Backend, Discovery, Mode, Pool, Projects};
-use obs_scaler::model::{Arch, BackendName, FlavorName, Level, OrderId, PoolName, Vcpus};
+use obs_scaler::config::{self, Backend, Discovery};
+use obs_scaler::model::{Arch, BackendName, OrderId, Setup};
 use obs_scaler::ssh::{
     Access, CheckOutcome, DrainOutcome, HostKeys, Pinned, WorkerSettings, check, drain, user_data,
 };
@@ -32,21 +32,13 @@ fn settings() -> WorkerSettings {
         projects: Vec::new(),
         discovery: Discovery::default(),
     };
-    let pool = Pool {
-        name: PoolName::try_from("l1").unwrap(),
-        arch: Arch::Aarch64,
-        level: Level::L1,
+    let setup = Setup {
         backends: vec![name.clone()],
-        mode: Mode::Full,
-        projects: Projects::default(),
-        reserve: 0,
-        flavor: FlavorName::new("small"),
-        alternatives: Vec::new(),
-        vcpus: Vcpus(32),
         instances: 2,
         jobs: 4,
+        cache_mib: None,
     };
-    WorkerSettings::of(&pool, &BTreeMap::from([(name, backend)])).unwrap()
+    WorkerSettings::of(&setup, &BTreeMap::from([(name, backend)])).unwrap()
 }
 
 async fn empty_farm() -> obs::Simulator {
