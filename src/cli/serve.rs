@@ -176,8 +176,19 @@ fn watch_all(
         let listing = Arc::clone(&listing);
         async move { listing.list().await }
     };
-    let gather = gather(config, clock, metrics, (journal, cloud))?;
-    Ok(gather.spawn(list, stop, pollers)?)
+    let (own, builds) = metrics;
+    let gather = gather(config, clock, (own, builds.clone()), (journal, cloud))?;
+    let (snapshot, look) = gather.spawn(list, stop, pollers)?;
+    pollers.spawn(begin_counts(builds, snapshot.clone(), clock));
+    Ok((snapshot, look))
+}
+
+/// Lets the counts of each worker's builds begin when it is first known, until the pollers end.
+async fn begin_counts(builds: WorkerBuilds, mut snapshot: watch::Receiver<Snapshot>, clock: Clock) {
+    while snapshot.changed().await.is_ok() {
+        let known = snapshot.borrow_and_update().clone();
+        builds.known(&known, clock.now().as_second());
+    }
 }
 
 fn ecs(config: &Config, clock: Clock, own: &Own) -> anyhow::Result<EcsClient> {
