@@ -78,6 +78,7 @@ fn reasons() -> Vec<(Direction, &'static str)> {
         (Direction::Apply, Reason::MaxOrder.label()),
         (Direction::Apply, Reason::Ceiling.label()),
         (Direction::Release, Reason::Idle.label()),
+        (Direction::Release, Reason::BLACK_HOLE),
     ];
     let holds = Reason::HOLDS.map(|reason| (Direction::Hold, reason));
     deeds.into_iter().chain(holds).collect()
@@ -224,6 +225,7 @@ fn gather(
             levels: config.policy.levels.clone(),
             retention: config.history.retention,
         },
+        window: config.policy.black_holes.window,
         clock,
         on_reading: Arc::new(move |collector, took, _whole| {
             counts.collected(poller(collector), took);

@@ -3,6 +3,7 @@
 //! Nothing here calls the planner's own helpers: states, freshness and the ceiling are worked out
 //! anew from the view, in the plainest way, so that one mistake does not pass twice.
 
+mod black_hole;
 mod last_fit;
 mod lease;
 
@@ -13,7 +14,7 @@ use super::supply;
 use crate::config::{Mode, Pool};
 use crate::model::{
     Action, Fleet, InstanceId, InstanceState, Offer, PoolName, Scope, Server, ServerId,
-    ServerStatus, Stage, Vcpus, elapsed,
+    ServerStatus, Stage, Vcpus, Why, elapsed,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,6 +77,10 @@ pub enum Law {
     LastFit,
     /// No more workers are on their way out than may be at once.
     Releases,
+    /// Only a worker that loses what others build is cordoned as a black hole.
+    BlackHole,
+    /// Never a third of a pool's workers are cordoned as black holes.
+    Share,
 }
 
 impl Law {
@@ -101,6 +106,8 @@ impl Law {
             Self::Watchdog => "watchdog",
             Self::LastFit => "last_fit",
             Self::Releases => "releases",
+            Self::BlackHole => "black_hole",
+            Self::Share => "share",
         }
     }
 }
@@ -142,7 +149,10 @@ pub fn audit(plan: Plan, view: &View<'_>) -> (Lawful<Plan>, Vec<Refusal>) {
 struct Court<'a> {
     view: &'a View<'a>,
     bought: u64,
+    /// Those that a step before took out of service, …
     released: BTreeSet<ServerId>,
+    /// … and how many of them as black holes.
+    isolated: usize,
 }
 
 impl<'a> Court<'a> {
@@ -152,6 +162,7 @@ impl<'a> Court<'a> {
             view,
             bought: bought(view, fleet),
             released: BTreeSet::new(),
+            isolated: 0,
         }
     }
 
@@ -170,6 +181,11 @@ impl<'a> Court<'a> {
             Step::Release { server, pool } => {
                 self.release(server, pool)?;
                 self.released.insert(server.clone());
+            }
+            Step::Isolate { server, pool, .. } => {
+                self.isolate(server, pool)?;
+                self.released.insert(server.clone());
+                self.isolated += 1;
             }
         }
         Ok(())
@@ -360,10 +376,14 @@ impl<'a> Court<'a> {
     }
 
     fn leaving(&self) -> u32 {
-        let on_the_way =
-            |stage: &Stage| matches!(stage, Stage::Cordoned { .. } | Stage::Deleting { .. });
+        let on_the_way = |stage: &Stage| match stage {
+            Stage::Cordoned { why } => !matches!(why, Why::BlackHole { .. }),
+            Stage::Deleting { .. } => true,
+            _ => false,
+        };
         let members = self.view.ledger.members.values();
-        number(members.filter(|m| on_the_way(&m.stage)).count() + self.released.len())
+        let before = members.filter(|m| on_the_way(&m.stage)).count();
+        number(before + self.released.len() - self.isolated)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::View;
 use super::account::Account;
+use super::black_holes::{Suspect, suspects};
 use super::demand::{PoolState, assess};
 use super::held::Held;
 use super::offers::{Choice, Chooser};
@@ -33,6 +34,15 @@ pub enum Step {
         server: ServerId,
         /// Its pool.
         pool: PoolName,
+    },
+    /// Take a black hole out of service: cordon it, keep it for a look, and let its life take its course.
+    Isolate {
+        /// Which server.
+        server: ServerId,
+        /// Its pool.
+        pool: PoolName,
+        /// What was seen of its builds.
+        evidence: String,
     },
 }
 
@@ -98,6 +108,8 @@ pub struct Plan {
     pub verdicts: Vec<Verdict>,
     /// Of every worker in service that is not released, why not.
     pub kept: Vec<Kept>,
+    /// The workers that are black holes, ours or not.
+    pub suspects: Vec<Suspect>,
 }
 
 /// Decides. The same view gives the same plan; a view in which the plan's own steps are booked gives
@@ -115,6 +127,8 @@ pub fn plan(view: &View<'_>) -> Plan {
         granted: grant(view, &known),
         retiring: retire(view, &known),
     };
+    let releases = !draft.retiring.released.is_empty();
+    let suspects = suspects(view, &known, releases);
     let mut plan = Plan::default();
     for (name, pool) in &view.policy.pools {
         let state = states.get(name);
@@ -128,8 +142,19 @@ pub fn plan(view: &View<'_>) -> Plan {
         }
     }
     plan.steps = draft.steps();
+    plan.steps.extend(suspects.iter().filter_map(isolation));
+    plan.suspects = suspects;
     plan.kept = draft.retiring.kept;
     plan
+}
+
+fn isolation(suspect: &Suspect) -> Option<Step> {
+    let server = suspect.server.clone().filter(|_| suspect.left.is_none())?;
+    Some(Step::Isolate {
+        server,
+        pool: suspect.pool.clone(),
+        evidence: suspect.evidence.clone(),
+    })
 }
 
 /// What was decided, before it is put in words.

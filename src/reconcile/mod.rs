@@ -4,6 +4,7 @@
 //! A pass is wanted when the webhook rings, when a reading changes, when a deed ends, and on a timer.
 //! It is always the same pass.
 
+mod black_holes;
 mod books;
 mod costs;
 mod deeds;
@@ -120,6 +121,8 @@ struct Seen {
     left: BTreeMap<ServerId, (Timestamp, Leftovers)>,
     verdicts: BTreeMap<(PoolName, Action), String>,
     halted: BTreeMap<PoolName, Timestamp>,
+    /// The black holes that were told of.
+    black_holes: black_holes::Told,
     oddities: BTreeSet<String>,
 }
 
@@ -302,6 +305,7 @@ impl Reconciler {
             tracing::error!(step = ?refusal.step, law = refusal.law.label(), "the audit refused a step of the plan");
         }
         self.tell(&plan, look.now);
+        self.tell_of_black_holes(&plan.suspects, look.now);
         self.carry_out(&lawful, look)
     }
 
@@ -334,6 +338,7 @@ impl Reconciler {
                     pool, count, offer, ..
                 } => self.order(pool, *count, offer.clone(), look)?,
                 Step::Release { server, pool } => self.release(server, pool, look.now)?,
+                Step::Isolate { .. } => self.isolate(step, look.now)?,
             }
         }
         Ok(())
