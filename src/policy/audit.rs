@@ -6,6 +6,7 @@
 mod black_hole;
 mod last_fit;
 mod lease;
+mod refit;
 
 use super::SETTLE;
 use super::View;
@@ -13,8 +14,8 @@ use super::plan::{Plan, Step};
 use super::supply;
 use crate::config::{Mode, Pool};
 use crate::model::{
-    Action, Fleet, InstanceId, InstanceState, Offer, PoolName, Scope, Server, ServerId,
-    ServerStatus, Stage, Vcpus, Why, elapsed,
+    Action, Fleet, InstanceId, InstanceState, Member, Offer, PoolName, Scope, Server, ServerId,
+    ServerStatus, Stage, Vcpus, elapsed,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +82,8 @@ pub enum Law {
     BlackHole,
     /// Never a third of a pool's workers are cordoned as black holes.
     Share,
+    /// Only a worker whose settings are due goes on its way to them, and no more of a pool than may be at once.
+    Refits,
 }
 
 impl Law {
@@ -108,6 +111,7 @@ impl Law {
             Self::Releases => "releases",
             Self::BlackHole => "black_hole",
             Self::Share => "share",
+            Self::Refits => "refits",
         }
     }
 }
@@ -153,6 +157,8 @@ struct Court<'a> {
     released: BTreeSet<ServerId>,
     /// … and how many of them as black holes.
     isolated: usize,
+    /// The pools of the workers that earlier steps sent on their way to other settings.
+    refitted: Vec<PoolName>,
 }
 
 impl<'a> Court<'a> {
@@ -163,6 +169,7 @@ impl<'a> Court<'a> {
             bought: bought(view, fleet),
             released: BTreeSet::new(),
             isolated: 0,
+            refitted: Vec::new(),
         }
     }
 
@@ -186,6 +193,11 @@ impl<'a> Court<'a> {
                 self.isolate(server, pool)?;
                 self.released.insert(server.clone());
                 self.isolated += 1;
+            }
+            Step::Refit { server, pool } => {
+                self.refit(server, pool)?;
+                self.released.insert(server.clone());
+                self.refitted.push(pool.clone());
             }
         }
         Ok(())
@@ -311,6 +323,7 @@ impl<'a> Court<'a> {
         let fleet = self.fleet()?;
         let mut returning = 0;
         for member in self.view.ledger.members.values() {
+            let configured = configured(member, pool);
             let since = self.view.ledger.absent.get(&member.server);
             let lasts = since.is_some_and(|since| elapsed(*since, self.view.now) >= SETTLE);
             let server = fleet.servers.get(&member.server);
@@ -320,7 +333,7 @@ impl<'a> Court<'a> {
                 let own = states.iter().filter(|(id, _)| id.host == server.name);
                 let down = BTreeSet::from([InstanceState::Down]);
                 let there = number(own.filter(|(_, seen)| **seen != down).count());
-                returning += pool.instances.saturating_sub(there);
+                returning += configured.saturating_sub(there);
             }
         }
         Ok(returning)
@@ -362,7 +375,9 @@ impl<'a> Court<'a> {
             )?;
             idle += u32::from(is_idle);
         }
-        law(idle >= pool.instances, Law::Unknown)
+        let member = self.view.ledger.members.get(&server.id);
+        let configured = member.map_or(pool.instances, |member| configured(member, pool));
+        law(idle >= configured, Law::Unknown)
     }
 
     fn left_in_service(&self, pool: &Pool) -> u32 {
@@ -373,17 +388,6 @@ impl<'a> Court<'a> {
                 .filter(|m| !self.released.contains(&m.server))
                 .count(),
         )
-    }
-
-    fn leaving(&self) -> u32 {
-        let on_the_way = |stage: &Stage| match stage {
-            Stage::Cordoned { why } => !matches!(why, Why::BlackHole { .. }),
-            Stage::Deleting { .. } => true,
-            _ => false,
-        };
-        let members = self.view.ledger.members.values();
-        let before = members.filter(|m| on_the_way(&m.stage)).count();
-        number(before + self.released.len() - self.isolated)
     }
 }
 
@@ -420,6 +424,11 @@ fn bought(view: &View<'_>, fleet: Option<&Fleet>) -> u64 {
         u64::from(order.vcpus.0) * u64::from(left)
     });
     awaited.sum::<u64>() + servers.values().map(|size| u64::from(*size)).sum::<u64>()
+}
+
+/// How many instances the worker is set to have.
+fn configured(member: &Member, pool: &Pool) -> u32 {
+    member.own.instances.unwrap_or(pool.instances)
 }
 
 fn number(count: usize) -> u32 {

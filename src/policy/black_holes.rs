@@ -151,11 +151,11 @@ struct Builds<'a> {
 }
 
 /// The workers that are black holes. At most one of them is to be cordoned now, and none where workers are
-/// released in the same round: what each law counts has to be what the others left.
+/// released, or sent to other settings, in the same round: what each law counts has to be what the others left.
 pub(super) fn suspects(
     view: &View<'_>,
     states: &BTreeMap<PoolName, &PoolState>,
-    releases: bool,
+    mut busy: bool,
 ) -> Vec<Suspect> {
     let settings = view.policy.black_holes;
     let Ok(fleet) = view.fleet() else {
@@ -170,7 +170,6 @@ pub(super) fn suspects(
     let hosts = hosts.and_unmanaged(view.snapshot, fleet.value(), &placement);
     let builds = Builds::new(view, fleet.value(), &hosts);
     let mut last_fits = LastFits::new(view, fleet.value());
-    let mut busy = releases;
     let mut judge = |host: &HostName| {
         is_there(view, host).then_some(())?;
         let (pool, evidence) = builds.judge(host)?;

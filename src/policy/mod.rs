@@ -39,6 +39,7 @@ pub mod orders;
 mod placement;
 mod plan;
 mod reason;
+pub mod refit;
 mod retire;
 pub mod setup;
 mod share;

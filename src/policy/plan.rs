@@ -7,6 +7,7 @@ use super::demand::{PoolState, assess};
 use super::held::Held;
 use super::offers::{Choice, Chooser};
 use super::reason::{Figures, Reason};
+use super::refit::{Postponed, refits};
 use super::retire::{Kept, Retiring, retire};
 use super::share::{Wish, share};
 use crate::config::{Mode, Pool};
@@ -30,6 +31,13 @@ pub enum Step {
     },
     /// Give a worker back: cordon it, and let its life take its course.
     Release {
+        /// Which server.
+        server: ServerId,
+        /// Its pool.
+        pool: PoolName,
+    },
+    /// Send a worker on its way to the settings that are due.
+    Refit {
         /// Which server.
         server: ServerId,
         /// Its pool.
@@ -110,6 +118,8 @@ pub struct Plan {
     pub kept: Vec<Kept>,
     /// The workers that are black holes, ours or not.
     pub suspects: Vec<Suspect>,
+    /// Of every worker whose settings are due and that is not sent on its way yet, why not.
+    pub postponed: Vec<Postponed>,
 }
 
 /// Decides. The same view gives the same plan; a view in which the plan's own steps are booked gives
@@ -127,8 +137,9 @@ pub fn plan(view: &View<'_>) -> Plan {
         granted: grant(view, &known),
         retiring: retire(view, &known),
     };
-    let releases = !draft.retiring.released.is_empty();
-    let suspects = suspects(view, &known, releases);
+    let refits = refits(view, &states, &draft.retiring.released);
+    let busy = !draft.retiring.released.is_empty() || !refits.steps.is_empty();
+    let suspects = suspects(view, &known, busy);
     let mut plan = Plan::default();
     for (name, pool) in &view.policy.pools {
         let state = states.get(name);
@@ -142,6 +153,8 @@ pub fn plan(view: &View<'_>) -> Plan {
         }
     }
     plan.steps = draft.steps();
+    plan.steps.extend(refits.steps);
+    plan.postponed = refits.postponed;
     plan.steps.extend(suspects.iter().filter_map(isolation));
     plan.suspects = suspects;
     plan.kept = draft.retiring.kept;

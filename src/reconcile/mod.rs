@@ -121,7 +121,6 @@ struct Seen {
     left: BTreeMap<ServerId, (Timestamp, Leftovers)>,
     verdicts: BTreeMap<(PoolName, Action), String>,
     halted: BTreeMap<PoolName, Timestamp>,
-    /// The black holes that were told of.
     black_holes: black_holes::Told,
     oddities: BTreeSet<String>,
 }
@@ -339,6 +338,7 @@ impl Reconciler {
                 } => self.order(pool, *count, offer.clone(), look)?,
                 Step::Release { server, pool } => self.release(server, pool, look.now)?,
                 Step::Isolate { .. } => self.isolate(step, look.now)?,
+                Step::Refit { server, .. } => self.refit(server, look.now)?,
             }
         }
         Ok(())

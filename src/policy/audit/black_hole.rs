@@ -31,6 +31,20 @@ impl Court<'_> {
         law(3 * (held + 1) <= serving + held, Law::Share)
     }
 
+    /// How many workers are on their way out, with those of the steps before. A black hole that is kept for a
+    /// look holds up nobody.
+    pub(super) fn leaving(&self) -> u32 {
+        let kept = |stage: &Stage| {
+            let hole = matches!(stage.why(), Some(Why::BlackHole { .. }));
+            hole && matches!(stage, Stage::Cordoned { .. })
+        };
+        let on_the_way =
+            |stage: &Stage| matches!(stage, Stage::Cordoned { .. } | Stage::Deleting { .. });
+        let members = self.view.ledger.members.values();
+        let leaving = members.filter(|m| on_the_way(&m.stage) && !kept(&m.stage));
+        number(leaving.count() + self.released.len() - self.isolated)
+    }
+
     /// Those of the pool that are on their way out as black holes, with those of the steps before.
     fn held(&self, pool: &PoolName) -> u32 {
         let held = |stage: &Stage| matches!(stage.why(), Some(Why::BlackHole { .. }));
