@@ -199,7 +199,7 @@ async fn a_deletion_that_met_a_token_revoked_early_is_asked_for_once_more() {
     let client = client(&of_password(&cloud.endpoint));
     client.list().await.unwrap();
     let server = crate::model::ServerId::new("616fb98f-46ca-475e-917e-2563e5a8cd19");
-    client.delete(&server).await.unwrap();
+    client.delete(&[server]).await.unwrap();
     assert_eq!(cloud.seen()[4].headers["x-auth-token"], "t2");
 }
 
