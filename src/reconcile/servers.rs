@@ -1,6 +1,6 @@
 //! Servers: taken up from the cloud's list, moved on, and let go.
 
-use super::{Look, Reconciler, spans};
+use super::{Look, Reconciler, Seen, spans};
 use crate::config::Policy;
 use crate::execute::Deed;
 use crate::journal::JournalError;
@@ -12,7 +12,7 @@ use crate::model::{
 use crate::policy::offers::{self, Refused};
 use crate::policy::{
     self, Act, Cloud, Lease, Sight, SubJob, Terms, View, advance, instances_seen, next_absence,
-    pool_of_server, supply,
+    next_quiet, pool_of_server, supply,
 };
 use jiff::Timestamp;
 use std::net::IpAddr;
@@ -134,7 +134,8 @@ impl Reconciler {
             let ordered = ordered.cloned();
             let flavor = ordered.as_ref().map(|order| &order.flavor);
             let terms = Terms::new(look.policy, pool, &member, flavor);
-            let sight = self.sight(&view, &member);
+            let mut sight = self.sight(&view, &member);
+            sight.quiet = self.seen.note_quiet(&member, &sight, &terms);
             let live = sight
                 .instances
                 .map(|seen| seen.counts.live())
@@ -195,6 +196,7 @@ impl Reconciler {
             check: self.seen.checks.get(&member.server).cloned(),
             instances: name.and_then(|name| instances_seen(view, &member.pool, name)),
             drain: self.seen.drains.get(&member.server).cloned(),
+            quiet: None,
             checking: self.deeds.is_checking(&member.server),
             deletion: Self::deletion(view, &member.server),
         }
@@ -362,6 +364,21 @@ impl Reconciler {
             .map_or(0, |pool| pool.instances);
         let stage = Stage::Cordoned { why: Why::Idle };
         self.enter(&member, stage, member.reached, live, now)
+    }
+}
+
+impl Seen {
+    /// Notes since when a server's instances have all been down.
+    fn note_quiet(
+        &mut self,
+        member: &Member,
+        sight: &Sight<'_>,
+        terms: &Terms<'_>,
+    ) -> Option<Timestamp> {
+        let before = self.quiet.remove(&member.server);
+        let quiet = next_quiet(before, sight.instances.as_ref(), terms.instances)?;
+        self.quiet.insert(member.server.clone(), quiet);
+        Some(quiet)
     }
 }
 

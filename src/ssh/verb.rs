@@ -27,6 +27,12 @@ pub(super) enum Argument {
     Settings,
     /// A whole number.
     Number,
+    /// Digests of worker code, with commas between them.
+    Codes,
+    /// `-`: the directory of workers is asked for where the server has it. An account with a shell may be given its path.
+    WorkersDir,
+    /// A name in `workers/disable`.
+    Pattern,
 }
 
 /// What a verb reads.
@@ -141,7 +147,19 @@ verbs! {
     Cordon = Task {
         word: "cordon",
         name: "cordon",
-        text: "exec perl -",
+        text: r#"exec perl - --proved "$1""#,
+        arguments: &[Argument::Codes],
+        input: Input::Program(&CORDON),
+        root: true,
+        well: &[0, 75],
+        ..PLAIN
+    };
+    /// Takes back every instance that is cordoned. Its 75 asks for another look.
+    Uncordon = Task {
+        word: "uncordon",
+        name: "taking back",
+        text: r#"exec perl - --undo --proved "$1""#,
+        arguments: &[Argument::Codes],
         input: Input::Program(&CORDON),
         root: true,
         well: &[0, 75],
@@ -152,11 +170,60 @@ verbs! {
         word: "stop-drained",
         name: "stop of the drained service",
         text: STOP,
+        arguments: &[Argument::Codes],
         input: Input::Program(&CORDON),
         root: true,
         ..PLAIN
     };
+    /// On a repository server's host: no instance of this name is given a job after its next report. Prints for how
+    /// many seconds that has been so.
+    Disable = Task {
+        word: "disable",
+        name: "disabling on the backend",
+        text: DISABLE,
+        arguments: &[Argument::WorkersDir, Argument::Pattern],
+        root: true,
+        ..PLAIN
+    };
+    /// Takes that back.
+    Enable = Task {
+        word: "enable",
+        name: "enabling on the backend",
+        text: ENABLE,
+        arguments: &[Argument::WorkersDir, Argument::Pattern],
+        root: true,
+        ..PLAIN
+    };
 }
+
+/// Where a repository server keeps its workers, as its own configuration has it (`$workersdir` of bs_repserver).
+macro_rules! in_workers_dir {
+    ($then:literal) => {
+        concat!(
+            r#"
+if [ "$1" = - ]; then
+  dir=$(cd /usr/lib/obs/server && perl -I. -MBSConfiguration -e 'print "$BSConfig::bsdir/workers"') || exit
+else
+  dir=$1
+fi
+[ -d "$dir" ] || { echo "no directory $dir" >&2; exit 1; }
+file=$dir/disable/$2
+"#,
+            $then
+        )
+    };
+}
+
+/// The file's own time says since when: it is made once.
+const DISABLE: &str = in_workers_dir!(
+    r#"umask 022
+mkdir -p -- "$dir/disable" || exit
+[ -e "$file" ] || : >"$file" || exit
+now=$(date +%s) && made=$(stat -c %Y -- "$file") && echo $((now - made))
+"#
+);
+
+const ENABLE: &str = in_workers_dir!(r#"rm -f -- "$file""#);
 
 /// The unit's state in systemd's word on the first line, then a line for each worker process. `-x`
 /// compares names: `-f` would find the shell that asks.
@@ -186,7 +253,7 @@ exit 1
 "#;
 
 /// A stop kills what builds: so it comes right behind a cordon that says that nothing does.
-const STOP: &str = "perl - >&2 && systemctl stop obsworker";
+const STOP: &str = r#"perl - --proved "$1" >&2 && systemctl stop obsworker"#;
 
 /// A copy is changed and renamed over the file, with its owner and mode; not where less arrived than
 /// was sent. Arguments: the file, the number of bytes.

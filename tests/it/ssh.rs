@@ -208,7 +208,7 @@ async fn the_service_is_neither_stopped_nor_started_where_an_instance_still_buil
     assert_eq!(shell.arch().await.unwrap(), ARCH.as_str());
     machine.write("unit", "inactive\n");
     shell.run(Command::StartService).await.unwrap();
-    let refused = shell.run(Command::StopDrainedService).await;
+    let refused = shell.stop_drained().await;
     assert_eq!(refused.unwrap_err().label(), "exit_status");
     assert_eq!(machine.read("log"), "cordon\n");
 }
