@@ -7,7 +7,7 @@ mod farm;
 mod judge;
 mod mischief;
 mod owners;
-mod random;
+pub(crate) mod random;
 mod rows;
 mod scaler;
 mod somebody;
