@@ -7,6 +7,7 @@
 mod archs;
 mod backend_hosts;
 mod backends;
+mod black_holes;
 mod cloud;
 mod document;
 mod fault;
@@ -26,6 +27,7 @@ mod yaml;
 
 pub use backend_hosts::BackendHost;
 pub use backends::{Access, Backend, Discovery};
+pub use black_holes::{BlackHoleAction, BlackHoles};
 pub use cloud::{CreateApi, Credentials, Rates};
 pub use fault::{Fault, Faults};
 pub use hosts::{Hosts, ResourceUse};
@@ -221,6 +223,8 @@ pub struct Policy {
     pub watched: Vec<Regex>,
     /// What is done about ghosts.
     pub ghosts: Ghosts,
+    /// When a worker is a black hole, and what is done about it.
+    pub black_holes: BlackHoles,
     /// The vCPU that may be bought, in flight included.
     pub ceiling: Vcpus,
     /// The largest number of servers in one order.

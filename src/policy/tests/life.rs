@@ -73,6 +73,7 @@ impl Case {
             flavor: &self.flavor,
             alternatives: &[],
             instances: 7,
+            kept: minutes(10),
         };
         advance(&self.member, sight, &terms, at(NOW))
     }
