@@ -45,6 +45,7 @@ pub mod setup;
 mod share;
 mod sight;
 pub mod supply;
+mod take_back;
 mod waiting;
 
 #[cfg(test)]

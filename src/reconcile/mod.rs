@@ -341,6 +341,7 @@ impl Reconciler {
                     pool, count, offer, ..
                 } => self.order(pool, *count, offer.clone(), look)?,
                 Step::Release { server, pool } => self.release(server, pool, look.now)?,
+                Step::TakeBack { server, pool } => self.take_back(server, pool, look.now)?,
                 Step::Refit { server, .. } => self.refit(server, look.now)?,
                 Step::Isolate { .. } => self.isolate(step, look.now)?,
             }

@@ -363,6 +363,17 @@ impl Reconciler {
         })
     }
 
+    /// Takes a worker back that is on its way out: what the check finds cordoned it takes back.
+    pub(super) fn take_back(
+        &mut self,
+        server: &ServerId,
+        pool: &PoolName,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        tracing::info!(%server, %pool, "needed again: taken back");
+        self.refit(server, now)
+    }
+
     /// How many instances a worker of the pool has, going by the configuration.
     fn configured(&self, pool: &PoolName) -> u32 {
         let pool = self.parts.config.policy.pools.get(pool);

@@ -309,7 +309,7 @@ impl Machine {
             if report.outcome == CheckOutcome::Passed {
                 return Ok(());
             }
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > 3 * PATIENCE {
                 return Err(Fault::Refused(format!("{:?}", report.outcome)));
             }
             tokio::time::sleep(Duration::from_millis(300)).await;
