@@ -6,6 +6,7 @@
 
 mod black_holes;
 mod books;
+mod configure;
 mod costs;
 mod deeds;
 mod ends;

@@ -7,7 +7,12 @@ mod farm;
 mod judge;
 mod mischief;
 mod owners;
+<<<<<<< HEAD
 pub(crate) mod random;
+=======
+mod random;
+mod refit;
+>>>>>>> main
 mod rows;
 mod scaler;
 mod somebody;

@@ -3,7 +3,7 @@
 //!
 //! `HANDS_SEED`, `HANDS_OPS` (operations on each machine), `HANDS_JOBS` and `HANDS_MACHINES` choose another walk. The
 //! operations are the seed's; what meets what, and when, is not. This is what proves a version of worker code
-//! (`ssh.proved_worker_code`).
+//! (`ssh.proved_worker_code`): `HANDS_CODE` is its digest.
 
 mod hand;
 mod law;
@@ -133,7 +133,7 @@ fn access(private: SecretString, host_key_secret: &SecretString) -> Access {
         command_timeout: Duration::from_secs(60),
         session_timeout: Duration::from_secs(150),
         sysconfig: SYSCONFIG.to_owned(),
-        proved_worker_code: Vec::new(),
+        proved_worker_code: std::env::var("HANDS_CODE").into_iter().collect(),
         backend_hosts: BTreeMap::new(),
     })
     .unwrap()
