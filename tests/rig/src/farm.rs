@@ -444,7 +444,7 @@ pub async fn clean_up(options: &Options) -> Result<()> {
     ends.into_iter().collect()
 }
 
-fn keep_logs(root: &Path) -> Result<()> {
+pub(crate) fn keep_logs(root: &Path) -> Result<()> {
     let kept = PathBuf::from(format!("{}-logs", root.display()));
     std::fs::create_dir_all(&kept)?;
     for log in std::fs::read_dir(root.join("log"))?.filter_map(Result::ok) {

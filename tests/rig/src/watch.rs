@@ -151,7 +151,7 @@ impl Obs {
     pub async fn history(&self) -> Result<History> {
         let mut history = History::new();
         for arch in ["x86_64", "aarch64"] {
-            let rest = format!("standard_{arch}/{arch}/_jobhistory?limit=10000");
+            let rest = format!("standard_{arch}/{arch}/_jobhistory?limit=100000");
             for job in elements(&self.build(&rest).await?, "jobhist")? {
                 let package = job.get("package").cloned().unwrap_or_default();
                 let code = job.get("code").cloned().unwrap_or_default();
