@@ -307,12 +307,9 @@ impl Look<'_> {
     fn last_failure(&self, check: Option<&CheckReport>) -> String {
         match check.map(|check| &check.outcome) {
             None => "no check was made".to_owned(),
-            Some(CheckOutcome::Unreachable(why)) => format!("not reached over ssh: {why}"),
-            Some(CheckOutcome::Failed {
-                check,
-                found,
-                expected,
-            }) => format!("{check}: found {found}, expected {expected}"),
+            Some(failed @ (CheckOutcome::Unreachable(_) | CheckOutcome::Failed { .. })) => {
+                failed.to_string()
+            }
             Some(CheckOutcome::Passed) => {
                 let live = self.sight.instances.map_or(0, |seen| seen.counts.live());
                 let expected = self.terms.instances;

@@ -116,10 +116,10 @@ pub struct Plan {
     pub verdicts: Vec<Verdict>,
     /// Of every worker in service that is not released, why not.
     pub kept: Vec<Kept>,
-    /// The workers that are black holes, ours or not.
-    pub suspects: Vec<Suspect>,
     /// Of every worker whose settings are due and that is not sent on its way yet, why not.
     pub postponed: Vec<Postponed>,
+    /// The workers that are black holes, ours or not.
+    pub suspects: Vec<Suspect>,
 }
 
 /// Decides. The same view gives the same plan; a view in which the plan's own steps are booked gives
@@ -137,7 +137,8 @@ pub fn plan(view: &View<'_>) -> Plan {
         granted: grant(view, &known),
         retiring: retire(view, &known),
     };
-    let refits = refits(view, &states, &draft.retiring.released);
+    let released = draft.retiring.released.iter().map(|worker| &worker.host);
+    let refits = refits(view, &states, &released.collect());
     let busy = !draft.retiring.released.is_empty() || !refits.steps.is_empty();
     let suspects = suspects(view, &known, busy);
     let mut plan = Plan::default();
@@ -153,9 +154,9 @@ pub fn plan(view: &View<'_>) -> Plan {
         }
     }
     plan.steps = draft.steps();
+    plan.steps.extend(suspects.iter().filter_map(isolation));
     plan.steps.extend(refits.steps);
     plan.postponed = refits.postponed;
-    plan.steps.extend(suspects.iter().filter_map(isolation));
     plan.suspects = suspects;
     plan.kept = draft.retiring.kept;
     plan

@@ -31,6 +31,11 @@ fn book(farm: &mut Farm, plan: &Plan) {
                     why: crate::model::Why::Idle,
                 };
             }
+            Step::Refit { server, .. } => {
+                let member = farm.ledger.members.get_mut(server).unwrap();
+                member.stage = crate::model::Stage::Refitting;
+                member.due = None;
+            }
             Step::Isolate {
                 server, evidence, ..
             } => {
@@ -39,11 +44,6 @@ fn book(farm: &mut Farm, plan: &Plan) {
                 member.stage = crate::model::Stage::Cordoned {
                     why: crate::model::Why::BlackHole { evidence },
                 };
-            }
-            Step::Refit { server, .. } => {
-                let member = farm.ledger.members.get_mut(server).unwrap();
-                member.stage = crate::model::Stage::Refitting;
-                member.due = None;
             }
         }
     }
