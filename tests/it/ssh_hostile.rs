@@ -170,7 +170,10 @@ fn what_comes_before_the_login_fills_no_memory() {
         payload.extend([b'x'; 0x4000]);
         repeat(&stream, &packet(&payload))
     });
-    assert_eq!(kept("packets to be ignored", &connecting(flood)), "flood");
+    let attempted = connecting(flood);
+    assert_eq!(kept("packets to be ignored", &attempted), "flood");
+    let words = attempted.ended.unwrap_err().to_string();
+    assert_eq!(words, "more than 262144 bytes came before the login");
 }
 
 /// A whole session: connects, runs a command, and lets go.
