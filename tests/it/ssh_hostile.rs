@@ -15,9 +15,10 @@ use tokio::task::JoinSet;
 /// How long a session may take to come about, and a command to end.
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// What the deadline may be passed by, on a machine that has other things to do.
-const SLACK: Duration = Duration::from_secs(5);
-/// What a session may keep the processor busy for: its cryptography, not made fast by the compiler.
-const BUSY: Duration = Duration::from_millis(900);
+const SLACK: Duration = Duration::from_secs(3);
+/// What a session may keep the processor busy for: its cryptography, not made fast by the compiler, takes
+/// 20 to 40 ms.
+const BUSY: Duration = Duration::from_millis(200);
 /// For a session that is over, and leaves nothing to be done.
 const AFTERWARDS: Duration = Duration::from_millis(300);
 
@@ -41,6 +42,10 @@ fn kept<T: std::fmt::Debug>(what: &str, attempt: &Attempt<T>) -> &'static str {
     assert!(attempt.took < PATIENCE + SLACK, "{what}: {attempt:?}");
     assert!(attempt.busy < BUSY, "{what}: {attempt:?}");
     assert!(error.to_string().len() < 1000, "{what}: {error}");
+    assert!(
+        !error.to_string().contains("the session took"),
+        "{what}: {error}"
+    );
     error.label()
 }
 
@@ -151,8 +156,9 @@ fn garbage_instead_of_a_key_exchange_is_refused() {
     let names = raw(|stream| {
         let mut payload = vec![KEXINIT; 17];
         for _ in 0..10 {
-            payload.extend(20_000_u32.to_be_bytes());
-            payload.extend([b'x'; 20_000]);
+            payload.extend(2_000_u32.to_be_bytes());
+            payload.extend(b"kex,".repeat(499));
+            payload.extend(b"kex!");
         }
         payload.extend([0; 5]);
         greets(&stream, &packet(&payload))?;
@@ -277,11 +283,16 @@ async fn whole(server: SocketAddr) -> usize {
 }
 
 /// Lets a session come `lets` bytes far; says how it ended, once its connection is closed.
-async fn turned(server: SocketAddr, lets: usize, turn: Turn) -> Option<&'static str> {
+async fn turned(
+    server: SocketAddr,
+    lets: usize,
+    turn: Turn,
+    patience: Duration,
+) -> Option<&'static str> {
     let (addr, mut told) = man_in_the_middle(server, lets, turn).await;
-    let session = session(access(2 * PATIENCE), addr);
+    let session = session(access(patience), addr);
     // connecting, and one command
-    let ended = tokio::time::timeout(4 * PATIENCE + SLACK, session).await;
+    let ended = tokio::time::timeout(2 * patience + SLACK, session).await;
     let ended = ended.unwrap_or_else(|_| panic!("{turn:?} after {lets} bytes: no end"));
     let gone = async { while told.recv().await != Some(Told::ClientGone) {} };
     let gone = tokio::time::timeout(SLACK, gone).await;
@@ -303,31 +314,33 @@ async fn a_session_that_is_turned_on_at_any_step_ends_and_closes_its_connection(
         Turn::Zeros,
         Turn::Drip,
     ];
-    let mut sessions = JoinSet::new();
     for turn in turns {
+        // what has to be waited for is waited for less long than what comes by itself
+        let (lawful, patience): (&[&str], _) = match turn {
+            Turn::End => (&["connect"], 20),
+            Turn::Silence | Turn::Drip => (&["timeout"], 4),
+            Turn::Noise | Turn::Zeros => (&["protocol", "flood", "connect"], 20),
+        };
+        let patience = Duration::from_secs(patience);
+        let mut sessions = JoinSet::new();
         // the last bytes are of no matter: everything has been said
         for lets in (0..whole * 9 / 10).step_by(whole / 12) {
-            sessions.spawn(async move { (turn, lets, turned(server, lets, turn).await) });
+            sessions.spawn(async move { (lets, turned(server, lets, turn, patience).await) });
         }
-    }
-    for (turn, lets, ended) in sessions.join_all().await {
-        let lawful: &[&str] = match turn {
-            Turn::End => &["connect"],
-            Turn::Silence | Turn::Drip => &["timeout"],
-            Turn::Noise | Turn::Zeros => &["protocol", "flood", "timeout"],
-        };
-        let label = ended.unwrap_or("none");
-        assert!(
-            lawful.contains(&label),
-            "{turn:?} after {lets} of {whole} bytes: {label}"
-        );
+        for (lets, ended) in sessions.join_all().await {
+            let label = ended.unwrap_or("none");
+            assert!(
+                lawful.contains(&label),
+                "{turn:?} after {lets} of {whole} bytes: {label}"
+            );
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_workers_are_asked_in_the_time_of_one_though_one_hangs_and_one_lies() {
     const WORKERS: usize = 60;
-    let takes = Duration::from_secs(2);
+    let takes = Duration::from_secs(3);
     let slow = Good {
         takes: Some(takes),
         ..Good::default()
@@ -342,13 +355,13 @@ async fn sixty_workers_are_asked_in_the_time_of_one_though_one_hangs_and_one_lie
     .await;
     let hangs = raw(|stream| wait_for_end(&stream));
     // as long as all of them one after the other, on a machine that has other things to do
-    let patience = Duration::from_secs(30);
+    let patience = Duration::from_secs(60);
     let begun = std::time::Instant::now();
     let mut sessions = JoinSet::new();
     for number in 0..WORKERS {
         let (addr, patience) = match number {
             7 => (liar, patience),
-            11 => (hangs, takes),
+            11 => (hangs, 2 * takes),
             _ => (slow, patience),
         };
         sessions.spawn(async move { session(access(patience), addr).await });
@@ -363,5 +376,6 @@ async fn sixty_workers_are_asked_in_the_time_of_one_though_one_hangs_and_one_lie
         .collect();
     labels.sort_unstable();
     assert_eq!((fine, labels), (WORKERS - 2, vec!["host_key", "timeout"]));
-    assert!(took < takes * 8, "{took:?}, and one takes {takes:?}");
+    // one after the other they would take sixty times as long
+    assert!(took < takes * 10, "{took:?}, and one takes {takes:?}");
 }
