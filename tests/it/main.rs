@@ -29,6 +29,10 @@ mod ssh;
 #[cfg(test)]
 mod ssh_hands;
 #[cfg(test)]
+mod ssh_hostile;
+#[cfg(test)]
+mod ssh_peers;
+#[cfg(test)]
 mod sshd;
 #[cfg(test)]
 mod stand_ins;
