@@ -188,14 +188,18 @@ exit 1
 /// A stop kills what builds: so it comes right behind a cordon that says that nothing does.
 const STOP: &str = "perl - >&2 && systemctl stop obsworker";
 
-/// A copy is changed and renamed over the file, with its owner and mode; not where less arrived than
-/// was sent. Arguments: the file, the number of bytes.
+/// A copy is changed and renamed over the file, with its owner and mode; not where less arrived than was sent. It is
+/// on the disk before it takes the file's place, and the copy is this run's own: one that was broken off and still
+/// runs can not change what the next one renames. What was left of such runs is removed first. Arguments: the
+/// file, the number of bytes.
 const WRITE: &str = r#"
-file=$(readlink -f -- "$1") && new=$file.obs-scaler || exit
-if [ -e "$file" ]; then cp -p -- "$file" "$new"; else (umask 022 && : >"$new"); fi || exit
+file=$(readlink -f -- "$1") && rm -f -- "$file".obs-scaler* || exit
+new=$(mktemp -- "$file.obs-scaler.XXXXXX") || exit
+trap 'rm -f -- "$new"' EXIT
+if [ -e "$file" ]; then cp -p -- "$file" "$new"; else chmod 644 -- "$new"; fi || exit
 cat >"$new" || exit
 [ "$(wc -c <"$new")" -eq "$2" ] || { echo 'cut off on the way' >&2; exit 1; }
-mv -f -- "$new" "$file"
+sync -- "$new" && mv -f -- "$new" "$file" && sync -- "$(dirname -- "$file")"
 "#;
 
 /// A missing file reads as empty: it sets nothing. Argument: the file.
