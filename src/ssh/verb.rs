@@ -194,9 +194,9 @@ const STOP: &str = "perl - >&2 && systemctl stop obsworker";
 /// file, the number of bytes.
 const WRITE: &str = r#"
 file=$(readlink -f -- "$1") && rm -f -- "$file".obs-scaler* || exit
-new=$(mktemp -- "$file.obs-scaler.XXXXXX") || exit
+new=$file.obs-scaler.$$
 trap 'rm -f -- "$new"' EXIT
-if [ -e "$file" ]; then cp -p -- "$file" "$new"; else chmod 644 -- "$new"; fi || exit
+if [ -e "$file" ]; then cp -p -- "$file" "$new"; else (umask 022 && : >"$new"); fi || exit
 cat >"$new" || exit
 [ "$(wc -c <"$new")" -eq "$2" ] || { echo 'cut off on the way' >&2; exit 1; }
 sync -- "$new" && mv -f -- "$new" "$file" && sync -- "$(dirname -- "$file")"

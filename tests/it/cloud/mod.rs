@@ -8,6 +8,7 @@ mod judge;
 mod mischief;
 mod owners;
 mod random;
+mod refit;
 mod rows;
 mod scaler;
 mod somebody;
