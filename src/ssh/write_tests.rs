@@ -144,7 +144,7 @@ fn what_takes_the_files_place_is_on_the_disk_before() {
     let [.., copy, renamed, folder, _cleared] = calls.as_slice() else {
         panic!("{calls:?}");
     };
-    assert!(copy.starts_with("sync -- ") && copy.contains("/obs-server.obs-scaler."));
+    assert!(copy.starts_with("sync -- ") && copy.ends_with("/obs-server.obs-scaler"));
     assert!(renamed.starts_with("mv "), "{calls:?}");
     assert!(folder.starts_with("sync -- ") && folder.ends_with("/etc"));
 }
