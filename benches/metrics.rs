@@ -105,6 +105,8 @@ fn pool() -> Pool {
         vcpus: Vcpus(32),
         instances: 7,
         jobs: 32,
+        cache_mib: None,
+        workers: obs_scaler::config::Workers::default(),
         projects: Projects::default(),
     }
 }

@@ -14,7 +14,8 @@ pub fn wanted(member: &Member, pool: &Pool) -> Setup {
         backends: bound.unwrap_or_else(|| backends.clone()),
         instances: own.instances.unwrap_or(pool.instances),
         jobs: own.jobs.unwrap_or(pool.jobs),
-        cache_mib: own.cache_mib,
+        cache_mib: own.cache_mib.or(pool.cache_mib),
+        ..of_pool(pool)
     }
 }
 
@@ -25,6 +26,8 @@ pub fn of_pool(pool: &Pool) -> Setup {
         backends: pool.backends.clone(),
         instances: pool.instances,
         jobs: pool.jobs,
-        cache_mib: None,
+        cache_mib: pool.cache_mib,
+        cache_dir: pool.workers.cache_dir.clone(),
+        binaries_proxy: pool.workers.binaries_proxy.clone(),
     }
 }

@@ -37,7 +37,9 @@ fn settings() -> WorkerSettings {
         backends: vec![name.clone()],
         instances: 2,
         jobs: 4,
-        cache_mib: None,
+        cache_mib: Some(4096),
+        cache_dir: Some("/var/cache/obs-worker".to_owned()),
+        binaries_proxy: Some("http://10.0.0.7:5254".to_owned()),
     };
     WorkerSettings::of(&setup, &BTreeMap::from([(name, backend)])).unwrap()
 }

@@ -53,6 +53,8 @@ pub(crate) fn settings(instances: u32, jobs: u32) -> WorkerSettings {
         instances,
         jobs,
         cache_mib: None,
+        cache_dir: None,
+        binaries_proxy: None,
     };
     WorkerSettings::of(&setup, &BTreeMap::from([(name, backend)])).unwrap()
 }
