@@ -7,12 +7,8 @@ mod farm;
 mod judge;
 mod mischief;
 mod owners;
-<<<<<<< HEAD
 pub(crate) mod random;
-=======
-mod random;
 mod refit;
->>>>>>> main
 mod rows;
 mod scaler;
 mod somebody;
