@@ -17,7 +17,7 @@ use super::supply;
 use crate::config::{Mode, Pool};
 use crate::model::{
     Action, Fleet, InstanceId, InstanceState, Member, Offer, PoolName, Scope, Server, ServerId,
-    ServerStatus, Stage, Vcpus, Why, elapsed,
+    ServerStatus, Stage, Vcpus, elapsed,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -321,17 +321,6 @@ impl<'a> Court<'a> {
                 .filter(|m| !self.released.contains(&m.server))
                 .count(),
         )
-    }
-
-    fn leaving(&self) -> u32 {
-        let on_the_way = |stage: &Stage| match stage {
-            Stage::Cordoned { why } => !matches!(why, Why::BlackHole { .. }),
-            Stage::Deleting { .. } => true,
-            _ => false,
-        };
-        let members = self.view.ledger.members.values();
-        let before = members.filter(|m| on_the_way(&m.stage)).count();
-        number(before + self.released.len() - self.isolated)
     }
 }
 

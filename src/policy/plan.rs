@@ -147,8 +147,10 @@ pub fn plan(view: &View<'_>) -> Plan {
         returned,
         retiring: retire(view, &known),
     };
-    let releases = !draft.retiring.released.is_empty();
-    let suspects = suspects(view, &known, releases);
+    let released = draft.retiring.released.iter().map(|worker| &worker.host);
+    let refits = refits(view, &states, &released.collect());
+    let busy = !draft.retiring.released.is_empty() || !refits.steps.is_empty();
+    let suspects = suspects(view, &known, busy);
     let mut plan = Plan::default();
     for (name, pool) in &view.policy.pools {
         let state = states.get(name);
@@ -161,10 +163,6 @@ pub fn plan(view: &View<'_>) -> Plan {
             plan.verdicts.push(verdict);
         }
     }
-    let isolated = suspects.iter().filter(|suspect| suspect.left.is_none());
-    let released = draft.retiring.released.iter().map(|worker| &worker.host);
-    let going = released.chain(isolated.map(|suspect| &suspect.host));
-    let refits = refits(view, &states, &going.collect());
     plan.steps = draft.steps();
     plan.steps.extend(suspects.iter().filter_map(isolation));
     plan.steps.extend(refits.steps);
@@ -254,12 +252,10 @@ fn grant(
         };
         let needed = to_buy(state, name, returned);
         let choice = wanted(view, pool, state)
-            .and_then(|()| {
-                if needed == 0 {
-                    Err(Reason::TakenBack)
-                } else {
-                    Ok(())
-                }
+            .and(if needed == 0 {
+                Err(Reason::TakenBack)
+            } else {
+                Ok(())
             })
             .and_then(|()| chooser.choose(pool))
             .and_then(|choice| choice.named(view, pool, needed));

@@ -125,7 +125,6 @@ struct Seen {
     left: BTreeMap<ServerId, (Timestamp, Leftovers)>,
     verdicts: BTreeMap<(PoolName, Action), String>,
     halted: BTreeMap<PoolName, Timestamp>,
-    /// The black holes that were told of.
     black_holes: black_holes::Told,
     oddities: BTreeSet<String>,
 }

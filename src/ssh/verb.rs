@@ -163,7 +163,6 @@ verbs! {
         input: Input::Program(&CORDON),
         root: true,
         well: &[0, 75],
-        ..PLAIN
     };
     /// Takes back every instance that is cordoned. Its 75 asks for another look.
     Uncordon = Task {
@@ -174,7 +173,6 @@ verbs! {
         input: Input::Program(&CORDON),
         root: true,
         well: &[0, 75],
-        ..PLAIN
     };
     /// Stops the service where every instance is cordoned.
     StopDrainedService = Task {

@@ -181,6 +181,10 @@ impl Farm {
         Ok(())
     }
 
+    pub(crate) const fn options(&self) -> &Options {
+        &self.options
+    }
+
     pub(crate) const fn client(&self) -> &reqwest::Client {
         &self.client
     }
@@ -383,7 +387,7 @@ impl Farm {
 
 impl Options {
     /// One of the rig's scripts.
-    fn script(&self, name: &str) -> PathBuf {
+    pub(crate) fn script(&self, name: &str) -> PathBuf {
         self.repository.join("tests/rig").join(name)
     }
 }

@@ -4,6 +4,7 @@
 mod backend;
 mod farm;
 mod files;
+mod machine;
 mod process;
 mod prometheus;
 pub mod simulated;
