@@ -2,6 +2,7 @@
 
 mod adopt;
 mod config;
+mod configure;
 mod cost;
 mod daemon;
 mod doctor;
@@ -9,6 +10,7 @@ mod hands;
 mod plan;
 mod pool;
 mod serve;
+mod worker;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -60,6 +62,9 @@ enum Noun {
     Plan(plan::Command),
     /// Print the program for workers whose ssh account may do nothing else (`ssh.forced_command`)
     Hands(hands::Args),
+    /// Look after workers
+    #[command(subcommand)]
+    Worker(worker::Command),
     /// Show what servers have cost, by pool and flavor
     Cost(cost::Args),
 }
@@ -91,6 +96,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Noun::Disown(args) => adopt::disown(&cli.config, args),
         Noun::Plan(command) => plan::run(&cli.config, &command),
         Noun::Hands(hands::Args {}) => hands::run(&cli.config),
+        Noun::Worker(command) => worker::run(&cli.config, command),
         Noun::Cost(args) => cost::run(&cli.config, &args),
     };
     match done {

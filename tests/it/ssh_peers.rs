@@ -50,6 +50,8 @@ pub(crate) fn settings(patience: Duration) -> config::Ssh {
         command_timeout: patience,
         session_timeout: 4 * patience,
         sysconfig: "/etc/sysconfig/obs-server".to_owned(),
+        proved_worker_code: Vec::new(),
+        backend_hosts: std::collections::BTreeMap::new(),
     }
 }
 

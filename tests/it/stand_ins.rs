@@ -56,6 +56,7 @@ async fn empty_farm() -> obs::Simulator {
             speed: 1.0,
         },
         frontend: None,
+        clock: obs_sim::Clock::default(),
     };
     obs::Simulator::start(options).await.unwrap()
 }
@@ -92,6 +93,8 @@ fn access(key: &Path, port: u16) -> Access {
         command_timeout: Duration::from_secs(10),
         session_timeout: Duration::from_secs(60),
         sysconfig: SYSCONFIG.to_owned(),
+        proved_worker_code: Vec::new(),
+        backend_hosts: std::collections::BTreeMap::new(),
     };
     Access::new(&config).unwrap()
 }
