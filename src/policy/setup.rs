@@ -41,7 +41,8 @@ pub(super) fn not_served<'a>(view: &View<'a>) -> BTreeSet<(&'a HostName, &'a Bac
         let (Some(pool), Some(host)) = (pool, &member.name) else {
             continue;
         };
-        // while its settings are due it is what it was before
+        // while its settings are due it is what it was before, which is not known: it is taken to serve them all,
+        // so that it is rather kept for one more try of the dispatcher than lost to a job
         if member.stage == Stage::Serving && member.due.is_none() {
             let served = wanted(member, pool).backends;
             let others = pool.backends.iter().filter(|name| !served.contains(name));

@@ -4,7 +4,7 @@ use super::super::exclusive::{Exclusion, Progress, exclusion};
 use super::super::fixtures::{Farm, NOW, at, pool};
 use super::super::{Step, View, assess, audit, plan};
 use super::fits::{has, processors};
-use crate::model::{Action, BackendName, Exclusive, JobState, ServerId, Stage};
+use crate::model::{Action, BackendName, Exclusive, InstanceState, JobState, ServerId, Stage};
 
 /// `main` is to be served alone; the pools `x-l1` and `x-l2` serve `home` as well.
 fn exclusive_farm() -> Farm {
@@ -132,6 +132,11 @@ fn a_worker_is_given_back_to_the_others_when_a_job_of_theirs_comes_to_need_it() 
     let all = look(&farm);
     write(&mut farm, &all);
     while !refit_round(&mut farm).is_empty() {}
+    // their machines said goodbye there, or did not answer the dispatcher
+    let listed = &mut farm.backend("home").workers.instances;
+    listed
+        .values_mut()
+        .for_each(|i| i.state = InstanceState::Down);
     asks(&mut farm, "home", "large", 64, JobState::Scheduled);
     let all = look(&farm);
     assert_eq!(all.changes.len(), 1);
