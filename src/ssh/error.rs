@@ -115,9 +115,9 @@ impl SshError {
 const MAX_WORDS: usize = 300;
 
 impl SshError {
-    /// The other side ended it.
+    /// It broke, by the other side's will or by its words: the library tells both by one name.
     pub(super) fn closed() -> Self {
-        Self::Connect("closed by the other side".to_owned())
+        Self::Connect("the session was broken off".to_owned())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line: exit codes, and what is said when the input is wrong.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -40,6 +41,59 @@ fn a_faulty_configuration_ends_with_78_and_every_fault_with_its_line() {
             .all(|line| line.starts_with(&format!("{file}:"))),
         "{stderr}"
     );
+}
+
+/// The shipped configuration with this key, or password, in the place of its own.
+fn check_with_login(name: &str, options: &[&str]) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, config) = (dir.path().join(name), dir.path().join("config.yaml"));
+    if options.is_empty() {
+        std::fs::write(&key, "rubbish").unwrap();
+    } else {
+        crate::sshd::generate_key(&key, options);
+    }
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+    let text = include_str!("../../config.yaml");
+    let text = text.replace("/etc/obs-scaler/id_ed25519", key.to_str().unwrap());
+    let text = if name == "password" {
+        text.replace("private_key_file:", "password_file:")
+    } else {
+        text
+    };
+    std::fs::write(&config, text).unwrap();
+    let config = config.to_str().unwrap();
+    let (code, _, stderr) = said(&run(&["--config", config, "config", "check"]));
+    (code, stderr)
+}
+
+#[test]
+fn a_key_that_opens_nothing_is_refused_with_its_line_and_the_reason() {
+    let line = include_str!("../../config.yaml")
+        .lines()
+        .position(|line| line.starts_with("  private_key_file:"));
+    let line = format!(":{}:", line.unwrap() + 1);
+    let cases: [(&str, &[&str], &str); 3] = [
+        ("rsa", &["-t", "rsa"], "of type ssh-rsa"),
+        ("locked", &["-t", "ed25519", "-N", "secret"], "is encrypted"),
+        ("garbage", &[], "no private key in OpenSSH's format"),
+    ];
+    for (name, options, why) in cases {
+        let (code, stderr) = check_with_login(name, options);
+        let fault = stderr.lines().find(|line| line.contains("ssh.private_key"));
+        let fault = fault.unwrap_or_else(|| panic!("{name}: {stderr}"));
+        assert!(fault.contains(&line) && fault.contains(why), "{fault}");
+        assert!(!stderr.contains("rubbish"), "{stderr}");
+        assert_eq!(code, Some(78), "{stderr}");
+    }
+}
+
+#[test]
+fn a_key_or_a_password_that_opens_something_is_fine() {
+    for (name, options) in [("good", &["-t", "ed25519"][..]), ("password", &[])] {
+        let (code, stderr) = check_with_login(name, options);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(!stderr.contains(": ssh.p"), "{stderr}");
+    }
 }
 
 #[test]

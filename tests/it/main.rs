@@ -13,7 +13,11 @@ mod dashboards;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod hands_walk;
+#[cfg(test)]
 mod hosts;
+#[cfg(test)]
+mod last_compliant;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
@@ -24,6 +28,10 @@ mod sources;
 mod ssh;
 #[cfg(test)]
 mod ssh_hands;
+#[cfg(test)]
+mod ssh_hostile;
+#[cfg(test)]
+mod ssh_peers;
 #[cfg(test)]
 mod sshd;
 #[cfg(test)]

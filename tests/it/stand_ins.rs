@@ -12,6 +12,7 @@ use obs_sim::obs;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::sshd::generate_key;
@@ -55,6 +56,7 @@ async fn empty_farm() -> obs::Simulator {
             speed: 1.0,
         },
         frontend: None,
+        clock: obs_sim::Clock::default(),
     };
     obs::Simulator::start(options).await.unwrap()
 }
@@ -78,6 +80,25 @@ async fn queue_one(farm: &obs::Simulator) {
     assert!(queued.status().is_success());
 }
 
+fn access(key: &Path, port: u16) -> Access {
+    let key = SecretString::from(std::fs::read_to_string(key).unwrap());
+    let config = config::Ssh {
+        user: "root".to_owned(),
+        port,
+        forced_command: false,
+        login: config::Login::Key(key),
+        host_key_secret: SecretString::from("s".repeat(32)),
+        known_hosts_file: None,
+        connect_timeout: Duration::from_secs(10),
+        command_timeout: Duration::from_secs(10),
+        session_timeout: Duration::from_secs(60),
+        sysconfig: SYSCONFIG.to_owned(),
+        proved_worker_code: Vec::new(),
+        backend_hosts: BTreeMap::new(),
+    };
+    Access::new(&config).unwrap()
+}
+
 #[tokio::test]
 async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
     let _installed = rustls::crypto::ring::default_provider().install_default();
@@ -87,21 +108,7 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
         generate_key(key, &["-t", "ed25519"]);
     }
     let port = free_port();
-    let access = |key| {
-        Access::new(&config::Ssh {
-            user: "root".to_owned(),
-            port,
-            forced_command: false,
-            login: config::Login::Key(SecretString::from(std::fs::read_to_string(key).unwrap())),
-            host_key_secret: SecretString::from("s".repeat(32)),
-            known_hosts_file: None,
-            connect_timeout: Duration::from_secs(10),
-            command_timeout: Duration::from_secs(10),
-            session_timeout: Duration::from_secs(60),
-            sysconfig: SYSCONFIG.to_owned(),
-        })
-        .unwrap()
-    };
+    let access = |key| access(key, port);
     let farm = empty_farm().await;
     let machines = StandIns::new(&machine::Options {
         obs: farm.address(),
