@@ -166,7 +166,10 @@ fn a_bound_worker_that_a_backend_still_lists_does_not_stand_in_for_the_kept_one(
         .iter()
         .filter_map(|step| match step {
             Step::Release { server, .. } => Some(server.as_str()),
-            Step::Order { .. } | Step::Refit { .. } | Step::Isolate { .. } => None,
+            Step::Order { .. }
+            | Step::TakeBack { .. }
+            | Step::Refit { .. }
+            | Step::Isolate { .. } => None,
         })
         .collect();
     assert_eq!(released, ["bound"]);
