@@ -201,8 +201,8 @@ fn ending(text: &str) -> Option<&'static str> {
     let ended = text.is_empty() || text.ends_with('\n');
     match (last, ended) {
         (Open::Nothing, true) => Some(""),
-        (Open::Nothing, false) | (Open::Line, true) => Some("\n"),
-        (Open::Line, false) => Some("\n\n"),
+        (Open::Nothing, false) | (Open::Line(_), true) => Some("\n"),
+        (Open::Line(_), false) => Some("\n\n"),
         (Open::Quote(_), _) => None,
     }
 }
@@ -239,23 +239,23 @@ enum Open {
     Nothing,
     /// This quote.
     Quote(char),
-    /// The line itself: it ends in a backslash.
-    Line,
+    /// The line itself: it ends in a backslash, within a word or not.
+    Line(bool),
 }
 
 impl Open {
     fn after(self, line: &str) -> Self {
         let mut quote = match self {
             Self::Quote(open) => Some(open),
-            Self::Nothing | Self::Line => None,
+            Self::Nothing | Self::Line(_) => None,
         };
-        let mut in_word = self != Self::Nothing;
+        let mut in_word = matches!(self, Self::Quote(_) | Self::Line(true));
         let mut chars = line.trim_end_matches('\n').chars();
         while let Some(c) = chars.next() {
             match (quote, c) {
                 (None, '#') if !in_word => return Self::Nothing,
                 (None | Some('"'), '\\') if chars.next().is_none() => {
-                    return quote.map_or(Self::Line, Self::Quote);
+                    return quote.map_or(Self::Line(in_word), Self::Quote);
                 }
                 (None, '"' | '\'') => quote = Some(c),
                 (Some(open), _) if open == c => quote = None,

@@ -138,6 +138,7 @@ fn a_line_that_does_more_than_set_a_key_is_overruled_and_not_touched() {
         "NOTE=\\\nOBS_WORKER_JOBS=4",
         "NOTE=\"it's #\nOBS_WORKER_JOBS=4\"",
         "OTHER=5 \\\n",
+        "OTHER=5 \\\n#it's",
     ] {
         let applied = all_settings().apply(line);
         assert!(applied.starts_with(&format!("{line}\n")), "{applied}");
