@@ -59,7 +59,7 @@ async fn the_last_one_stays_until_the_job_has_it(farm: &mut Farm) -> Result<()> 
     .await?;
     has(farm, WIDE, "succeeded").await?;
     let goes = "nothing needs it any more, and it goes";
-    farm.wait(goes, MINUTE, async |farm: &Farm| {
+    farm.wait(goes, 2 * MINUTE, async |farm: &Farm| {
         Ok(farm.ledger().await?.alive() == 0)
     })
     .await?;
