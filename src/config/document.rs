@@ -4,6 +4,7 @@
 use super::archs::read_archs;
 use super::backends::{read_backends, readings_outlive_their_cache};
 use super::cloud::{CreateApi, read_credentials, read_rates};
+use super::gates::read_gates;
 use super::hosts::read_hosts;
 use super::jobs::{read_ghosts, read_watched};
 use super::pools::{ARCHS, LEVELS, Written, named_flavors, read_flavors, read_pools};
@@ -15,8 +16,8 @@ use super::units::{
     whole_name, word,
 };
 use super::yaml::Tree;
-use super::{Checked, Config, Ecs, Faults, History, Levels, Mode, Naming, Policy, Poll, Ssh, Web};
-use crate::model::{Arch, Level, Vcpus, ZoneName};
+use super::{Backend, Checked, Config, Ecs, Faults, History, Levels, Mode, Naming, Policy, Poll, Ssh, Web};
+use crate::model::{Arch, BackendName, Level, Vcpus, ZoneName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -52,7 +53,7 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let ssh = ssh.and_then(|node| node.section(|ssh| read_ssh(ssh, secrets)));
         let hosts = doc.part("hosts").section(read_hosts);
         let naming = ecs.as_ref().map(|ecs| ecs.naming.clone());
-        let policy = read_policy(doc, pools, poll.as_ref(), naming);
+        let policy = read_policy(doc, pools, backends.as_ref(), poll.as_ref(), naming);
         if let (Some(policy), Some(poll), Some(backends)) = (&policy, &poll, &backends) {
             let scaling = doc.part("scaling");
             readings_outlive_their_cache(&scaling, policy.max_age, poll, backends);
@@ -161,6 +162,7 @@ fn read_poll(poll: &Section<'_>) -> Option<Poll> {
 fn read_policy(
     doc: &Section<'_>,
     pools: Option<Vec<Written<'_>>>,
+    backends: Option<&BTreeMap<BackendName, Backend>>,
     poll: Option<&Poll>,
     naming: Option<Naming>,
 ) -> Option<Policy> {
@@ -184,6 +186,7 @@ fn read_policy(
         let zones = scaling
             .get("availability_zones")
             .map(|list| read_zones(&list));
+        let gates = read_gates(scaling, backends);
         let tick = scaling.or("tick", seconds(5), duration);
         if let (Some(max_age), Some(poll)) = (max_age, poll) {
             readings_outlive_two_polls(&scaling.node, max_age, poll);
@@ -214,6 +217,7 @@ fn read_policy(
             release_interval,
             max_releases,
             known_instances_ratio: known_instances_ratio?,
+            gates: gates?,
             tick: tick?,
         })
     })
