@@ -11,7 +11,7 @@ use crate::obs::{Freed, ObsClient};
 use crate::policy::{CheckOutcome, CheckReport, DrainOutcome, DrainReport};
 use crate::policy::{leftovers, setup};
 use crate::reconcile::Tidied;
-use crate::ssh::{self, Access, HostKeys, InvalidKey, Pin, PinnedHost, Unpinned, WorkerSettings};
+use crate::ssh::{self, Access, HostKeys, InvalidKey, Pin, Pinned, Unpinned, WorkerSettings};
 use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::ExposeSecret;
@@ -272,16 +272,13 @@ impl Hands {
     }
 
     /// The host, by the key that was derived for its order, or by the one that a person listed.
-    fn host(&self, member: &Member, ip: IpAddr) -> Result<PinnedHost, NotPrepared> {
+    fn host(&self, member: &Member, ip: IpAddr) -> Result<Pinned<SocketAddr>, NotPrepared> {
         let pin = match (&member.order, &member.name) {
             (Some(order), _) => self.keys.derive(order)?.pin().clone(),
             (None, Some(name)) => self.known_pin(name, ip)?,
             (None, None) => self.known_pin(&HostName::new(ip.to_string()), ip)?,
         };
-        Ok(PinnedHost {
-            addr: SocketAddr::new(ip, self.config.ssh.port),
-            pin,
-        })
+        Ok(Pinned::new(SocketAddr::new(ip, self.config.ssh.port), pin))
     }
 
     /// Carries one deed out, to its end.
@@ -363,7 +360,7 @@ impl Hands {
         &self,
         member: &Member,
         ip: IpAddr,
-    ) -> Result<(PinnedHost, &Pool, WorkerSettings), NotPrepared> {
+    ) -> Result<(Pinned<SocketAddr>, &Pool, WorkerSettings), NotPrepared> {
         let pool = self.pool(&member.pool)?;
         let settings = self.settings(&setup::wanted(member, pool))?;
         Ok((self.host(member, ip)?, pool, settings))

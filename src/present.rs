@@ -5,9 +5,11 @@ mod costs;
 use crate::clock::Clock;
 use crate::config::{Config, Policy};
 use crate::metrics::{FleetState, Source};
-use crate::model::{Action, Alarms, HostName, Ledger, PoolName, Snapshot, Unknown, elapsed};
+use crate::model::{
+    Action, Alarms, HostName, Ledger, PoolName, ServerId, Snapshot, Unknown, elapsed,
+};
 use crate::policy::bills::Tariff;
-use crate::policy::{self, Kept, Outcome, Plan, Step, Verdict, View};
+use crate::policy::{self, Kept, Outcome, Plan, Step, Suspect, Verdict, View};
 use crate::reconcile::{InHand, Word};
 use crate::web::Answers;
 use jiff::Timestamp;
@@ -116,6 +118,7 @@ impl Answers for Present {
             "verdicts": verdicts(&plan, Action::Release),
             "released": plan.steps.iter().filter_map(|step| released(step, &ledger)).collect::<Vec<_>>(),
             "kept": plan.kept.iter().map(kept).collect::<Vec<_>>(),
+            "black_holes": plan.suspects.iter().map(black_hole).collect::<Vec<_>>(),
         })
     }
 }
@@ -165,6 +168,22 @@ fn released(step: &Step, ledger: &Ledger) -> Option<Value> {
         "host": name.map(HostName::as_str),
         "pool": pool.as_str(),
     }))
+}
+
+fn black_hole(suspect: &Suspect) -> Value {
+    let left = suspect.left.map(|left| left.to_string());
+    let end = left.as_ref().map_or_else(
+        || "it is cordoned".to_owned(),
+        |left| format!("it stays: {left}"),
+    );
+    json!({
+        "server": suspect.server.as_ref().map(ServerId::as_str),
+        "host": suspect.host.as_str(),
+        "pool": suspect.pool.as_str(),
+        "evidence": suspect.evidence,
+        "left": left,
+        "why": format!("{}; {end}", suspect.evidence),
+    })
 }
 
 fn kept(kept: &Kept) -> Value {

@@ -6,6 +6,7 @@
 
 mod archs;
 mod backends;
+mod black_holes;
 mod cloud;
 mod document;
 mod fault;
@@ -18,12 +19,14 @@ mod prices;
 mod projects;
 mod reader;
 mod secret;
+mod ssh;
 #[cfg(test)]
 mod tests;
 mod units;
 mod yaml;
 
 pub use backends::{Access, Backend, Discovery};
+pub use black_holes::{BlackHoleAction, BlackHoles};
 pub use cloud::{CreateApi, Credentials, Rates};
 pub use fault::{Fault, Faults};
 pub use gates::{Canary, Gates};
@@ -32,6 +35,7 @@ pub use jobs::Ghosts;
 pub use load::{ConfigError, Notices, check};
 pub use projects::{Projects, pool_of_project, rest_of};
 pub use secret::{Outside, SecretPlace, SecretSource};
+pub use ssh::{Login, Ssh};
 
 use crate::model::{
     Arch, BackendName, FlavorName, Level, Numbering, Offer, PoolName, Price, Vcpus, ZoneName,
@@ -219,6 +223,8 @@ pub struct Policy {
     pub watched: Vec<Regex>,
     /// What is done about ghosts.
     pub ghosts: Ghosts,
+    /// When a worker is a black hole, and what is done about it.
+    pub black_holes: BlackHoles,
     /// The vCPU that may be bought, in flight included.
     pub ceiling: Vcpus,
     /// The largest number of servers in one order.
@@ -336,25 +342,4 @@ pub struct Ecs {
     pub timeout: Duration,
     /// Between two looks at a job.
     pub job_poll: Duration,
-}
-
-/// How workers are reached.
-#[derive(Debug, Clone)]
-pub struct Ssh {
-    /// The account.
-    pub user: String,
-    /// The port.
-    pub port: u16,
-    /// The private key in OpenSSH's format.
-    pub private_key: SecretString,
-    /// What the servers' host keys are derived from: at least 32 bytes.
-    pub host_key_secret: SecretString,
-    /// Where the host keys of adopted servers stand, as OpenSSH writes them.
-    pub known_hosts_file: Option<PathBuf>,
-    /// For the connection, up to and including authentication.
-    pub connect_timeout: Duration,
-    /// For one command.
-    pub command_timeout: Duration,
-    /// The worker's configuration file.
-    pub sysconfig: String,
 }

@@ -3,8 +3,11 @@
 //! Nothing here calls the planner's own helpers: states, freshness and the ceiling are worked out
 //! anew from the view, in the plainest way, so that one mistake does not pass twice.
 
+mod black_hole;
 mod last_fit;
+mod law;
 mod lease;
+mod refit;
 
 use super::SETTLE;
 use super::View;
@@ -12,12 +15,13 @@ use super::plan::{Plan, Step};
 use super::supply;
 use crate::config::{Mode, Pool};
 use crate::model::{
-    Action, Fleet, InstanceId, InstanceState, Offer, PoolName, Scope, Server, ServerId,
-    ServerStatus, Stage, Vcpus, elapsed,
+    Action, Fleet, InstanceId, InstanceState, Member, Offer, PoolName, Scope, Server, ServerId,
+    ServerStatus, Stage, Vcpus, Why, elapsed,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+
+pub use law::Law;
 
 /// What [`audit`] let pass. Only that function makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,80 +38,6 @@ impl<T> Lawful<T> {
     #[must_use]
     pub fn into_inner(self) -> T {
         self.0
-    }
-}
-
-/// A rule that a step would have broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Law {
-    /// The step names a pool that is configured.
-    Configured,
-    /// A source that the step rests on is fresh.
-    Fresh,
-    /// The pool's mode allows it.
-    Mode,
-    /// No other scaler of the same owner goes first, and one could know of this one.
-    Lease,
-    /// Only a worker whose host key is known is released: another can not be drained.
-    Pinned,
-    /// A live alarm asks for it.
-    Alarm,
-    /// The pool's instances did not vanish.
-    Halt,
-    /// Nothing is ordered or released while the cloud refuses everything.
-    Refused,
-    /// An order is for a flavor and a zone of the pool's list, and of a lawful size.
-    Order,
-    /// Never more vCPU bought than the ceiling, in flight included.
-    Ceiling,
-    /// Only a managed worker in service is released, and only once.
-    Managed,
-    /// A protected worker is never released.
-    Protected,
-    /// The reserve is never released.
-    Reserve,
-    /// No worker with a job is released.
-    Building,
-    /// No worker is released whose state is not known.
-    Unknown,
-    /// Nothing is released while the Watchdog is not heard.
-    Watchdog,
-    /// The last worker that meets what a job asks is never released.
-    LastFit,
-    /// No more workers are on their way out than may be at once.
-    Releases,
-}
-
-impl Law {
-    /// The metric label.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Configured => "configured",
-            Self::Fresh => "fresh",
-            Self::Mode => "mode",
-            Self::Lease => "lease",
-            Self::Pinned => "pinned",
-            Self::Alarm => "alarm",
-            Self::Halt => "halt",
-            Self::Refused => "refused",
-            Self::Order => "order",
-            Self::Ceiling => "ceiling",
-            Self::Managed => "managed",
-            Self::Protected => "protected",
-            Self::Reserve => "reserve",
-            Self::Building => "building",
-            Self::Unknown => "unknown",
-            Self::Watchdog => "watchdog",
-            Self::LastFit => "last_fit",
-            Self::Releases => "releases",
-        }
-    }
-}
-
-impl fmt::Display for Law {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.label())
     }
 }
 
@@ -142,7 +72,12 @@ pub fn audit(plan: Plan, view: &View<'_>) -> (Lawful<Plan>, Vec<Refusal>) {
 struct Court<'a> {
     view: &'a View<'a>,
     bought: u64,
+    /// Those that a step before took out of service.
     released: BTreeSet<ServerId>,
+    /// The pools of those that one sent on their way to other settings.
+    refitted: Vec<PoolName>,
+    /// How many were taken out as black holes.
+    isolated: usize,
 }
 
 impl<'a> Court<'a> {
@@ -152,6 +87,8 @@ impl<'a> Court<'a> {
             view,
             bought: bought(view, fleet),
             released: BTreeSet::new(),
+            refitted: Vec::new(),
+            isolated: 0,
         }
     }
 
@@ -170,6 +107,16 @@ impl<'a> Court<'a> {
             Step::Release { server, pool } => {
                 self.release(server, pool)?;
                 self.released.insert(server.clone());
+            }
+            Step::Refit { server, pool } => {
+                self.refit(server, pool)?;
+                self.released.insert(server.clone());
+                self.refitted.push(pool.clone());
+            }
+            Step::Isolate { server, pool, .. } => {
+                self.isolate(server, pool)?;
+                self.released.insert(server.clone());
+                self.isolated += 1;
             }
         }
         Ok(())
@@ -295,6 +242,7 @@ impl<'a> Court<'a> {
         let fleet = self.fleet()?;
         let mut returning = 0;
         for member in self.view.ledger.members.values() {
+            let configured = configured(member, pool);
             let since = self.view.ledger.absent.get(&member.server);
             let lasts = since.is_some_and(|since| elapsed(*since, self.view.now) >= SETTLE);
             let server = fleet.servers.get(&member.server);
@@ -304,7 +252,7 @@ impl<'a> Court<'a> {
                 let own = states.iter().filter(|(id, _)| id.host == server.name);
                 let down = BTreeSet::from([InstanceState::Down]);
                 let there = number(own.filter(|(_, seen)| **seen != down).count());
-                returning += pool.instances.saturating_sub(there);
+                returning += configured.saturating_sub(there);
             }
         }
         Ok(returning)
@@ -346,7 +294,9 @@ impl<'a> Court<'a> {
             )?;
             idle += u32::from(is_idle);
         }
-        law(idle >= pool.instances, Law::Unknown)
+        let member = self.view.ledger.members.get(&server.id);
+        let configured = member.map_or(pool.instances, |member| configured(member, pool));
+        law(idle >= configured, Law::Unknown)
     }
 
     fn left_in_service(&self, pool: &Pool) -> u32 {
@@ -360,10 +310,14 @@ impl<'a> Court<'a> {
     }
 
     fn leaving(&self) -> u32 {
-        let on_the_way =
-            |stage: &Stage| matches!(stage, Stage::Cordoned { .. } | Stage::Deleting { .. });
+        let on_the_way = |stage: &Stage| match stage {
+            Stage::Cordoned { why } => !matches!(why, Why::BlackHole { .. }),
+            Stage::Deleting { .. } => true,
+            _ => false,
+        };
         let members = self.view.ledger.members.values();
-        number(members.filter(|m| on_the_way(&m.stage)).count() + self.released.len())
+        let before = members.filter(|m| on_the_way(&m.stage)).count();
+        number(before + self.released.len() - self.isolated)
     }
 }
 
@@ -400,6 +354,11 @@ fn bought(view: &View<'_>, fleet: Option<&Fleet>) -> u64 {
         u64::from(order.vcpus.0) * u64::from(left)
     });
     awaited.sum::<u64>() + servers.values().map(|size| u64::from(*size)).sum::<u64>()
+}
+
+/// How many instances the worker is set to have.
+fn configured(member: &Member, pool: &Pool) -> u32 {
+    member.own.instances.unwrap_or(pool.instances)
 }
 
 fn number(count: usize) -> u32 {

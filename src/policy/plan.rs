@@ -2,10 +2,12 @@
 
 use super::View;
 use super::account::Account;
+use super::black_holes::{Suspect, suspects};
 use super::demand::{PoolState, assess};
 use super::held::Held;
 use super::offers::{Choice, Chooser};
 use super::reason::{Figures, Reason};
+use super::refit::{Postponed, refits};
 use super::retire::{Kept, Retiring, retire};
 use super::share::{Wish, share};
 use crate::config::{Mode, Pool};
@@ -33,6 +35,22 @@ pub enum Step {
         server: ServerId,
         /// Its pool.
         pool: PoolName,
+    },
+    /// Send a worker on its way to the settings that are due.
+    Refit {
+        /// Which server.
+        server: ServerId,
+        /// Its pool.
+        pool: PoolName,
+    },
+    /// Take a black hole out of service: cordon it, keep it for a look, and let its life take its course.
+    Isolate {
+        /// Which server.
+        server: ServerId,
+        /// Its pool.
+        pool: PoolName,
+        /// What was seen of its builds.
+        evidence: String,
     },
 }
 
@@ -98,6 +116,10 @@ pub struct Plan {
     pub verdicts: Vec<Verdict>,
     /// Of every worker in service that is not released, why not.
     pub kept: Vec<Kept>,
+    /// Of every worker whose settings are due and that is not sent on its way yet, why not.
+    pub postponed: Vec<Postponed>,
+    /// The workers that are black holes, ours or not.
+    pub suspects: Vec<Suspect>,
 }
 
 /// Decides. The same view gives the same plan; a view in which the plan's own steps are booked gives
@@ -115,6 +137,8 @@ pub fn plan(view: &View<'_>) -> Plan {
         granted: grant(view, &known),
         retiring: retire(view, &known),
     };
+    let releases = !draft.retiring.released.is_empty();
+    let suspects = suspects(view, &known, releases);
     let mut plan = Plan::default();
     for (name, pool) in &view.policy.pools {
         let state = states.get(name);
@@ -127,9 +151,26 @@ pub fn plan(view: &View<'_>) -> Plan {
             plan.verdicts.push(verdict);
         }
     }
+    let isolated = suspects.iter().filter(|suspect| suspect.left.is_none());
+    let released = draft.retiring.released.iter().map(|worker| &worker.host);
+    let going = released.chain(isolated.map(|suspect| &suspect.host));
+    let refits = refits(view, &states, &going.collect());
     plan.steps = draft.steps();
+    plan.steps.extend(suspects.iter().filter_map(isolation));
+    plan.steps.extend(refits.steps);
+    plan.postponed = refits.postponed;
+    plan.suspects = suspects;
     plan.kept = draft.retiring.kept;
     plan
+}
+
+fn isolation(suspect: &Suspect) -> Option<Step> {
+    let server = suspect.server.clone().filter(|_| suspect.left.is_none())?;
+    Some(Step::Isolate {
+        server,
+        pool: suspect.pool.clone(),
+        evidence: suspect.evidence.clone(),
+    })
 }
 
 /// What was decided, before it is put in words.

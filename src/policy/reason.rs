@@ -51,6 +51,8 @@ pub enum Reason {
     Waiting,
     /// As many workers are on their way out as may be at once.
     MaxReleases,
+    /// As many workers are on their way to other settings as may be at once.
+    MaxRefits,
     /// None of our workers stands in service there.
     NoWorker,
     /// What some job asks of a worker has not been read: the pool's workers may be the last that meet it.
@@ -77,8 +79,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The label of what is done about a black hole; of no verdict.
+    pub const BLACK_HOLE: &str = "black_hole";
+
     /// The labels of every reason for which a pool may get nothing and give nothing back.
-    pub const HOLDS: [&str; 31] = [
+    pub const HOLDS: [&str; 32] = [
         Held::NEVER,
         Held::STALE,
         Self::Halted { below: 0 }.label(),
@@ -110,6 +115,7 @@ impl Reason {
         Self::LeaseUnread.label(),
         Self::Busy.label(),
         Self::NotLongEnough { looks: 0 }.label(),
+        Self::BLACK_HOLE,
     ];
 
     /// The metric label.
@@ -136,6 +142,7 @@ impl Reason {
             Self::InFlight => "in_flight",
             Self::Waiting => "waiting",
             Self::MaxReleases => "max_releases",
+            Self::MaxRefits => "max_refits",
             Self::NoWorker => "no_worker",
             Self::Unread => "constraints_unread",
             Self::LastFit => "last_fit",
@@ -183,6 +190,9 @@ impl fmt::Display for Reason {
             Self::InFlight => "workers are on their way into service",
             Self::Waiting => "jobs wait that the idle instances left would not cover",
             Self::MaxReleases => "as many workers are on their way out as may be at once",
+            Self::MaxRefits => {
+                "as many workers are on their way to other settings as may be at once"
+            }
             Self::NoWorker => "none of our workers is in service",
             Self::Unread => "what some job asks of a worker has not been read yet",
             Self::LastFit => "no other worker meets the constraints of some job",

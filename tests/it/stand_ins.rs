@@ -5,8 +5,7 @@ use jiff::Timestamp;
 use obs_scaler::config::{self, Backend, Discovery};
 use obs_scaler::model::{Arch, BackendName, OrderId, Setup};
 use obs_scaler::ssh::{
-    Access, CheckOutcome, DrainOutcome, HostKeys, PinnedHost, WorkerSettings, check, drain,
-    user_data,
+    Access, CheckOutcome, DrainOutcome, HostKeys, Pinned, WorkerSettings, check, drain, user_data,
 };
 use obs_sim::machine::{self, NewMachine, StandIns};
 use obs_sim::obs;
@@ -93,11 +92,13 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
         Access::new(&config::Ssh {
             user: "root".to_owned(),
             port,
-            private_key: SecretString::from(std::fs::read_to_string(key).unwrap()),
+            forced_command: false,
+            login: config::Login::Key(SecretString::from(std::fs::read_to_string(key).unwrap())),
             host_key_secret: SecretString::from("s".repeat(32)),
             known_hosts_file: None,
             connect_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(10),
+            session_timeout: Duration::from_secs(60),
             sysconfig: SYSCONFIG.to_owned(),
         })
         .unwrap()
@@ -121,10 +122,10 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
         user_data: user_data.expose_secret().as_bytes().to_vec(),
     };
     machines.boot(&machine).await.unwrap();
-    let host = PinnedHost {
-        addr: SocketAddr::new(IP.parse().unwrap(), port),
-        pin: key.pin().clone(),
-    };
+    let host = Pinned::new(
+        SocketAddr::new(IP.parse().unwrap(), port),
+        key.pin().clone(),
+    );
     let checked = async |key, arch| {
         let (access, settings) = (access(key), settings());
         let report = check(&access, &host, arch, &settings, Timestamp::UNIX_EPOCH);

@@ -251,6 +251,7 @@ fn gather(
             levels: config.policy.levels.clone(),
             retention: config.history.retention,
         },
+        window: config.policy.black_holes.window,
         clock: farm.clock,
         on_reading: Arc::new(|_, _, _| {}),
         on_ended: Arc::new(move |worker, outcome, end| builds.ended(worker, outcome, end)),
