@@ -2,7 +2,7 @@
 
 use super::Backend;
 use super::reader::Section;
-use super::units::{duration, duration_or_none, flag, number};
+use super::units::duration_or_none;
 use crate::model::BackendName;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,17 +14,6 @@ pub struct Gates {
     pub settling: Duration,
     /// How many new workers may be started in a minute, of each backend that has a limit; at least 1.
     pub ramps: BTreeMap<BackendName, u32>,
-    /// How the first worker of an order is tried; `None`: all are started alike.
-    pub canary: Option<Canary>,
-}
-
-/// How the first worker of an order is tried before the others are started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Canary {
-    /// The others are started after this time in service of the first, built or not.
-    pub patience: Duration,
-    /// So many failed builds, and none that succeeded, are the end of it; at least 1.
-    pub failures: u32,
 }
 
 pub(super) fn read_gates(
@@ -33,17 +22,9 @@ pub(super) fn read_gates(
 ) -> Option<Gates> {
     // an idle worker reports to its backends every 5 minutes (bs_worker 3370)
     let settling = scaling.or("settling", Duration::from_mins(6), duration_or_none);
-    let canary = scaling.part("canary").section(|canary| {
-        let enabled = canary.or("enabled", false, flag);
-        let patience = canary.or("patience", Duration::from_mins(30), duration);
-        let failures = canary.or("failures", 3, number(1..=1000));
-        let (enabled, patience, failures) = (enabled?, patience?, failures?);
-        Some(enabled.then_some(Canary { patience, failures }))
-    });
     let limited = backends?.values().filter(|backend| backend.ramp > 0);
     Some(Gates {
         settling: settling?,
         ramps: limited.map(|b| (b.name.clone(), b.ramp)).collect(),
-        canary: canary?,
     })
 }

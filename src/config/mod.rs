@@ -29,7 +29,7 @@ pub use backends::{Access, Backend, Discovery};
 pub use black_holes::{BlackHoleAction, BlackHoles};
 pub use cloud::{CreateApi, Credentials, Rates};
 pub use fault::{Fault, Faults};
-pub use gates::{Canary, Gates};
+pub use gates::Gates;
 pub use hosts::{Hosts, ResourceUse};
 pub use jobs::Ghosts;
 pub use load::{ConfigError, Notices, check};

@@ -119,6 +119,7 @@ impl Reconciler {
         let now = look.now;
         let members: Vec<Member> = self.books.ledger().members.values().cloned().collect();
         let standing = policy::lease(&look.view(self.books.ledger()));
+        let held_back = policy::held_back(&look.view(self.books.ledger()));
         for member in members {
             let Some(pool) = look.policy.pools.get(&member.pool) else {
                 self.seen.odd(format!(
@@ -135,7 +136,8 @@ impl Reconciler {
             let ordered = ordered.cloned();
             let flavor = ordered.as_ref().map(|order| &order.flavor);
             let terms = Terms::new(look.policy, pool, &member, flavor);
-            let sight = self.sight(&view, &member);
+            let mut sight = self.sight(&view, &member);
+            sight.held_back = held_back.contains_key(&member.server);
             let live = sight
                 .instances
                 .map(|seen| seen.counts.live())
@@ -146,9 +148,8 @@ impl Reconciler {
             if !member.ordered_here && !gone && !standing.may_act() {
                 continue;
             }
-            if let (Some(order), Stage::Creating, Stage::Booting { .. }) =
-                (&ordered, &member.stage, &next.stage)
-            {
+            let active = matches!(next.stage, Stage::Standby { .. } | Stage::Booting { .. });
+            if let (Some(order), Stage::Creating, true) = (&ordered, &member.stage, active) {
                 offers::created(self.books.setbacks(), order);
             }
             self.enter(&member, next.stage, next.reached, live, now)?;
@@ -197,6 +198,7 @@ impl Reconciler {
             instances: name.and_then(|name| instances_seen(view, &member.pool, name)),
             drain: self.seen.drains.get(&member.server).cloned(),
             checking: self.deeds.is_checking(&member.server),
+            held_back: false,
             deletion: Self::deletion(view, &member.server),
         }
     }
@@ -313,6 +315,7 @@ impl Reconciler {
                 own.ordered(pool, OrderEnd::InService, 1);
             }
             Stage::Creating
+            | Stage::Standby { .. }
             | Stage::Booting { .. }
             | Stage::Checking { .. }
             | Stage::Joining { .. }
@@ -394,6 +397,9 @@ const fn listed<'a>(sight: &Sight<'a>) -> Option<&'a Server> {
 const fn stage_word(stage: &Stage) -> &'static str {
     match stage {
         Stage::Creating => "creating",
+        Stage::Standby { .. } => {
+            "ACTIVE, standing by: many others of its backend were started just now"
+        }
         Stage::Booting { .. } => "ACTIVE, booting",
         Stage::Checking { .. } => "reached, checking",
         Stage::Joining { .. } => "checked, joining",

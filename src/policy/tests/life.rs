@@ -51,6 +51,7 @@ impl Case {
             instances: None,
             drain: None,
             checking: false,
+            held_back: false,
             deletion: Allowed::Freely,
         }
     }

@@ -5,6 +5,7 @@ mod black_holes;
 mod costs;
 mod decisions;
 mod fits;
+mod gates;
 mod lawful;
 mod leases;
 mod leaving;
