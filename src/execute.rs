@@ -1,5 +1,7 @@
 //! One deed to calls. Each may be done again: a repeat finds what the first one did.
 
+mod draining;
+
 use crate::clock::Clock;
 use crate::cloud::{self, Cloud, CreateRequest, Created, Gone, JobStatus, Leftovers};
 use crate::config::{Config, Pool};
@@ -8,7 +10,7 @@ use crate::model::{
     Setup, Trail,
 };
 use crate::obs::{Freed, ObsClient};
-use crate::policy::{CheckOutcome, CheckReport, DrainOutcome, DrainReport};
+use crate::policy::{CheckOutcome, CheckReport, DrainReport};
 use crate::policy::{leftovers, setup};
 use crate::reconcile::Tidied;
 use crate::ssh::{self, Access, HostKeys, InvalidKey, Pin, Pinned, Unpinned, WorkerSettings};
@@ -347,10 +349,10 @@ impl Hands {
     async fn check(&self, member: &Member, ip: IpAddr) -> CheckReport {
         let at = self.clock.now();
         let outcome = match self.prepare(member, ip) {
-            Ok((host, pool, settings)) => ssh::check(&self.access, &host, pool.arch, &settings, at)
-                .await
-                .outcome
-                .into(),
+            Ok((host, pool, settings)) => {
+                let checked = ssh::check(&self.access, &host, pool.arch, &settings, at).await;
+                self.then_enabled(member, checked.outcome.into()).await
+            }
             Err(why) => CheckOutcome::Unreachable(why.to_string()),
         };
         CheckReport { at, outcome }
@@ -364,15 +366,6 @@ impl Hands {
         let pool = self.pool(&member.pool)?;
         let settings = self.settings(&setup::wanted(member, pool))?;
         Ok((self.host(member, ip)?, pool, settings))
-    }
-
-    async fn drain(&self, member: &Member, ip: IpAddr) -> DrainReport {
-        let at = self.clock.now();
-        let outcome = match self.host(member, ip) {
-            Ok(host) => ssh::drain(&self.access, &host).await.outcome.into(),
-            Err(why) => DrainOutcome::Unreachable(why.to_string()),
-        };
-        DrainReport { at, outcome }
     }
 }
 
@@ -390,18 +383,6 @@ impl From<ssh::CheckOutcome> for CheckOutcome {
                 found,
                 expected,
             },
-        }
-    }
-}
-
-impl From<ssh::DrainOutcome> for DrainOutcome {
-    fn from(outcome: ssh::DrainOutcome) -> Self {
-        match outcome {
-            ssh::DrainOutcome::Drained => Self::AllLeft,
-            ssh::DrainOutcome::Unreachable(why) => Self::Unreachable(why.to_string()),
-            ssh::DrainOutcome::Remaining(left) => {
-                Self::Remaining(u32::try_from(left).unwrap_or(u32::MAX))
-            }
         }
     }
 }

@@ -4,6 +4,7 @@ mod costs;
 
 use crate::clock::Clock;
 use crate::config::{Config, Policy};
+use crate::configure;
 use crate::metrics::{FleetState, Source};
 use crate::model::{
     Action, Alarms, BackendName, HostName, Ledger, PoolName, ServerId, Snapshot, Unknown, elapsed,
@@ -98,6 +99,21 @@ impl Answers for Present {
     fn maintain(&self, backend: &BackendName, until: Option<Timestamp>) -> bool {
         let word = Word::Maintain(backend.clone(), until);
         self.speak.try_send(word).is_ok()
+    }
+
+    fn configured(&self) -> Vec<configure::Row> {
+        let snapshot = self.snapshot.borrow().clone();
+        let InHand { ledger, checks, .. } = self.in_hand.borrow().clone();
+        let sight = configure::Sight {
+            fleet: snapshot.fleet.last().map(|list| &list.value),
+            ledger: &ledger,
+            policy: &self.config.policy,
+        };
+        let plan = self.plan(&self.config.policy, &ledger);
+        configure::progress(sight, &plan.postponed, |server, since| {
+            let check = checks.get(server).filter(|check| check.at >= since)?;
+            Some(check.outcome.to_string())
+        })
     }
 
     fn discover(&self) -> Result<Value, Unknown> {

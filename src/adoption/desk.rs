@@ -2,11 +2,12 @@
 
 use super::{Adopt, AdoptionError, Disown, Outcome, Row, Sight, adopt, disowned};
 use crate::cloud::Cloud;
+use crate::configure::Configure;
 use crate::gather::LookAgain;
 use crate::model::{Ledger, ServerId, Snapshot};
 use crate::present::Present;
 use crate::reconcile::Word;
-use crate::web::{Answered, People};
+use crate::web::{Answered, People, Refitted};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -97,5 +98,14 @@ impl People for Desk {
 
     fn disown(&self, ask: Disown) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
         Box::pin(to_its_end(self.clone().disown(ask)))
+    }
+
+    fn configure(&self, ask: Configure) -> Pin<Box<dyn Future<Output = Refitted> + Send>> {
+        let speak = self.present.speak.clone();
+        Box::pin(async move {
+            let (reply, rows) = oneshot::channel();
+            speak.send(Word::Configure { ask, reply }).await.ok()?;
+            rows.await.ok()
+        })
     }
 }

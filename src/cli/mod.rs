@@ -2,6 +2,7 @@
 
 mod adopt;
 mod config;
+mod configure;
 mod cost;
 mod daemon;
 mod doctor;
@@ -10,6 +11,7 @@ mod maintenance;
 mod plan;
 mod pool;
 mod serve;
+mod worker;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -63,6 +65,9 @@ enum Noun {
     Plan(plan::Command),
     /// Print the program for workers whose ssh account may do nothing else (`ssh.forced_command`)
     Hands(hands::Args),
+    /// Look after workers
+    #[command(subcommand)]
+    Worker(worker::Command),
     /// Show what servers have cost, by pool and flavor
     Cost(cost::Args),
 }
@@ -95,6 +100,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Noun::Disown(args) => adopt::disown(&cli.config, args),
         Noun::Plan(command) => plan::run(&cli.config, &command),
         Noun::Hands(hands::Args {}) => hands::run(&cli.config),
+        Noun::Worker(command) => worker::run(&cli.config, command),
         Noun::Cost(args) => cost::run(&cli.config, &args),
     };
     match done {

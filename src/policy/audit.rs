@@ -9,6 +9,7 @@ mod last_fit;
 mod law;
 mod lease;
 mod refit;
+mod take_back;
 
 use super::SETTLE;
 use super::View;
@@ -17,7 +18,7 @@ use super::supply;
 use crate::config::{Mode, Pool};
 use crate::model::{
     Action, Fleet, InstanceId, InstanceState, Member, Offer, PoolName, Scope, Server, ServerId,
-    ServerStatus, Stage, Vcpus, Why, elapsed,
+    ServerStatus, Stage, Vcpus, elapsed,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +78,8 @@ struct Court<'a> {
     released: BTreeSet<ServerId>,
     /// The pools of those that one sent on their way to other settings.
     refitted: Vec<PoolName>,
+    /// Those that one took back.
+    taken_back: BTreeSet<ServerId>,
     /// How many were taken out as black holes.
     isolated: usize,
 }
@@ -89,6 +92,7 @@ impl<'a> Court<'a> {
             bought: bought(view, fleet),
             released: BTreeSet::new(),
             refitted: Vec::new(),
+            taken_back: BTreeSet::new(),
             isolated: 0,
         }
     }
@@ -114,6 +118,10 @@ impl<'a> Court<'a> {
                 self.refit(server, pool)?;
                 self.released.insert(server.clone());
                 self.refitted.push(pool.clone());
+            }
+            Step::TakeBack { server, pool } => {
+                self.take_back(server, pool)?;
+                self.taken_back.insert(server.clone());
             }
             Step::Isolate { server, pool, .. } => {
                 self.isolate(server, pool)?;
@@ -166,23 +174,29 @@ impl<'a> Court<'a> {
         )
     }
 
-    /// The pool, where it is configured, fresh, not halted, and asked for.
+    /// The pool, where it is configured and called for, and the cloud does not refuse everything.
     fn pool(&self, name: &PoolName, action: Action) -> Result<&'a Pool, Law> {
         let view = self.view;
         let pool = view.policy.pools.get(name).ok_or(Law::Configured)?;
         let mut setbacks = view.ledger.setbacks.iter();
         let refused = setbacks.any(|(of, _, s)| *of == Scope::Everything && view.now < s.until);
         law(!refused, Law::Refused)?;
+        self.called_for(pool, action)?;
+        Ok(pool)
+    }
+
+    /// Whether the pool is fresh, not halted, and asked for.
+    fn called_for(&self, pool: &Pool, action: Action) -> Result<(), Law> {
+        let view = self.view;
         let states = self.instances(pool)?;
         let vanished = self.has_vanished(pool, &states, action)?;
         let mut alarms = view.alarms.iter();
         let rings = alarms.any(|alarm| {
-            let asks = alarm.pool == *name && alarm.action == action;
+            let asks = alarm.pool == pool.name && alarm.action == action;
             asks && elapsed(alarm.heard, view.now) < view.policy.alarm_expiry
         });
         law(rings, Law::Alarm)?;
-        law(!vanished, Law::Halt)?;
-        Ok(pool)
+        law(!vanished, Law::Halt)
     }
 
     fn fleet(&self) -> Result<&'a Fleet, Law> {
@@ -311,17 +325,6 @@ impl<'a> Court<'a> {
                 .filter(|m| !self.released.contains(&m.server))
                 .count(),
         )
-    }
-
-    fn leaving(&self) -> u32 {
-        let on_the_way = |stage: &Stage| match stage {
-            Stage::Cordoned { why } => !matches!(why, Why::BlackHole { .. }),
-            Stage::Deleting { .. } => true,
-            _ => false,
-        };
-        let members = self.view.ledger.members.values();
-        let before = members.filter(|m| on_the_way(&m.stage)).count();
-        number(before + self.released.len() - self.isolated)
     }
 }
 

@@ -11,7 +11,7 @@
 //!    Builds of the same package on other hosts move it up or down for that package.
 //! 4. The sum of these chances is what a healthy worker was to lose. Chernoff's bound for a sum of independent
 //!    yes-and-no events gives how likely as many as were lost are: `exp(lost - mean - lost * ln(lost / mean))`.
-//!    Below [`CHANCE`] it was not chance.
+//!    Below [`CHANCE`] it was not chance; and it has to be [`TIMES`] as many, since "far more often" is asked for.
 //!
 //! The bound is weak where little was seen, and so are its verdicts: a worker without peers is never judged.
 
@@ -32,6 +32,9 @@ use std::time::Duration;
 /// How likely chance alone may be at most. A farm of 60 workers is judged some thousand times a day anew: one
 /// healthy worker in more than a year.
 const CHANCE: f64 = 1e-6;
+
+/// How many times as many as a healthy worker was to lose have to be lost.
+const TIMES: f64 = 2.0;
 
 /// So many builds of others at least must have ended in a repository meanwhile.
 const PEER_BUILDS: usize = 10;
@@ -96,6 +99,8 @@ pub enum Left {
     Reserve,
     /// A third of the pool's workers are cordoned as black holes: it may be something else.
     Share,
+    /// What some job asks of a worker has not been read.
+    Unread,
     /// It is the last worker that meets what some job asks.
     LastFit,
     /// Others are released or cordoned first: one thing at a time.
@@ -114,6 +119,7 @@ impl fmt::Display for Left {
             Self::NotServing => "it does not stand in service",
             Self::Reserve => "only the reserve would be left",
             Self::Share => "a third of the pool is cordoned for the same: it may be something else",
+            Self::Unread => "what some job asks of a worker has not been read yet",
             Self::LastFit => "no other worker meets the constraints of some job",
             Self::NotNow => "one thing at a time",
         })
@@ -145,11 +151,11 @@ struct Builds<'a> {
 }
 
 /// The workers that are black holes. At most one of them is to be cordoned now, and none where workers are
-/// released in the same round: what each law counts has to be what the others left.
+/// released, or sent to other settings, in the same round: what each law counts has to be what the others left.
 pub(super) fn suspects(
     view: &View<'_>,
     states: &BTreeMap<PoolName, &PoolState>,
-    releases: bool,
+    mut busy: bool,
 ) -> Vec<Suspect> {
     let settings = view.policy.black_holes;
     let Ok(fleet) = view.fleet() else {
@@ -164,14 +170,14 @@ pub(super) fn suspects(
     let hosts = hosts.and_unmanaged(view.snapshot, fleet.value(), &placement);
     let builds = Builds::new(view, fleet.value(), &hosts);
     let mut last_fits = LastFits::new(view, fleet.value());
-    let mut busy = releases;
     let mut judge = |host: &HostName| {
+        is_there(view, host).then_some(())?;
         let (pool, evidence) = builds.judge(host)?;
         let server = fleet.value().by_name(host);
         let pool = view.policy.pools.get(pool)?;
         let left = may_go(view, states, pool, server)
-            .and_then(|()| last_fits.are_known(pool).map_err(|_| Left::LastFit))
-            .and_then(|()| if busy { Err(Left::NotNow) } else { Ok(()) })
+            .and_then(|()| last_fits.are_known(pool).map_err(|_| Left::Unread))
+            .and(if busy { Err(Left::NotNow) } else { Ok(()) })
             .and_then(|()| last_fits.take(host).map_err(|_| Left::LastFit));
         busy |= left.is_ok();
         Some(Suspect {
@@ -252,7 +258,7 @@ impl<'a> Builds<'a> {
             of: 0,
             expected: 0.0,
         };
-        for build in own.values().filter(|build| meanwhile(*build)) {
+        for build in own.values().filter(|build| meanwhile(build)) {
             let Some(share) = shares.get(&repository(&build.package)) else {
                 continue;
             };
@@ -279,7 +285,7 @@ impl<'a> Builds<'a> {
         let others = self.hosts.iter();
         let others = others.filter(|(name, (of, _))| **name != host && *of == pool);
         for (name, (_, last)) in others {
-            for build in last.values().filter(|build| meanwhile(*build)) {
+            for build in last.values().filter(|build| meanwhile(build)) {
                 peers.insert(*name);
                 let (lost, all) = counts.entry(repository(&build.package)).or_default();
                 *lost += u32::from(build.came.is_lost());
@@ -337,7 +343,14 @@ fn upper_bound((lost, all): (u32, u32)) -> f64 {
 /// Whether the chance is below [`CHANCE`] that as many are lost.
 fn is_no_chance(evidence: &Evidence) -> bool {
     let (lost, mean) = (f64::from(evidence.lost), evidence.expected);
-    lost > mean && mean > 0.0 && lost - mean - lost * (lost / mean).ln() < CHANCE.ln()
+    lost >= TIMES * mean && mean > 0.0 && lost - mean - lost * (lost / mean).ln() < CHANCE.ln()
+}
+
+/// Whether a backend lists a live instance of it: of a worker that is gone OBS remembers those that are down.
+fn is_there(view: &View<'_>, host: &HostName) -> bool {
+    let backends = view.snapshot.backends.values();
+    let mut listed = backends.filter_map(|backend| backend.workers.last());
+    listed.any(|reading| reading.value.of_host(host).any(|i| i.state.is_live()))
 }
 
 /// Whether a black hole of this pool may be cordoned.

@@ -11,6 +11,7 @@ use super::reason::{Figures, Reason};
 use super::refit::{Postponed, refits};
 use super::retire::{Kept, Retiring, retire};
 use super::share::{Wish, share};
+use super::take_back::take_back;
 use crate::config::{Mode, Pool};
 use crate::model::{Action, Offer, PoolName, ServerId, Vcpus};
 use std::collections::BTreeMap;
@@ -32,6 +33,13 @@ pub enum Step {
     },
     /// Give a worker back: cordon it, and let its life take its course.
     Release {
+        /// Which server.
+        server: ServerId,
+        /// Its pool.
+        pool: PoolName,
+    },
+    /// Take a worker back that is on its way out, in place of buying one.
+    TakeBack {
         /// Which server.
         server: ServerId,
         /// Its pool.
@@ -111,7 +119,7 @@ impl fmt::Display for Verdict {
 /// Steps, and the reasons for them and for what is not done.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// What to do, orders first.
+    /// What to do: takings back first, then orders.
     pub steps: Vec<Step>,
     /// Two for every configured pool: buying, and giving back.
     pub verdicts: Vec<Verdict>,
@@ -132,14 +140,18 @@ pub fn plan(view: &View<'_>) -> Plan {
         .iter()
         .filter_map(|(name, state)| Some((name.clone(), state.as_ref().ok()?)))
         .collect();
+    let returned = taken_back(view, &known);
     let draft = Draft {
         view,
         bought: bought(view),
-        granted: grant(view, &known),
+        granted: grant(view, &known, &returned),
+        returned,
         retiring: retire(view, &known),
     };
-    let releases = !draft.retiring.released.is_empty();
-    let suspects = suspects(view, &known, releases);
+    let released = draft.retiring.released.iter().map(|worker| &worker.host);
+    let refits = refits(view, &states, &released.collect());
+    let busy = !draft.retiring.released.is_empty() || !refits.steps.is_empty();
+    let suspects = suspects(view, &known, busy);
     let mut plan = Plan::default();
     for (name, pool) in &view.policy.pools {
         let state = states.get(name);
@@ -152,10 +164,6 @@ pub fn plan(view: &View<'_>) -> Plan {
             plan.verdicts.push(verdict);
         }
     }
-    let isolated = suspects.iter().filter(|suspect| suspect.left.is_none());
-    let released = draft.retiring.released.iter().map(|worker| &worker.host);
-    let going = released.chain(isolated.map(|suspect| &suspect.host));
-    let refits = refits(view, &states, &going.collect());
     plan.steps = draft.steps();
     plan.steps.extend(suspects.iter().filter_map(isolation));
     plan.steps.extend(refits.steps);
@@ -178,6 +186,8 @@ fn isolation(suspect: &Suspect) -> Option<Step> {
 struct Draft<'a> {
     view: &'a View<'a>,
     bought: Vcpus,
+    /// The workers that each pool takes back.
+    returned: BTreeMap<PoolName, Vec<ServerId>>,
     granted: BTreeMap<PoolName, Result<Grant, Reason>>,
     retiring: Retiring,
 }
@@ -200,10 +210,37 @@ impl Grant {
     }
 }
 
+/// The workers that each pool takes back, where it asks for any.
+fn taken_back(
+    view: &View<'_>,
+    states: &BTreeMap<PoolName, &PoolState>,
+) -> BTreeMap<PoolName, Vec<ServerId>> {
+    // without the cloud's list no pool is known: there are no states
+    let Ok(fleet) = view.fleet() else {
+        return BTreeMap::new();
+    };
+    let of = |(name, state): (&PoolName, &&PoolState)| {
+        let pool = view.policy.pools.get(name)?;
+        wanted(view, pool, state).ok()?;
+        let servers = take_back(view, fleet.value(), pool, state.needed());
+        Some((name.clone(), servers))
+    };
+    states.iter().filter_map(of).collect()
+}
+
+/// How many workers the pool asks for beyond those that it takes back.
+fn to_buy(state: &PoolState, name: &PoolName, returned: &BTreeMap<PoolName, Vec<ServerId>>) -> u32 {
+    let returned = returned.get(name).into_iter().flatten();
+    state
+        .needed()
+        .saturating_sub(super::account::count(returned))
+}
+
 /// What each pool gets, or why it asks for nothing.
 fn grant(
     view: &View<'_>,
     states: &BTreeMap<PoolName, &PoolState>,
+    returned: &BTreeMap<PoolName, Vec<ServerId>>,
 ) -> BTreeMap<PoolName, Result<Grant, Reason>> {
     let mut wishes = Vec::new();
     let mut choices = BTreeMap::new();
@@ -214,8 +251,17 @@ fn grant(
         let Some(pool) = view.policy.pools.get(name) else {
             continue;
         };
-        let choice = wanted(view, pool, state).and_then(|()| chooser.choose(pool));
-        let choice = choice.and_then(|choice| choice.named(view, pool, state.needed()));
+        let needed = to_buy(state, name, returned);
+        let choice = wanted(view, pool, state)
+            .and_then(|()| {
+                if needed == 0 {
+                    Err(Reason::TakenBack)
+                } else {
+                    Ok(())
+                }
+            })
+            .and_then(|()| chooser.choose(pool))
+            .and_then(|choice| choice.named(view, pool, needed));
         match choice {
             // one that can not be had takes no probe from the others
             Ok(_) if pool.vcpus > room => {
@@ -225,7 +271,7 @@ fn grant(
                 chooser.take(&choice);
                 wishes.push(Wish {
                     pool: name.clone(),
-                    workers: state.needed().min(choice.most),
+                    workers: needed.min(choice.most),
                     size: pool.vcpus,
                     bought: state.bought,
                 });
@@ -299,7 +345,7 @@ impl Draft<'_> {
         match self.granted.get(&pool.name) {
             None => (Outcome::Hold, Reason::Enough),
             Some(Err(reason)) => (Outcome::Hold, reason.clone()),
-            Some(Ok(grant)) => grant.outcome(state.needed()),
+            Some(Ok(grant)) => grant.outcome(to_buy(state, &pool.name, &self.returned)),
         }
     }
 
@@ -323,10 +369,16 @@ impl Draft<'_> {
                 vcpus: pool.vcpus,
             })
         });
+        let returned = self.returned.iter().flat_map(|(pool, servers)| {
+            servers.iter().map(|server| Step::TakeBack {
+                server: server.clone(),
+                pool: pool.clone(),
+            })
+        });
         let releases = self.retiring.released.iter().map(|worker| Step::Release {
             server: worker.server.clone(),
             pool: worker.pool.clone(),
         });
-        orders.chain(releases).collect()
+        returned.chain(orders).chain(releases).collect()
     }
 }

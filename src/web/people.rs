@@ -3,6 +3,7 @@
 use super::App;
 use super::routes::{Answer, failed, not_allowed, ok};
 use crate::adoption::{Adopt, AdoptionError, Disown, Row};
+use crate::configure::{self, Configure};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body;
 use hyper::{Method, Request, StatusCode};
@@ -17,12 +18,17 @@ const MAX_BODY: usize = 64 << 10;
 /// A row for each address, or why nothing was done for any.
 pub type Answered = Result<Vec<Row>, AdoptionError>;
 
+/// A row for each address; `None` where the program is about to end.
+pub type Refitted = Option<Vec<configure::Row>>;
+
 /// What people may ask to be done.
 pub trait People: Send + Sync {
     /// Servers become ours.
     fn adopt(&self, ask: Adopt) -> Pin<Box<dyn Future<Output = Answered> + Send>>;
     /// Servers are not ours any more.
     fn disown(&self, ask: Disown) -> Pin<Box<dyn Future<Output = Answered> + Send>>;
+    /// Workers are to be told something else.
+    fn configure(&self, ask: Configure) -> Pin<Box<dyn Future<Output = Refitted> + Send>>;
 }
 
 impl App {
@@ -45,6 +51,27 @@ impl App {
         match self.read(request).await {
             Ok(ask) => rows(self.people.disown(ask).await),
             Err(refused) => *refused,
+        }
+    }
+
+    /// `POST /api/v1/workers/configure` asks for it, `GET` says how far it is.
+    pub(super) async fn asked_to_configure<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            return ok(&json!({ "workers": self.answers.configured() }));
+        }
+        match self.read(request).await {
+            Err(refused) => *refused,
+            Ok(ask) => match self.people.configure(ask).await {
+                Some(rows) => ok(&json!({ "workers": rows })),
+                None => failed(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "not now: it is about to end",
+                ),
+            },
         }
     }
 

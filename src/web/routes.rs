@@ -2,6 +2,7 @@
 
 use super::{Doorbell, People, Refused, Scrape, ScrapeError, Scrapes};
 use crate::clock::Clock;
+use crate::configure;
 use crate::metrics::{Coding, Format, Source};
 use crate::model::{BackendName, Observed, PoolName, Snapshot, Unknown};
 use http_body_util::{Either, Full};
@@ -26,6 +27,8 @@ pub trait Answers: Send + Sync {
     fn plan_apply(&self) -> Value;
     /// What servers have cost since then, or for as long as it is kept.
     fn cost(&self, since: Option<Timestamp>) -> Value;
+    /// How far each worker is whose settings are due, or that is on its way to them.
+    fn configured(&self) -> Vec<configure::Row>;
     /// A person says that a pool is as it should be, after its instances fell away. `false` where
     /// nobody listens just now.
     fn accept(&self, pool: &PoolName) -> bool;
@@ -80,6 +83,7 @@ impl App {
             "/api/v1/disown" => self.asked_to_disown(request).await,
             "/api/v1/maintenance" if gets => ok(&self.answers.maintenance()),
             "/api/v1/maintenance" => self.asked_to_maintain(request).await,
+            "/api/v1/workers/configure" => self.asked_to_configure(request).await,
             path if let Some(pool) = accepted_pool(path) => self.accept(&request, pool),
             "/"
             | "/metrics"

@@ -13,7 +13,11 @@ mod dashboards;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod hands_walk;
+#[cfg(test)]
 mod hosts;
+#[cfg(test)]
+mod last_compliant;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]

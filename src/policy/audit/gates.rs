@@ -10,6 +10,7 @@ impl Court<'_> {
         let name = match step {
             Step::Order { pool, .. }
             | Step::Release { pool, .. }
+            | Step::TakeBack { pool, .. }
             | Step::Refit { pool, .. }
             | Step::Isolate { pool, .. } => pool,
         };

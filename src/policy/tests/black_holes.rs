@@ -247,6 +247,19 @@ fn a_server_is_not_judged_by_what_another_of_its_name_built() {
 }
 
 #[test]
+fn a_worker_that_is_gone_is_not_told_of_though_obs_remembers_it() {
+    let mut farm = hole(4, 20);
+    farm.fleet.servers.remove(&ServerId::new("w-0"));
+    farm.ledger.members.remove(&ServerId::new("w-0"));
+    assert_eq!(left(&farm), [("w-0".to_owned(), Some(Left::Unmanaged))]);
+    let instances = farm.backend("main").workers.instances.values_mut();
+    for instance in instances.filter(|i| i.id.host.as_str() == "w-0") {
+        instance.state = InstanceState::Down;
+    }
+    assert_eq!(suspects(&farm), []);
+}
+
+#[test]
 fn what_may_not_be_cordoned_is_told_of() {
     type Case = (Left, fn(&mut Farm));
     let cases: [Case; 10] = [

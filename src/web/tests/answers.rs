@@ -31,6 +31,10 @@ impl Answers for Echo {
         json!({ "since": since.map(|at| at.to_string()) })
     }
 
+    fn configured(&self) -> Vec<crate::configure::Row> {
+        Vec::new()
+    }
+
     fn plan_apply(&self) -> Value {
         json!("apply")
     }

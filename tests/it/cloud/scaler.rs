@@ -3,6 +3,7 @@
 use super::farm::{Farm, Setup};
 use obs_scaler::cloud::Cloud;
 use obs_scaler::config::Config;
+use obs_scaler::configure::{Configure, Row};
 use obs_scaler::ecs::{Call, EcsClient};
 use obs_scaler::execute::Hands;
 use obs_scaler::gather::{Gather, LookAgain};
@@ -166,6 +167,16 @@ impl Scaler {
     pub(super) async fn accept(&self, pool: &str) {
         let word = Word::Accept(PoolName::try_from(pool).unwrap());
         self.words.send(word).await.unwrap();
+    }
+
+    /// A person wants workers to be told something else.
+    pub(super) async fn configure(&self, ask: Configure) -> Vec<Row> {
+        let (reply, rows) = oneshot::channel();
+        self.words
+            .send(Word::Configure { ask, reply })
+            .await
+            .unwrap();
+        rows.await.unwrap()
     }
 
     /// A person takes a server from it.

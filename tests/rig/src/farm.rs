@@ -181,6 +181,10 @@ impl Farm {
         Ok(())
     }
 
+    pub(crate) const fn options(&self) -> &Options {
+        &self.options
+    }
+
     pub(crate) const fn client(&self) -> &reqwest::Client {
         &self.client
     }
@@ -383,7 +387,7 @@ impl Farm {
 
 impl Options {
     /// One of the rig's scripts.
-    fn script(&self, name: &str) -> PathBuf {
+    pub(crate) fn script(&self, name: &str) -> PathBuf {
         self.repository.join("tests/rig").join(name)
     }
 }
@@ -401,7 +405,7 @@ pub async fn clean_up(options: &Options) -> Result<()> {
     ends.into_iter().collect()
 }
 
-fn keep_logs(root: &Path) -> Result<()> {
+pub(crate) fn keep_logs(root: &Path) -> Result<()> {
     let kept = PathBuf::from(format!("{}-logs", root.display()));
     std::fs::create_dir_all(&kept)?;
     for log in std::fs::read_dir(root.join("log"))?.filter_map(Result::ok) {
