@@ -394,6 +394,14 @@ impl Answers for Nobody {
         Value::Null
     }
 
+    fn maintenance(&self) -> Value {
+        Value::Null
+    }
+
+    fn maintain(&self, _: &BackendName, _: Option<jiff::Timestamp>) -> bool {
+        false
+    }
+
     fn discover(&self) -> Result<Value, Unknown> {
         Ok(Value::Null)
     }

@@ -8,7 +8,7 @@ use crate::configure;
 use crate::exclusive;
 use crate::metrics::{FleetState, Source};
 use crate::model::{
-    Action, Alarms, HostName, Ledger, PoolName, ServerId, Snapshot, Unknown, elapsed,
+    Action, Alarms, BackendName, HostName, Ledger, PoolName, ServerId, Snapshot, Unknown, elapsed,
 };
 use crate::policy::bills::Tariff;
 use crate::policy::{self, Kept, Outcome, Plan, Step, Suspect, Verdict, View};
@@ -82,6 +82,24 @@ impl Source for Present {
 impl Answers for Present {
     fn accept(&self, pool: &PoolName) -> bool {
         self.speak.try_send(Word::Accept(pool.clone())).is_ok()
+    }
+
+    fn maintenance(&self) -> Value {
+        let ledger = Arc::clone(&self.in_hand.borrow().ledger);
+        let now = self.clock.now();
+        let backends = self.config.backends.keys().map(|name| {
+            let until = ledger.maintenance.get(name).filter(|until| now < **until);
+            let pools = self.config.policy.pools.values();
+            let pools = pools.filter(|pool| pool.backends.contains(name));
+            let pools: Vec<&str> = pools.map(|pool| pool.name.as_str()).collect();
+            json!({ "backend": name.as_str(), "until": until, "pools": pools })
+        });
+        json!({ "backends": backends.collect::<Vec<_>>() })
+    }
+
+    fn maintain(&self, backend: &BackendName, until: Option<Timestamp>) -> bool {
+        let word = Word::Maintain(backend.clone(), until);
+        self.speak.try_send(word).is_ok()
     }
 
     fn configured(&self) -> Vec<configure::Row> {

@@ -45,6 +45,7 @@ pub(crate) fn client(at: SocketAddr, projects: &[&str]) -> ObsClient {
         worker_repository_server: at.to_string(),
         projects: projects.iter().map(|&p| p.to_owned()).collect(),
         discovery: Discovery::default(),
+        ramp: 0,
     };
     ObsClient::new(&backend, Duration::from_secs(60)).unwrap()
 }

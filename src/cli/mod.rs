@@ -8,6 +8,7 @@ mod daemon;
 mod doctor;
 mod exclusive;
 mod hands;
+mod maintenance;
 mod plan;
 mod pool;
 mod serve;
@@ -54,6 +55,8 @@ enum Noun {
     /// Let a halted pool go on
     #[command(subcommand)]
     Pool(pool::Command),
+    /// Leave a backend alone for a while: nothing is bought or released for its pools
+    Maintenance(maintenance::Args),
     /// Make servers that the farm has already ours, so that they are released like any other
     Adopt(adopt::AdoptArgs),
     /// Let go of servers of ours, without touching the machines
@@ -96,6 +99,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Noun::Doctor(args) => doctor::run(&cli.config, &args),
         Noun::Config(command) => config::run(&cli.config, &command),
         Noun::Pool(command) => pool::run(&cli.config, &command),
+        Noun::Maintenance(args) => maintenance::run(&cli.config, &args),
         Noun::Adopt(args) => adopt::adopt(&cli.config, args),
         Noun::Disown(args) => adopt::disown(&cli.config, args),
         Noun::Plan(command) => plan::run(&cli.config, &command),

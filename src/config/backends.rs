@@ -4,7 +4,7 @@ use super::Poll;
 use super::pools::pool_name;
 use super::reader::{Node, Section};
 use super::secret::{PASSWORD, SecretSource};
-use super::units::{Base, base_url, host_port, text, whole_name};
+use super::units::{Base, base_url, host_port, number, text, whole_name};
 use super::yaml::Tree;
 use crate::model::BackendName;
 use regex::Regex;
@@ -28,6 +28,8 @@ pub struct Backend {
     pub projects: Vec<String>,
     /// Those that it is asked for.
     pub discovery: Discovery,
+    /// How many new workers may be started for it in a minute; 0: no limit.
+    pub ramp: u32,
 }
 
 /// Where a backend is read from. Base URLs are such as `http://10.0.0.5:5352`, without a final slash.
@@ -191,6 +193,7 @@ fn backend(s: &Section<'_>, secrets: &dyn SecretSource) -> Option<Backend> {
     let patterns = patterns.map_or(Some(Vec::new()), |node| {
         node.list(|pattern| pattern.read(whole_name))
     });
+    let ramp = s.or("ramp", 10, number(0..=1000));
     Some(Backend {
         name: name?,
         access: access?,
@@ -198,6 +201,7 @@ fn backend(s: &Section<'_>, secrets: &dyn SecretSource) -> Option<Backend> {
         worker_repository_server: worker_repository?,
         projects: projects?,
         discovery: Discovery::of(patterns?),
+        ramp: ramp?,
     })
 }
 

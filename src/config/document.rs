@@ -6,6 +6,7 @@ use super::backend_hosts::belong_to_backends;
 use super::backends::{read_backends, readings_outlive_their_cache};
 use super::black_holes::read_black_holes;
 use super::cloud::{CreateApi, read_credentials, read_rates};
+use super::gates::read_gates;
 use super::hosts::read_hosts;
 use super::jobs::{read_ghosts, read_watched};
 use super::pools::{ARCHS, LEVELS, Written, named_flavors, read_flavors, read_pools};
@@ -19,8 +20,10 @@ use super::units::{
 };
 use super::workers::read_workers;
 use super::yaml::Tree;
-use super::{Checked, Config, Ecs, Faults, History, Levels, Mode, Naming, Policy, Poll, Web};
-use crate::model::{Arch, Level, Vcpus, ZoneName};
+use super::{
+    Backend, Checked, Config, Ecs, Faults, History, Levels, Mode, Naming, Policy, Poll, Web,
+};
+use crate::model::{Arch, BackendName, Level, Vcpus, ZoneName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -61,7 +64,7 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         }
         let hosts = doc.part("hosts").section(read_hosts);
         let naming = ecs.as_ref().map(|ecs| ecs.naming.clone());
-        let policy = read_policy(doc, pools, poll.as_ref(), naming);
+        let policy = read_policy(doc, pools, backends.as_ref(), poll.as_ref(), naming);
         if let (Some(policy), Some(poll), Some(backends)) = (&policy, &poll, &backends) {
             let scaling = doc.part("scaling");
             readings_outlive_their_cache(&scaling, policy.max_age, poll, backends);
@@ -170,6 +173,7 @@ fn read_poll(poll: &Section<'_>) -> Option<Poll> {
 fn read_policy(
     doc: &Section<'_>,
     pools: Option<Vec<Written<'_>>>,
+    backends: Option<&BTreeMap<BackendName, Backend>>,
     poll: Option<&Poll>,
     naming: Option<Naming>,
 ) -> Option<Policy> {
@@ -194,6 +198,7 @@ fn read_policy(
         let zones = scaling
             .get("availability_zones")
             .map(|list| read_zones(&list));
+        let gates = read_gates(scaling, backends);
         let tick = scaling.or("tick", seconds(5), duration);
         if let (Some(max_age), Some(poll)) = (max_age, poll) {
             readings_outlive_two_polls(&scaling.node, max_age, poll);
@@ -225,6 +230,7 @@ fn read_policy(
             release_interval,
             max_releases,
             known_instances_ratio: known_instances_ratio?,
+            gates: gates?,
             tick: tick?,
         })
     })

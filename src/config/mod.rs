@@ -11,6 +11,7 @@ mod black_holes;
 mod cloud;
 mod document;
 mod fault;
+mod gates;
 mod hosts;
 mod jobs;
 mod load;
@@ -31,6 +32,7 @@ pub use backends::{Access, Backend, Discovery};
 pub use black_holes::{BlackHoleAction, BlackHoles};
 pub use cloud::{CreateApi, Credentials, Rates};
 pub use fault::{Fault, Faults};
+pub use gates::Gates;
 pub use hosts::{Hosts, ResourceUse};
 pub use jobs::Ghosts;
 pub use load::{ConfigError, Notices, check};
@@ -253,6 +255,8 @@ pub struct Policy {
     pub max_releases: u32,
     /// Below this share of the last hour's known instances a pool is held (0.7 by default).
     pub known_instances_ratio: f64,
+    /// What waits before it is believed, or started.
+    pub gates: Gates,
     /// How often the reconciler looks while it has something in hand or an alarm is held.
     pub tick: Duration,
 }

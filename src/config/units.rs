@@ -60,6 +60,14 @@ pub(super) fn duration(tree: &Tree) -> Parsed<Duration> {
         .ok_or_else(|| "a time such as 5m, 1h30m or 500ms, from 1ms to 24h".to_owned())
 }
 
+/// A length of time, or `0s` for none.
+pub(super) fn duration_or_none(tree: &Tree) -> Parsed<Duration> {
+    if tree.text() == Some("0s") {
+        return Ok(Duration::ZERO);
+    }
+    duration(tree).map_err(|expected| format!("{expected}, or 0s"))
+}
+
 /// How long something is remembered, such as `180d` or `36h`.
 pub(super) fn retention(tree: &Tree) -> Parsed<Duration> {
     const DAY: Duration = Duration::from_hours(24);

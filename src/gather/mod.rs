@@ -172,9 +172,7 @@ impl Gather {
             tasks.spawn(shell.clone().poll(market, self.poll.market));
         }
         for client in self.clients {
-            let workers = WorkersSource {
-                client: client.clone(),
-            };
+            let workers = WorkersSource::new(client.clone());
             tasks.spawn(shell.clone().poll(workers, self.poll.workers));
             let results = ResultsSource::new(client.clone());
             tasks.spawn(shell.clone().poll(results, self.poll.results));

@@ -4,7 +4,7 @@ use super::Collector;
 use crate::cloud::Cloud;
 use crate::model::{
     BackendName, BackendView, Fleet, JobState, Market, Observed, PackageKey, Results, Snapshot,
-    Workers,
+    Start, Workers,
 };
 use crate::obs::ObsClient;
 use jiff::Timestamp;
@@ -37,7 +37,18 @@ pub(super) trait Source: Send + 'static {
 }
 
 pub(super) struct WorkersSource {
-    pub(super) client: ObsClient,
+    client: ObsClient,
+    /// The start of the repository server that the last reading told.
+    start: Option<Start>,
+}
+
+impl WorkersSource {
+    pub(super) const fn new(client: ObsClient) -> Self {
+        Self {
+            client,
+            start: None,
+        }
+    }
 }
 
 impl Source for WorkersSource {
@@ -52,8 +63,15 @@ impl Source for WorkersSource {
         self.client.workers_cached_for()
     }
 
-    async fn read(&mut self, _at: Timestamp) -> Result<Workers, String> {
-        self.client.workers().await.map_err(|e| e.to_string())
+    async fn read(&mut self, at: Timestamp) -> Result<Workers, String> {
+        let read = self.client.workers().await;
+        let mut workers = read.map_err(|e| e.to_string())?;
+        if let Some(told) = workers.repository_server_started() {
+            let oldest = at.checked_sub(self.cached_for()).unwrap_or(at);
+            self.start = Some(Start::next(self.start, told, oldest, at));
+        }
+        workers.start = self.start;
+        Ok(workers)
     }
 
     fn slot<'s>(&self, snapshot: &'s mut Snapshot) -> &'s mut Observed<Workers> {

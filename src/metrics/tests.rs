@@ -91,6 +91,7 @@ fn workers(states: &[(u32, InstanceState)]) -> Workers {
         kind: "scheduler".to_owned(),
         arch: Some(arch.to_owned()),
         state,
+        started: None,
         queue: BTreeMap::from([("high".to_owned(), 3)]),
     };
     Workers {

@@ -1,6 +1,7 @@
 //! What one OBS backend says of its workers and its jobs.
 
 use super::{Arch, HostName};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -99,7 +100,7 @@ pub struct Build {
     /// Where.
     pub instance: InstanceId,
     /// When it was handed out (`starttime`).
-    pub started: Option<jiff::Timestamp>,
+    pub started: Option<Timestamp>,
     /// Where the instance answers (`http://IP:PORT`); only the repository server tells.
     pub uri: Option<String>,
 }
@@ -158,8 +159,40 @@ pub struct Daemon {
     pub arch: Option<String>,
     /// Whether it runs.
     pub state: DaemonState,
+    /// When it was started, by its host's clock; `None` where OBS does not say.
+    pub started: Option<Timestamp>,
     /// Repositories that a scheduler has yet to look at, by priority (`high`, `med`, `low`, `next`).
     pub queue: BTreeMap<String, u64>,
+}
+
+/// The start of a backend's repository server, as far as its clock and ours allow to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// What the server says, by its own clock.
+    pub told: Timestamp,
+    /// By our clock.
+    pub since: Timestamp,
+    /// The last reading that told it is of this moment or a later one, by our clock.
+    pub read: Timestamp,
+}
+
+impl Start {
+    /// The start that a reading tells, which is of a moment `from` then `to` now, after the one that was known
+    /// before. A server that was started between two readings was started between them, whatever its clock
+    /// says; and none was started in the future.
+    #[must_use]
+    pub fn next(before: Option<Self>, told: Timestamp, from: Timestamp, to: Timestamp) -> Self {
+        let since = match before {
+            Some(before) if before.told == told => before.since,
+            Some(before) => told.max(before.read).min(to),
+            None => told.min(to),
+        };
+        Self {
+            told,
+            since,
+            read: from,
+        }
+    }
 }
 
 /// One whole `workerstatus` document, each instance counted once.
@@ -169,6 +202,8 @@ pub struct Workers {
     pub instances: BTreeMap<InstanceId, Instance>,
     /// The backend's daemons.
     pub daemons: Vec<Daemon>,
+    /// Since when its repository server runs, as far as readings tell; see [`Start`].
+    pub start: Option<Start>,
     /// Every build that is listed: an instance whose job outlived its build has more than one.
     pub builds: Vec<Build>,
     /// Of these, the builds that the same document contradicts: it lists the instance as idle, dead or
@@ -177,6 +212,13 @@ pub struct Workers {
 }
 
 impl Workers {
+    /// When the repository server was started, by its own host's clock: of several the last.
+    #[must_use]
+    pub fn repository_server_started(&self) -> Option<Timestamp> {
+        let servers = self.daemons.iter().filter(|d| d.kind == "repserver");
+        servers.filter_map(|server| server.started).max()
+    }
+
     /// What is built at this moment.
     pub fn building(&self) -> impl Iterator<Item = &PackageKey> {
         let building = |i: &&Instance| i.state == InstanceState::Building;
@@ -244,7 +286,7 @@ pub struct Job {
     /// How far it is.
     pub state: JobState,
     /// Since when this program has seen it waiting: OBS' results do not say. `None` unless scheduled.
-    pub seen_waiting: Option<jiff::Timestamp>,
+    pub seen_waiting: Option<Timestamp>,
 }
 
 /// The results of every project of one backend, read whole.
@@ -261,5 +303,5 @@ pub struct Results {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Ghosts {
     /// By build: the first and the last reading that found it so.
-    pub seen: BTreeMap<Build, (jiff::Timestamp, jiff::Timestamp)>,
+    pub seen: BTreeMap<Build, (Timestamp, Timestamp)>,
 }

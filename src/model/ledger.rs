@@ -127,9 +127,14 @@ impl fmt::Display for Why {
 pub enum Stage {
     /// Ordered; the cloud has not shown it `ACTIVE` with an address yet.
     Creating,
+    /// `ACTIVE`, and not to be started yet: so many others were just now.
+    Standby {
+        /// When it was first seen `ACTIVE`.
+        active: Timestamp,
+    },
     /// `ACTIVE`; no ssh session has succeeded yet.
     Booting {
-        /// When it was first seen `ACTIVE`.
+        /// When it was first seen `ACTIVE`, or was to be started after it had stood by.
         active: Timestamp,
     },
     /// Reached over ssh; some check has not passed yet.
@@ -169,7 +174,7 @@ impl Stage {
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Creating => "ordered",
-            Self::Booting { .. } => "booting",
+            Self::Standby { .. } | Self::Booting { .. } => "booting",
             Self::Checking { .. } | Self::Joining { .. } => "checking",
             Self::Serving => "serving",
             Self::Cordoned { why } if why.is_withdrawal() => "failed",
@@ -184,6 +189,7 @@ impl Stage {
         match self {
             Self::Cordoned { why } | Self::Deleting { why } | Self::Gone { why } => Some(why),
             Self::Creating
+            | Self::Standby { .. }
             | Self::Booting { .. }
             | Self::Checking { .. }
             | Self::Joining { .. }
@@ -197,7 +203,11 @@ impl Stage {
     pub const fn is_in_flight(&self) -> bool {
         matches!(
             self,
-            Self::Creating | Self::Booting { .. } | Self::Checking { .. } | Self::Joining { .. }
+            Self::Creating
+                | Self::Standby { .. }
+                | Self::Booting { .. }
+                | Self::Checking { .. }
+                | Self::Joining { .. }
         )
     }
 
@@ -288,6 +298,8 @@ pub struct Ledger {
     pub exclusive: Option<Exclusive>,
     /// The backends that are under maintenance, each until when.
     pub maintenance: BTreeMap<BackendName, Timestamp>,
+    /// When each server of ours was to be started, for a minute at least.
+    pub started: BTreeMap<ServerId, Timestamp>,
     /// What is known of this scaler's own lease.
     pub lease: OwnLease,
 }

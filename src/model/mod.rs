@@ -27,7 +27,7 @@ pub use bill::{Amount, Bill, Cost, Disk, End, Rate};
 pub use build_times::{BuildTimes, Expected};
 pub use farm::{
     Build, Daemon, DaemonState, Ghosts, Instance, InstanceCounts, InstanceId, InstanceState, Job,
-    JobState, PackageKey, Results, Workers,
+    JobState, PackageKey, Results, Start, Workers,
 };
 pub use fleet::{Fleet, Server, ServerStatus, Tags};
 pub use host::{CpuTime, HostCounters, HostUse, InOut};

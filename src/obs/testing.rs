@@ -94,5 +94,6 @@ pub(crate) fn backend(name: &str, at: SocketAddr) -> Backend {
         worker_repository_server: at.to_string(),
         projects: vec!["openEuler:Mainline".to_owned()],
         discovery: Discovery::default(),
+        ramp: 0,
     }
 }

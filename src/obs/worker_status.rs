@@ -72,6 +72,7 @@ pub(super) fn parse(document: impl BufRead) -> Result<Workers, Malformed> {
         daemons,
         builds,
         doubted,
+        start: None,
     })
 }
 
@@ -152,6 +153,7 @@ fn daemon(element: &Element<'_>) -> Result<Daemon, Malformed> {
         kind: element.need("type")?,
         arch: element.find("arch")?,
         state,
+        started: started(element)?,
         queue: BTreeMap::new(),
     })
 }
@@ -259,6 +261,8 @@ mod tests {
         assert_eq!(daemons[0].arch.as_deref(), Some("aarch64"));
         assert_eq!((daemons[0].queue["low"], daemons[0].queue["high"]), (2, 0));
         assert_eq!(daemons[3].kind, "dispatcher");
+        let started = daemons[3].started.map(|at| at.as_second());
+        assert_eq!(started, Some(1_795_377_821));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! anew from the view, in the plainest way, so that one mistake does not pass twice.
 
 mod black_hole;
+mod gates;
 mod last_fit;
 mod law;
 mod lease;
@@ -98,6 +99,7 @@ impl<'a> Court<'a> {
 
     fn judge(&mut self, step: &Step) -> Result<(), Law> {
         self.goes_first()?;
+        self.is_left_alone(step)?;
         match step {
             Step::Order {
                 pool,
@@ -215,7 +217,9 @@ impl<'a> Court<'a> {
             let results = backend.results.fresh(now, max_age);
             results.map_err(|_| Law::Fresh)?;
             let workers = backend.workers.fresh(now, max_age);
-            let workers = workers.map_err(|_| Law::Fresh)?.value();
+            let workers = workers.map_err(|_| Law::Fresh)?;
+            self.has_settled(workers)?;
+            let workers = workers.value();
             for (id, instance) in &workers.instances {
                 states.entry(id).or_default().insert(instance.state);
             }

@@ -4,6 +4,7 @@ use super::SETTLE;
 use super::View;
 use super::account::{Account, count};
 use super::exclusive::sets_aside;
+use super::gates::believed;
 use super::held::{Held, Source};
 use super::placement::{Hosts, Placement, Standing};
 use super::refit::back_soon;
@@ -198,7 +199,7 @@ fn read_at(view: &View<'_>, backend: &BackendName) -> Result<Timestamp, Held> {
         let why = Unknown::Never { why: None };
         return Err(Held::backend(Source::Workers, backend, why));
     };
-    let workers = fresh(&seen.workers, view);
+    let workers = believed(&seen.workers, view);
     let workers = workers.map_err(|why| Held::backend(Source::Workers, backend, why))?;
     let results = fresh(&seen.results, view);
     results.map_err(|why| Held::backend(Source::Results, backend, why))?;
@@ -243,7 +244,7 @@ impl<'a> Seen<'a> {
         let hosts = Hosts::new(fleet, view.ledger);
         let hosts = hosts.and_unmanaged(view.snapshot, fleet, &placement);
         for (name, backend) in &view.snapshot.backends {
-            let workers = fresh(&backend.workers, view).map(|workers| workers.value());
+            let workers = believed(&backend.workers, view).map(|workers| workers.value());
             if let Ok(results) = fresh(&backend.results, view) {
                 let building = workers.iter().flat_map(|w| w.building()).collect();
                 seen.count_jobs(name, results.value(), &building, &placement);

@@ -166,7 +166,7 @@ fn change(
         return None;
     }
     let due = match member.stage {
-        Stage::Creating => None,
+        Stage::Creating | Stage::Standby { .. } => None,
         Stage::Serving | Stage::Refitting => {
             let may = known && (to.is_none() || is_reachable(view, member));
             may.then_some(())?;
@@ -328,6 +328,7 @@ fn candidates<'a>(view: &View<'a>, mode: &Exclusive) -> Vec<Candidate<'a>> {
         }
         Stage::Refitting => true,
         Stage::Creating
+        | Stage::Standby { .. }
         | Stage::Booting { .. }
         | Stage::Checking { .. }
         | Stage::Joining { .. }

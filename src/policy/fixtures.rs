@@ -147,6 +147,7 @@ fn policy() -> Policy {
         release_interval: minutes(1),
         max_releases: 10,
         known_instances_ratio: 0.7,
+        gates: crate::config::Gates::default(),
         tick: Duration::from_secs(15),
     }
 }

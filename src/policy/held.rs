@@ -1,6 +1,8 @@
 //! Why nothing is decided for a pool.
 
 use crate::model::{BackendName, Unknown};
+use jiff::Timestamp;
+use std::time::Duration;
 
 /// A source that decisions rest on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +27,28 @@ impl Source {
     }
 }
 
-/// Why nothing is decided for a pool: a source that feeds it is not known. Missing is never zero.
+/// Why a source is not taken for what it says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// There is no fresh reading.
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+    /// The backend's repository server had not run for long enough when it was read.
+    #[error("not believed yet: its repository server had started {} s before, and idle workers report every 5 min", .ran.as_secs())]
+    Settling {
+        /// How long it had run.
+        ran: Duration,
+    },
+    /// A person says that the backend is under maintenance.
+    #[error("left alone: it is under maintenance until {until}")]
+    Maintenance {
+        /// When that ends by itself.
+        until: Timestamp,
+    },
+}
+
+/// Why nothing is decided for a pool: a source that feeds it is not known, not believed, or not to be acted
+/// on. Missing is never zero.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{} {why}", .input.as_str(), .backend.as_ref().map(|b| format!(" of {b}")).unwrap_or_default())]
 pub struct Held {
@@ -33,8 +56,8 @@ pub struct Held {
     pub input: Source,
     /// The backend that it belongs to; `None` for the cloud.
     pub backend: Option<BackendName>,
-    /// How long it has been unknown, and why.
-    pub why: Unknown,
+    /// Why it is held.
+    pub why: Doubt,
 }
 
 impl Held {
@@ -42,13 +65,19 @@ impl Held {
     pub(super) const NEVER: &'static str = "never";
     /// The metric label of a source that was read too long ago.
     pub(super) const STALE: &'static str = "stale";
+    /// The metric label of a backend that has just started.
+    pub(super) const SETTLING: &'static str = "settling";
+    /// The metric label of a backend under maintenance.
+    pub(super) const MAINTENANCE: &'static str = "maintenance";
 
     /// The metric label.
     #[must_use]
     pub const fn label(&self) -> &'static str {
         match self.why {
-            Unknown::Never { .. } => Self::NEVER,
-            Unknown::Stale { .. } => Self::STALE,
+            Doubt::Unknown(Unknown::Never { .. }) => Self::NEVER,
+            Doubt::Unknown(Unknown::Stale { .. }) => Self::STALE,
+            Doubt::Settling { .. } => Self::SETTLING,
+            Doubt::Maintenance { .. } => Self::MAINTENANCE,
         }
     }
 }
@@ -58,15 +87,15 @@ impl Held {
         Self {
             input: Source::Ecs,
             backend: None,
-            why,
+            why: Doubt::Unknown(why),
         }
     }
 
-    pub(super) fn backend(input: Source, backend: &BackendName, why: Unknown) -> Self {
+    pub(super) fn backend(input: Source, backend: &BackendName, why: impl Into<Doubt>) -> Self {
         Self {
             input,
             backend: Some(backend.clone()),
-            why,
+            why: why.into(),
         }
     }
 }

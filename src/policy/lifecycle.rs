@@ -1,9 +1,9 @@
 //! The life of one server.
 //!
 //! ```text
-//! Creating ─► Booting ─► Checking ─► Joining ─► Serving
-//!     │          │           │          │          │
-//!     └──────────┴───────────┴──────────┴──────────┴─► Cordoned ─► Deleting ─► Gone
+//! Creating ─► Standby ─► Booting ─► Checking ─► Joining ─► Serving
+//!     │          │          │          │           │          │
+//!     └──────────┴──────────┴──────────┴───────────┴──────────┴─► Cordoned ─► Deleting ─► Gone
 //! ```
 //!
 //! Withdrawal (a deadline, an error) and release are the same way out. A server is deleted only when
@@ -108,6 +108,7 @@ pub fn advance(member: &Member, sight: &Sight<'_>, terms: &Terms<'_>, now: Times
     };
     let (stage, act) = match &member.stage {
         Stage::Creating => look.creating(),
+        Stage::Standby { .. } => look.standby(),
         Stage::Booting { active } | Stage::Checking { active } | Stage::Joining { active } => {
             look.arriving(*active)
         }
@@ -149,7 +150,10 @@ impl Look<'_> {
                     return cordon(why);
                 }
                 if server.status == ServerStatus::Active && server.ip.is_some() {
-                    return (Stage::Booting { active: at }, Act::Check);
+                    return match self.sight.held_back {
+                        true => (Stage::Standby { active: at }, Act::None),
+                        false => (Stage::Booting { active: at }, Act::Check),
+                    };
                 }
                 at
             }
@@ -158,6 +162,19 @@ impl Look<'_> {
             return cordon(Why::NotActive);
         }
         self.stay(Act::None)
+    }
+
+    /// `ACTIVE`, and not to be started before others. Its check deadline begins when it is.
+    fn standby(&self) -> Next {
+        match self.sight.cloud {
+            Cloud::Unknown => self.stay(Act::None),
+            Cloud::Absent(absence) => self.vanishing(absence),
+            Cloud::Listed { server, .. } => match self.broken(server) {
+                Some(why) => cordon(why),
+                None if self.sight.held_back => self.stay(Act::None),
+                None => (Stage::Booting { active: self.now }, Act::Check),
+            },
+        }
     }
 
     /// `ACTIVE`, and not in service yet.

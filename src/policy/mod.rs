@@ -23,6 +23,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod account;
+mod admission;
 mod audit;
 pub mod bills;
 mod black_holes;
@@ -30,6 +31,7 @@ mod costs;
 mod demand;
 pub mod exclusive;
 mod fit;
+mod gates;
 mod ghosts;
 mod held;
 pub mod lease;
@@ -57,12 +59,14 @@ mod fixtures;
 mod tests;
 
 pub use account::{Account, PoolAccount};
+pub use admission::{RAMP, held_back};
 pub use audit::{Law, Lawful, Refusal, audit};
 pub use black_holes::{Left, Suspect};
 pub use costs::{Cost, Costs, costs, is_idle};
 pub use demand::{PoolState, WorkerState, assess, evaluate, workers_needed};
+pub use gates::{decidable, maintained};
 pub use ghosts::{GHOST_AFTER, ghost_jobs, ghosts, next_ghosts, to_be_freed};
-pub use held::{Held, Source};
+pub use held::{Doubt, Held, Source};
 pub use lease::{Lease, lease};
 pub use levels::level_with_hysteresis;
 pub use lifecycle::{Act, Advance, HEARTBEAT, SETTLE, Terms, advance};

@@ -3,7 +3,8 @@
 use super::View;
 use super::account::Account;
 use super::black_holes::{Suspect, suspects};
-use super::demand::{PoolState, assess};
+use super::demand::PoolState;
+use super::gates::decidable;
 use super::held::Held;
 use super::offers::{Choice, Chooser};
 use super::reason::{Figures, Reason};
@@ -134,7 +135,7 @@ pub struct Plan {
 /// an empty one, save for what an order's or a round's largest size held back.
 #[must_use]
 pub fn plan(view: &View<'_>) -> Plan {
-    let states = assess(view);
+    let states = decidable(view);
     let known = states
         .iter()
         .filter_map(|(name, state)| Some((name.clone(), state.as_ref().ok()?)))

@@ -85,9 +85,11 @@ impl Reason {
     pub const BLACK_HOLE: &str = "black_hole";
 
     /// The labels of every reason for which a pool may get nothing and give nothing back.
-    pub const HOLDS: [&str; 33] = [
+    pub const HOLDS: [&str; 35] = [
         Held::NEVER,
         Held::STALE,
+        Held::SETTLING,
+        Held::MAINTENANCE,
         Self::Halted { below: 0 }.label(),
         Self::NoAlarm.label(),
         Self::Observe.label(),

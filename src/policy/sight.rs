@@ -1,7 +1,7 @@
 //! What is seen of one server: by the cloud, over ssh, and in OBS.
 
 use super::View;
-use super::demand::fresh;
+use super::gates::believed;
 use crate::model::{
     Allowed, HostName, InstanceCounts, InstanceId, InstanceState, PoolName, Server, elapsed,
 };
@@ -27,6 +27,8 @@ pub struct Sight<'a> {
     pub quiet: Option<Timestamp>,
     /// Whether an ssh check of it is under way just now: it may be starting the service.
     pub checking: bool,
+    /// Whether it is not to be started yet, because so many others were just now.
+    pub held_back: bool,
     /// Whether the cloud may be asked to delete it.
     pub deletion: Allowed,
 }
@@ -218,7 +220,8 @@ impl Sight<'_> {
     }
 }
 
-/// What OBS' worker statuses say of one host; `None` while that of a backend that its pool serves is not fresh, or where the
+/// What OBS' worker statuses say of one host; `None` while that of a backend that its pool serves is not fresh or not
+/// believed yet, or where the
 /// pool is not configured: what is not known is never "no instance".
 #[must_use]
 pub fn instances_seen(view: &View<'_>, pool: &PoolName, host: &HostName) -> Option<InstancesSeen> {
@@ -227,7 +230,7 @@ pub fn instances_seen(view: &View<'_>, pool: &PoolName, host: &HostName) -> Opti
     let mut states = BTreeMap::<&InstanceId, InstanceState>::new();
     for backend in &pool.backends {
         let backend = view.snapshot.backends.get(backend)?;
-        let workers = fresh(&backend.workers, view).ok()?;
+        let workers = believed(&backend.workers, view).ok()?;
         at = at.min(workers.at());
         for instance in workers.value().of_host(host) {
             let state = states.entry(&instance.id).or_insert(instance.state);

@@ -3,6 +3,7 @@
 use super::View;
 use super::demand::fresh;
 use super::fit::{asked, meets, would_meet};
+use super::gates::believed;
 use super::placement::{Hosts, Standing};
 use super::reason::Reason;
 use super::setup::not_served;
@@ -30,7 +31,7 @@ impl<'a> Workforce<'a> {
         let not_served = not_served(view);
         let mut all = Self::default();
         for (name, backend) in &view.snapshot.backends {
-            let Ok(workers) = fresh(&backend.workers, view) else {
+            let Ok(workers) = believed(&backend.workers, view) else {
                 continue;
             };
             let known = backend.requirements.last().map(|r| &r.value.workers);

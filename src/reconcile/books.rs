@@ -3,8 +3,9 @@
 use crate::journal::{Entry, Journal, JournalError};
 use crate::model::{
     BackendName, Bill, Exclusive, HostName, IdleStreak, Ledger, Member, Order, OrderId, Overrides,
-    OwnLease, PoolName, Scaler, ServerId, Setbacks, Stage, Supply, Trail,
+    OwnLease, PoolName, Scaler, ServerId, Setbacks, Stage, Supply, Trail, elapsed,
 };
+use crate::policy::RAMP;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ impl Books {
     ) -> Result<Self, JournalError> {
         let mut ledger = journal.load()?;
         ledger.lease.me = journal.scaler(new)?;
+        ledger.started = started(&ledger);
         let (bills, listed) = journal.load_bills()?;
         let bills = bills.into_iter();
         let bills = bills.map(|bill| (bill.server.clone(), Arc::new(bill)));
@@ -203,6 +205,12 @@ impl Books {
         let Some(member) = self.ledger.members.get(server) else {
             return Ok(());
         };
+        let stood = matches!(member.stage, Stage::Creating | Stage::Standby { .. });
+        if stood && !member.reached && matches!(stage, Stage::Booting { .. }) {
+            let started = &mut self.ledger.started;
+            started.retain(|_, at| elapsed(*at, now) < RAMP);
+            started.insert(server.clone(), now);
+        }
         self.follow(Member {
             stage,
             since: now,
@@ -273,6 +281,18 @@ impl Books {
         self.ledger.streaks = streaks;
         self.ledger.absent = absent;
     }
+}
+
+/// When the servers on their way into service were to be started: what is in service by now was so before.
+fn started(ledger: &Ledger) -> BTreeMap<ServerId, Timestamp> {
+    let members = ledger.members.values().filter(|member| member.ordered_here);
+    let at = members.filter_map(|member| match member.stage {
+        Stage::Booting { active } | Stage::Checking { active } | Stage::Joining { active } => {
+            Some((member.server.clone(), active))
+        }
+        _ => None,
+    });
+    at.collect()
 }
 
 fn ordered(server: ServerId, order: &Order) -> Member {

@@ -1,8 +1,9 @@
-//! How deeds ended.
+//! How deeds ended, and what the log calls the stage that they led to.
 
 use super::{Reconciler, ghosts, lease, leftovers};
 use crate::execute::{Done, Subject};
 use crate::journal::JournalError;
+use crate::model::Stage;
 
 impl Reconciler {
     /// Takes in how a deed ended.
@@ -58,5 +59,23 @@ impl Reconciler {
                 Ok(())
             }
         }
+    }
+}
+
+/// What the log calls a stage.
+pub(super) const fn stage_word(stage: &Stage) -> &'static str {
+    match stage {
+        Stage::Creating => "creating",
+        Stage::Standby { .. } => {
+            "ACTIVE, standing by: many others of its backend were started just now"
+        }
+        Stage::Booting { .. } => "ACTIVE, booting",
+        Stage::Checking { .. } => "reached, checking",
+        Stage::Joining { .. } => "checked, joining",
+        Stage::Serving => "in service",
+        Stage::Refitting => "in service, on its way to other settings",
+        Stage::Cordoned { .. } => "cordoned",
+        Stage::Deleting { .. } => "deleting",
+        Stage::Gone { .. } => "gone",
     }
 }

@@ -265,6 +265,7 @@ impl Reconciler {
         self.keep_lease(&look);
         self.note_pins(&look);
         self.books.forget_setbacks_of_servers_gone();
+        self.end_maintenance(now)?;
         self.take_up(&look)?;
         self.keep_exclusive(&look)?;
         self.count(&look)?;
@@ -285,7 +286,7 @@ impl Reconciler {
     /// Counts the looks that found workers idle, and the instances that each pool is known to have.
     fn count(&mut self, look: &Look<'_>) -> Result<(), JournalError> {
         let view = look.view(self.books.ledger());
-        let states = policy::assess(&view);
+        let states = policy::decidable(&view);
         let streaks = policy::look(&view, &states);
         let absent = policy::absent(&view, &states);
         self.books.looks(streaks, absent);

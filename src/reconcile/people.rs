@@ -6,7 +6,7 @@ use crate::cloud;
 use crate::configure::{Configure, Row};
 use crate::execute::Deed;
 use crate::journal::JournalError;
-use crate::model::{Class, Exclusive, Member, PoolName, ServerId};
+use crate::model::{BackendName, Class, Exclusive, Member, PoolName, ServerId};
 use crate::policy;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -20,6 +20,8 @@ pub type Reply = oneshot::Sender<Result<(), String>>;
 pub enum Word {
     /// The pool is as it should be: what vanished is not coming back.
     Accept(PoolName),
+    /// The backend is under maintenance until then; `None`: not any more.
+    Maintain(BackendName, Option<Timestamp>),
     /// The server is not ours any more.
     Disown {
         /// Which.
@@ -47,6 +49,17 @@ impl Reconciler {
                 tracing::warn!(%pool, "a person says that the pool is as it should be");
                 self.books.supply(&pool, policy::supply::accept())
             }
+            Word::Maintain(backend, until) => {
+                match until {
+                    Some(until) => {
+                        tracing::warn!(%backend, %until, "a person says that the backend is under maintenance")
+                    }
+                    None => {
+                        tracing::warn!(%backend, "a person says that the maintenance of the backend is over")
+                    }
+                }
+                self.books.maintenance(&backend, until)
+            }
             Word::Disown {
                 server,
                 bought,
@@ -55,6 +68,18 @@ impl Reconciler {
             Word::Configure { ask, reply } => self.configure(&ask, reply),
             Word::Exclusive(mode) => self.be_exclusive(mode),
         }
+    }
+
+    /// Ends each maintenance of which the time has come.
+    pub(super) fn end_maintenance(&mut self, now: Timestamp) -> Result<(), JournalError> {
+        let known = self.books.ledger().maintenance.iter();
+        let over = known.filter(|(_, until)| now >= **until);
+        let over: Vec<BackendName> = over.map(|(backend, _)| backend.clone()).collect();
+        for backend in over {
+            tracing::info!(%backend, "the maintenance of the backend is over");
+            self.books.maintenance(&backend, None)?;
+        }
+        Ok(())
     }
 
     /// Lets go of a server: it is forgotten first, and then its tags are taken off. A crash in between

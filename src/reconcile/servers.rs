@@ -1,6 +1,6 @@
 //! Servers: taken up from the cloud's list, moved on, and let go.
 
-use super::{Look, Reconciler, spans};
+use super::{Look, Reconciler, ends::stage_word, spans};
 use crate::config::Policy;
 use crate::execute::Deed;
 use crate::journal::JournalError;
@@ -119,6 +119,7 @@ impl Reconciler {
         let now = look.now;
         let members: Vec<Member> = self.books.ledger().members.values().cloned().collect();
         let standing = policy::lease(&look.view(self.books.ledger()));
+        let held_back = policy::held_back(&look.view(self.books.ledger()));
         for member in members {
             let Some(pool) = look.policy.pools.get(&member.pool) else {
                 self.seen.odd(format!(
@@ -136,6 +137,7 @@ impl Reconciler {
             let flavor = ordered.as_ref().map(|order| &order.flavor);
             let terms = Terms::new(look.policy, pool, &member, flavor);
             let mut sight = self.sight(&view, &member);
+            sight.held_back = held_back.contains_key(&member.server);
             sight.quiet = self.seen.note_quiet(&member, &sight, &terms);
             let live = sight
                 .instances
@@ -147,9 +149,8 @@ impl Reconciler {
             if !member.ordered_here && !gone && !standing.may_act() {
                 continue;
             }
-            if let (Some(order), Stage::Creating, Stage::Booting { .. }) =
-                (&ordered, &member.stage, &next.stage)
-            {
+            let active = matches!(next.stage, Stage::Standby { .. } | Stage::Booting { .. });
+            if let (Some(order), Stage::Creating, true) = (&ordered, &member.stage, active) {
                 offers::created(self.books.setbacks(), order);
             }
             self.enter(&member, next.stage, next.reached, live, now)?;
@@ -199,6 +200,7 @@ impl Reconciler {
             drain: self.seen.drains.get(&member.server).cloned(),
             quiet: None,
             checking: self.deeds.is_checking(&member.server),
+            held_back: false,
             deletion: Self::deletion(view, &member.server),
         }
     }
@@ -315,6 +317,7 @@ impl Reconciler {
                 own.ordered(pool, OrderEnd::InService, 1);
             }
             Stage::Creating
+            | Stage::Standby { .. }
             | Stage::Booting { .. }
             | Stage::Checking { .. }
             | Stage::Joining { .. }
@@ -401,20 +404,6 @@ const fn listed<'a>(sight: &Sight<'a>) -> Option<&'a Server> {
     match sight.cloud {
         Cloud::Listed { server, .. } => Some(server),
         Cloud::Unknown | Cloud::Absent(_) => None,
-    }
-}
-
-const fn stage_word(stage: &Stage) -> &'static str {
-    match stage {
-        Stage::Creating => "creating",
-        Stage::Booting { .. } => "ACTIVE, booting",
-        Stage::Checking { .. } => "reached, checking",
-        Stage::Joining { .. } => "checked, joining",
-        Stage::Serving => "in service",
-        Stage::Refitting => "in service, on its way to other settings",
-        Stage::Cordoned { .. } => "cordoned",
-        Stage::Deleting { .. } => "deleting",
-        Stage::Gone { .. } => "gone",
     }
 }
 

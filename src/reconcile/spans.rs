@@ -41,7 +41,7 @@ const fn span(stage: &Stage) -> Option<Span> {
         Stage::Joining { .. } => Some(Span::Join),
         Stage::Cordoned { .. } => Some(Span::Drain),
         Stage::Deleting { .. } => Some(Span::Delete),
-        Stage::Serving | Stage::Refitting | Stage::Gone { .. } => None,
+        Stage::Standby { .. } | Stage::Serving | Stage::Refitting | Stage::Gone { .. } => None,
     }
 }
 

@@ -14,6 +14,7 @@ fn backend(name: &str, host: &str) -> (BackendName, Backend) {
         worker_repository_server: format!("{host}:5252"),
         projects: vec!["openEuler:Mainline".to_owned()],
         discovery: crate::config::Discovery::default(),
+        ramp: 0,
     };
     (name, backend)
 }

@@ -1,6 +1,7 @@
 //! The HTTP server: Alertmanager's webhook, `/metrics`, health, and the JSON answers.
 
 mod alerts;
+mod maintenance;
 mod people;
 mod routes;
 mod scrape;

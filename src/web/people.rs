@@ -101,7 +101,7 @@ impl App {
     }
 
     /// The question of somebody who may ask.
-    async fn read<A, B>(&self, request: Request<B>) -> Result<A, Box<Answer>>
+    pub(super) async fn read<A, B>(&self, request: Request<B>) -> Result<A, Box<Answer>>
     where
         A: DeserializeOwned,
         B: Body,

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::configure;
 use crate::exclusive;
 use crate::metrics::{Coding, Format, Source};
-use crate::model::{Observed, PoolName, Snapshot, Unknown};
+use crate::model::{BackendName, Observed, PoolName, Snapshot, Unknown};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes};
 use hyper::header::{
@@ -40,6 +40,10 @@ pub trait Answers: Send + Sync {
     /// A person says that a pool is as it should be, after its instances fell away. `false` where
     /// nobody listens just now.
     fn accept(&self, pool: &PoolName) -> bool;
+    /// The backends, and until when each is under maintenance.
+    fn maintenance(&self) -> Value;
+    /// A person begins (until when) or ends the maintenance of a backend. `false` where nobody listens just now.
+    fn maintain(&self, backend: &BackendName, until: Option<Timestamp>) -> bool;
     /// The workers' node_exporters, in the format of Prometheus' HTTP service discovery.
     ///
     /// # Errors
@@ -85,6 +89,8 @@ impl App {
             "/api/v1/alerts" => not_allowed("POST"),
             "/api/v1/adopt" => self.asked_to_adopt(request).await,
             "/api/v1/disown" => self.asked_to_disown(request).await,
+            "/api/v1/maintenance" if gets => ok(&self.answers.maintenance()),
+            "/api/v1/maintenance" => self.asked_to_maintain(request).await,
             "/api/v1/workers/configure" => self.asked_to_configure(request).await,
             "/api/v1/exclusive/on" => self.asked_to_be_exclusive(request, true).await,
             "/api/v1/exclusive/off" => self.asked_to_be_exclusive(request, false).await,
@@ -321,6 +327,7 @@ const LANDING: &str = concat!(
     "<li><a href=\"/-/healthy\">healthy</a>",
     "<li><a href=\"/api/v1/sd\">where the workers' node_exporters are</a>",
     "<li><a href=\"/api/v1/cost\">what servers have cost</a>",
+    "<li><a href=\"/api/v1/maintenance\">which backends are under maintenance</a>",
     "<li><a href=\"/api/v1/plan/apply\">what would be bought now</a>",
     "<li><a href=\"/api/v1/plan/release\">what would be released now</a></ul></html>\n",
 );

@@ -26,6 +26,7 @@ pub(crate) fn settings() -> WorkerSettings {
         worker_repository_server: "10.0.0.5:5252".to_owned(),
         projects: Vec::new(),
         discovery: Discovery::default(),
+        ramp: 0,
     };
     let setup = Setup {
         backends: vec![name.clone()],

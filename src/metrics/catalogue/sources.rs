@@ -6,6 +6,11 @@ families! {
         source: "whether the polls of `/workerstatus` and of each project's `_result` succeeded",
         absent: "never: each configured backend has it from the start",
     }
+    OBS_BACKEND_MAINTENANCE: Gauge "obs_backend_maintenance" ["backend"] {
+        help: "Whether a person says that this OBS backend is under maintenance: nothing is bought or released for its pools",
+        source: "this program's journal: `obs-scaler maintenance BACKEND`",
+        absent: "never: each configured backend has it from the start",
+    }
     OBS_SCALER_LAST_SUCCESS_TIMESTAMP_SECONDS: Gauge "obs_scaler_last_success_timestamp_seconds" ["collector", "backend"]
         may_lack ["backend"] {
         help: "When this source was last read whole",

@@ -16,6 +16,7 @@ pub(super) fn write(
     state: &FleetState,
 ) -> fmt::Result {
     up(writer, state)?;
+    maintenance(writer, state)?;
     last_success(writer, configured, state)?;
     unread(writer, state)?;
     packages(writer, configured, state)?;
@@ -28,6 +29,14 @@ fn up(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
     let series =
         series.map(|(name, view)| (labels([("backend", name.as_str())]), u32::from(is_up(view))));
     writer.gauge(&sources::OBS_UP, series)
+}
+
+fn maintenance(writer: &mut Writer<'_>, state: &FleetState) -> fmt::Result {
+    let until = |name| state.ledger.maintenance.get(name);
+    let under = |name| until(name).is_some_and(|until| state.now < *until);
+    let series = state.snapshot.backends.keys();
+    let series = series.map(|name| (labels([("backend", name.as_str())]), u32::from(under(name))));
+    writer.gauge(&sources::OBS_BACKEND_MAINTENANCE, series)
 }
 
 /// When each source was read. What a frontend says of workers counts as some minutes older than that:

@@ -159,6 +159,7 @@ fn registered(member: &Member, ledger: &Ledger) -> Option<bool> {
         Stage::Joining { .. } => Some(false),
         Stage::Serving => Some(!ledger.absent.contains_key(&member.server)),
         Stage::Creating
+        | Stage::Standby { .. }
         | Stage::Booting { .. }
         | Stage::Checking { .. }
         | Stage::Refitting

@@ -18,6 +18,7 @@ fn hostile() -> FleetState {
         kind: odd.to_owned(),
         arch: Some(odd.to_owned()),
         state: DaemonState::Running,
+        started: None,
         queue: BTreeMap::from([(odd.to_owned(), 3)]),
     };
     let twice = ODD.iter().chain(&ODD).copied();

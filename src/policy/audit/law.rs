@@ -9,6 +9,10 @@ pub enum Law {
     Configured,
     /// A source that the step rests on is fresh.
     Fresh,
+    /// The repository server of a backend that the step rests on has run for long enough.
+    Settled,
+    /// Nothing is begun in a pool of a backend under maintenance.
+    Maintenance,
     /// The pool's mode allows it.
     Mode,
     /// No other scaler of the same owner goes first, and one could know of this one.
@@ -58,6 +62,8 @@ impl Law {
         match self {
             Self::Configured => "configured",
             Self::Fresh => "fresh",
+            Self::Settled => "settled",
+            Self::Maintenance => "maintenance",
             Self::Mode => "mode",
             Self::Lease => "lease",
             Self::Pinned => "pinned",

@@ -52,6 +52,7 @@ impl Case {
             drain: None,
             quiet: None,
             checking: false,
+            held_back: false,
             deletion: Allowed::Freely,
         }
     }

@@ -6,6 +6,7 @@ mod costs;
 mod decisions;
 mod exclusives;
 mod fits;
+mod gates;
 mod lawful;
 mod leases;
 mod leaving;

@@ -10,6 +10,14 @@ pub(super) struct Echo {
 }
 
 impl Answers for Echo {
+    fn maintenance(&self) -> Value {
+        json!("maintenance")
+    }
+
+    fn maintain(&self, _: &crate::model::BackendName, _: Option<jiff::Timestamp>) -> bool {
+        true
+    }
+
     fn discover(&self) -> Result<Value, Unknown> {
         let never = Unknown::Never { why: None };
         if self.stale {
@@ -79,5 +87,41 @@ async fn costs_are_asked_for_since_a_day_or_a_moment_or_for_ever() {
     for wrong in ["?since=yesterday", "?since=", "?until=2026-01-31"] {
         let (status, _) = get(&app, &format!("/api/v1/cost{wrong}")).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_backends_maintenance_is_said_with_the_token_for_a_known_backend_and_a_moment_to_come() {
+    let mut known = Snapshot::default();
+    let main = crate::model::BackendName::new("main");
+    known.backends.insert(main, Arc::default());
+    let app = app(known);
+    let (status, said) = get(&app, "/api/v1/maintenance").await;
+    assert_eq!((status, &*said), (StatusCode::OK, r#""maintenance""#));
+    let say = async |token: &str, body: &str| {
+        let request = Request::post("/api/v1/maintenance").header("authorization", token);
+        let body = Full::new(Bytes::from(body.to_owned()));
+        app.answer(request.body(body).unwrap()).await.status()
+    };
+    let bearer = format!("Bearer {TOKEN}");
+    let until = r#"{"backend":"main","until":"2999-01-01T00:00:00Z"}"#;
+    assert_eq!(say("Bearer no", until).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(say(&bearer, until).await, StatusCode::OK);
+    let off = r#"{"backend":"main","off":true}"#;
+    assert_eq!(say(&bearer, off).await, StatusCode::OK);
+    let unknown = r#"{"backend":"other","off":true}"#;
+    assert_eq!(say(&bearer, unknown).await, StatusCode::NOT_FOUND);
+    for wrong in [
+        r#"{"backend":"main"}"#,
+        r#"{"backend":"main","until":"2001-01-01T00:00:00Z"}"#,
+        r#"{"backend":"main","until":"2999-01-01T00:00:00Z","off":true}"#,
+        r#"{"backend":"main","of":true}"#,
+        "main",
+    ] {
+        assert_eq!(
+            say(&bearer, wrong).await,
+            StatusCode::BAD_REQUEST,
+            "{wrong}"
+        );
     }
 }

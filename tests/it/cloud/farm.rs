@@ -47,6 +47,7 @@ pools:
 scaling:
   availability_zones: [cn-north-4a, cn-north-4b]
   max_order: 4
+  settling: 0s
   release: { at_once: 4 }
 DEADLINESpoll: { workers: 200ms, results: 300ms, history: 1s, ecs: 300ms, market: 300ms, hosts: 1s, timeout: PATIENCE }
 hosts: { resource_use: none }

@@ -47,6 +47,7 @@ pub(crate) fn settings(instances: u32, jobs: u32) -> WorkerSettings {
         worker_repository_server: "127.0.0.1:5252".to_owned(),
         projects: Vec::new(),
         discovery: Discovery::default(),
+        ramp: 0,
     };
     let setup = Setup {
         backends: vec![name.clone()],

@@ -353,7 +353,10 @@ fn configure(dir: &Path, listen: SocketAddr, [a, b]: [SocketAddr; 2], cloud: Soc
         "{workers: 500ms, results: 500ms, history: 500ms, ecs: 500ms, market: 500ms, hosts: 500ms, timeout: 1s}"
             .to_owned(),
     );
-    set("scaling", "{max_age: 3s, tick: 500ms}".to_owned());
+    set(
+        "scaling",
+        "{max_age: 3s, settling: 0s, tick: 500ms}".to_owned(),
+    );
     set(
         "ssh",
         format!("{{private_key_file: {here}/key, host_key_secret_file: {here}/secret}}"),

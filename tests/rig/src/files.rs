@@ -132,6 +132,7 @@ pools:
   create_deadline: 3m
   check_deadline: {deadline}s
   max_age: 20s
+  settling: 0s
   release: {{ checks: 3, interval: 2s, at_once: 10 }}
   tick: 1s
 poll: {{ workers: 1s, results: 1s, history: 5s, ecs: 1s, market: 5s, hosts: 2s, timeout: 8s }}
@@ -166,7 +167,7 @@ fn backends(options: &Options) -> String {
     let second = options.two_backends.then_some(Backend::Second);
     let backend = |backend: Backend| {
         format!(
-            "  - {{ name: {}, source_server: {}, repository_server: {}, projects: [\"{}\"] }}\n",
+            "  - {{ name: {}, source_server: {}, repository_server: {}, ramp: 0, projects: [\"{}\"] }}\n",
             backend.name(),
             backend.source_server(),
             backend.repository_server(),
