@@ -5,13 +5,13 @@ use crate::cloud::{self, Cloud, CreateRequest, Created, Gone, JobStatus, Leftove
 use crate::config::{Config, Pool};
 use crate::model::{
     BackendName, Build, HostName, Member, Order, OrderId, PoolName, Scaler, ScalerId, ServerId,
-    Trail,
+    Setup, Trail,
 };
 use crate::obs::{Freed, ObsClient};
-use crate::policy::leftovers;
 use crate::policy::{CheckOutcome, CheckReport, DrainOutcome, DrainReport};
+use crate::policy::{leftovers, setup};
 use crate::reconcile::Tidied;
-use crate::ssh::{self, Access, HostKeys, InvalidKey, Pin, PinnedHost, Unpinned, WorkerSettings};
+use crate::ssh::{self, Access, HostKeys, InvalidKey, Pin, Pinned, Unpinned, WorkerSettings};
 use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::ExposeSecret;
@@ -252,7 +252,7 @@ impl Hands {
     pub fn request(&self, order: &Order) -> Result<CreateRequest, NotPrepared> {
         let pool = self.pool(&order.pool)?;
         let key = self.keys.derive(&order.id)?;
-        let settings = self.settings(pool)?;
+        let settings = self.settings(&setup::of_pool(pool))?;
         let user_data = ssh::user_data(
             &settings,
             &self.config.ssh.sysconfig,
@@ -267,21 +267,18 @@ impl Hands {
         pool.ok_or_else(|| NotPrepared::NoPool(name.clone()))
     }
 
-    fn settings(&self, pool: &Pool) -> Result<WorkerSettings, NotPrepared> {
-        Ok(WorkerSettings::of(pool, &self.config.backends)?)
+    fn settings(&self, setup: &Setup) -> Result<WorkerSettings, NotPrepared> {
+        Ok(WorkerSettings::of(setup, &self.config.backends)?)
     }
 
     /// The host, by the key that was derived for its order, or by the one that a person listed.
-    fn host(&self, member: &Member, ip: IpAddr) -> Result<PinnedHost, NotPrepared> {
+    fn host(&self, member: &Member, ip: IpAddr) -> Result<Pinned<SocketAddr>, NotPrepared> {
         let pin = match (&member.order, &member.name) {
             (Some(order), _) => self.keys.derive(order)?.pin().clone(),
             (None, Some(name)) => self.known_pin(name, ip)?,
             (None, None) => self.known_pin(&HostName::new(ip.to_string()), ip)?,
         };
-        Ok(PinnedHost {
-            addr: SocketAddr::new(ip, self.config.ssh.port),
-            pin,
-        })
+        Ok(Pinned::new(SocketAddr::new(ip, self.config.ssh.port), pin))
     }
 
     /// Carries one deed out, to its end.
@@ -363,9 +360,10 @@ impl Hands {
         &self,
         member: &Member,
         ip: IpAddr,
-    ) -> Result<(PinnedHost, &Pool, WorkerSettings), NotPrepared> {
+    ) -> Result<(Pinned<SocketAddr>, &Pool, WorkerSettings), NotPrepared> {
         let pool = self.pool(&member.pool)?;
-        Ok((self.host(member, ip)?, pool, self.settings(pool)?))
+        let settings = self.settings(&setup::wanted(member, pool))?;
+        Ok((self.host(member, ip)?, pool, settings))
     }
 
     async fn drain(&self, member: &Member, ip: IpAddr) -> DrainReport {

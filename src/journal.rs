@@ -5,7 +5,10 @@
 mod bills;
 mod history;
 
-use crate::model::{Ledger, Member, Order, PoolName, Scaler, ServerId, Supply, Trail};
+use crate::model::{
+    BackendName, Exclusive, Ledger, Member, Order, PoolName, Scaler, ServerId, Supply, Trail,
+};
+use jiff::Timestamp;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +21,10 @@ const MEMBERS: Table = TableDefinition::new("members");
 const SCALER: Table = TableDefinition::new("scaler");
 const SUPPLY: Table = TableDefinition::new("supply");
 const TRAILS: Table = TableDefinition::new("trails");
+/// One record: the exclusive mode.
+const EXCLUSIVE: Table = TableDefinition::new("exclusive");
+/// A backend's name → until when it is under maintenance.
+const MAINTENANCE: Table = TableDefinition::new("maintenance");
 /// A pool's name → the last number that was used in its servers' names.
 const NUMBERS: Table = TableDefinition::new("name_numbers");
 
@@ -79,6 +86,10 @@ pub enum Entry<'a> {
     TrailDone(&'a ServerId),
     /// What a pool is known to have had.
     Supply(&'a PoolName, &'a Supply),
+    /// The exclusive mode; `None` ends it.
+    Exclusive(Option<&'a Exclusive>),
+    /// Until when a backend is under maintenance; `None` ends it.
+    Maintenance(&'a BackendName, Option<Timestamp>),
     /// The last number that was used in the names of a pool's servers.
     LastNumber(&'a PoolName, u32),
 }
@@ -123,6 +134,8 @@ impl Journal {
             SUPPLY,
             NUMBERS,
             SCALER,
+            EXCLUSIVE,
+            MAINTENANCE,
             history::BUILDS,
             history::MARKS,
             bills::BILLS,
@@ -143,7 +156,11 @@ impl Journal {
         let trails = self.all::<Trail>(TRAILS, "trails")?;
         let supply = self.all::<(PoolName, Supply)>(SUPPLY, "supply")?;
         let numbers = self.all::<(PoolName, u32)>(NUMBERS, "name_numbers")?;
+        let maintenance = self.all::<(BackendName, Timestamp)>(MAINTENANCE, "maintenance")?;
+        let exclusive = self.all::<Exclusive>(EXCLUSIVE, "exclusive")?;
         Ok(Ledger {
+            exclusive: exclusive.into_iter().next(),
+            maintenance: maintenance.into_iter().collect(),
             last_numbers: numbers.into_iter().collect(),
             orders: orders.into_iter().map(|o| (o.id.clone(), o)).collect(),
             members: members.into_iter().map(|m| (m.server.clone(), m)).collect(),
@@ -189,6 +206,8 @@ impl Journal {
             let mut trails = write.open_table(TRAILS).map_err(store)?;
             let mut supply = write.open_table(SUPPLY).map_err(store)?;
             let mut numbers = write.open_table(NUMBERS).map_err(store)?;
+            let mut exclusive = write.open_table(EXCLUSIVE).map_err(store)?;
+            let mut maintenance = write.open_table(MAINTENANCE).map_err(store)?;
             for entry in entries {
                 match entry {
                     Entry::Order(order) => put(&mut orders, order.id.as_str(), order)?,
@@ -198,6 +217,14 @@ impl Journal {
                     Entry::Trail(trail) => put(&mut trails, trail.server.as_str(), trail)?,
                     Entry::TrailDone(server) => remove(&mut trails, server.as_str())?,
                     Entry::Supply(pool, known) => put(&mut supply, pool.as_str(), &(pool, known))?,
+                    Entry::Exclusive(Some(mode)) => put(&mut exclusive, "mode", mode)?,
+                    Entry::Exclusive(None) => remove(&mut exclusive, "mode")?,
+                    Entry::Maintenance(backend, Some(until)) => {
+                        put(&mut maintenance, backend.as_str(), &(backend, until))?;
+                    }
+                    Entry::Maintenance(backend, None) => {
+                        remove(&mut maintenance, backend.as_str())?;
+                    }
                     Entry::LastNumber(pool, last) => {
                         put(&mut numbers, pool.as_str(), &(pool, last))?;
                     }
@@ -264,8 +291,7 @@ fn remove(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FlavorName, OrderId, ScalerId, Stage, Vcpus, Why};
-    use jiff::Timestamp;
+    use crate::model::{FlavorName, OrderId, Overrides, ScalerId, Stage, Vcpus, Why};
 
     fn order() -> Order {
         Order {
@@ -294,6 +320,8 @@ mod tests {
             since: order().at,
             reached: false,
             ordered_here: true,
+            own: Overrides::default(),
+            bound: None,
         }
     }
 

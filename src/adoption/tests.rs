@@ -313,6 +313,8 @@ fn member(stage: Stage) -> Member {
         since: Timestamp::UNIX_EPOCH,
         reached: true,
         ordered_here: false,
+        own: crate::model::Overrides::default(),
+        bound: None,
     }
 }
 

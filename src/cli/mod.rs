@@ -5,6 +5,7 @@ mod config;
 mod cost;
 mod daemon;
 mod doctor;
+mod hands;
 mod plan;
 mod pool;
 mod serve;
@@ -57,6 +58,8 @@ enum Noun {
     /// Show what would be bought or released now, and why (changes nothing)
     #[command(subcommand)]
     Plan(plan::Command),
+    /// Print the program for workers whose ssh account may do nothing else (`ssh.forced_command`)
+    Hands(hands::Args),
     /// Show what servers have cost, by pool and flavor
     Cost(cost::Args),
 }
@@ -87,6 +90,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Noun::Adopt(args) => adopt::adopt(&cli.config, args),
         Noun::Disown(args) => adopt::disown(&cli.config, args),
         Noun::Plan(command) => plan::run(&cli.config, &command),
+        Noun::Hands(hands::Args {}) => hands::run(&cli.config),
         Noun::Cost(args) => cost::run(&cli.config, &args),
     };
     match done {

@@ -9,13 +9,14 @@ use super::jobs::{read_ghosts, read_watched};
 use super::pools::{ARCHS, LEVELS, Written, named_flavors, read_flavors, read_pools};
 use super::prices::{price, prices};
 use super::reader::{Node, Section};
-use super::secret::{PRIVATE_KEY, SEED, SecretSource, WORD};
+use super::secret::{SecretSource, WORD};
+use super::ssh::read_ssh;
 use super::units::{
-    base_url, duration, identifier, local_path, margin, number, path, ratio, retention, text,
-    whole_name, word,
+    base_url, duration, identifier, local_path, margin, number, ratio, retention, text, whole_name,
+    word,
 };
 use super::yaml::Tree;
-use super::{Checked, Config, Ecs, Faults, History, Levels, Mode, Naming, Policy, Poll, Ssh, Web};
+use super::{Checked, Config, Ecs, Faults, History, Levels, Mode, Naming, Policy, Poll, Web};
 use crate::model::{Arch, Level, Vcpus, ZoneName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -366,36 +367,4 @@ fn name_prefix(tree: &Tree) -> Result<String, String> {
     let prefix = text(expected, 20, lawful)(tree)?;
     let ends = prefix.starts_with(|c: char| c.is_ascii_lowercase()) && !prefix.ends_with('-');
     ends.then_some(prefix).ok_or_else(|| expected.to_owned())
-}
-
-fn read_ssh(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<Ssh> {
-    let user = ssh.or("user", "root".to_owned(), user);
-    let port = ssh.or("port", 22, number(1..=u16::MAX));
-    let private_key = ["private_key_env", "private_key_file"];
-    let private_key = ssh.secret(private_key, PRIVATE_KEY, secrets);
-    let host_key_secret = ["host_key_secret_env", "host_key_secret_file"];
-    let host_key_secret = ssh.secret(host_key_secret, SEED, secrets);
-    let known_hosts_file = match ssh.get("known_hosts_file") {
-        None => Some(None),
-        Some(node) => node.read(local_path).map(Some),
-    };
-    let connect_timeout = ssh.or("connect_timeout", seconds(10), duration);
-    let command_timeout = ssh.or("command_timeout", seconds(60), duration);
-    let sysconfig = ssh.or("sysconfig", "/etc/sysconfig/obs-server".to_owned(), path);
-    Some(Ssh {
-        user: user?,
-        port: port?,
-        private_key: private_key?,
-        host_key_secret: host_key_secret?,
-        known_hosts_file: known_hosts_file?,
-        connect_timeout: connect_timeout?,
-        command_timeout: command_timeout?,
-        sysconfig: sysconfig?,
-    })
-}
-
-fn user(tree: &Tree) -> Result<String, String> {
-    let lawful = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-    let expected = "1 to 32 of a-z, 0-9, '-' and '_'";
-    text(expected, 32, lawful)(tree)
 }

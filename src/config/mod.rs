@@ -17,6 +17,7 @@ mod prices;
 mod projects;
 mod reader;
 mod secret;
+mod ssh;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -30,6 +31,7 @@ pub use jobs::Ghosts;
 pub use load::{ConfigError, Notices, check};
 pub use projects::{Projects, pool_of_project, rest_of};
 pub use secret::{Outside, SecretPlace, SecretSource};
+pub use ssh::{Login, Ssh};
 
 use crate::model::{
     Arch, BackendName, FlavorName, Level, Numbering, Offer, PoolName, Price, Vcpus, ZoneName,
@@ -332,25 +334,4 @@ pub struct Ecs {
     pub timeout: Duration,
     /// Between two looks at a job.
     pub job_poll: Duration,
-}
-
-/// How workers are reached.
-#[derive(Debug, Clone)]
-pub struct Ssh {
-    /// The account.
-    pub user: String,
-    /// The port.
-    pub port: u16,
-    /// The private key in OpenSSH's format.
-    pub private_key: SecretString,
-    /// What the servers' host keys are derived from: at least 32 bytes.
-    pub host_key_secret: SecretString,
-    /// Where the host keys of adopted servers stand, as OpenSSH writes them.
-    pub known_hosts_file: Option<PathBuf>,
-    /// For the connection, up to and including authentication.
-    pub connect_timeout: Duration,
-    /// For one command.
-    pub command_timeout: Duration,
-    /// The worker's configuration file.
-    pub sysconfig: String,
 }

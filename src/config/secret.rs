@@ -1,6 +1,7 @@
 //! Secrets: the document names where each one is, and never holds it.
 
 use super::reader::{Node, Section};
+use crate::ssh::SshKey;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
@@ -32,6 +33,11 @@ pub trait SecretSource {
     /// What is wrong with the place, as the end of a sentence that begins with the place; never with
     /// a word of the secret.
     fn secret(&self, place: &SecretPlace) -> Result<SecretString, String>;
+
+    /// Whether it gives out the secrets themselves: what stands in for a key need not be one.
+    fn in_earnest(&self) -> bool {
+        false
+    }
 }
 
 impl<F: Fn(&SecretPlace) -> Result<SecretString, String>> SecretSource for F {
@@ -59,6 +65,10 @@ impl SecretSource for Outside {
         }
         Ok(SecretString::from(secret))
     }
+
+    fn in_earnest(&self) -> bool {
+        true
+    }
 }
 
 /// A secret that everybody on the machine can read is none.
@@ -77,37 +87,54 @@ fn of_file(path: &Path) -> Result<String, String> {
 pub(super) struct Shape {
     pub(super) expected: &'static str,
     pub(super) lawful: fn(&str) -> bool,
+    /// Why it is of no use though it is lawful; asked of a secret only, not of what stands in for one.
+    pub(super) useless: fn(&SecretString) -> Option<String>,
 }
 
 /// A word that can stand in a header: visible ASCII.
 pub(super) const WORD: Shape = Shape {
     expected: "a secret of visible ASCII characters",
     lawful: |text| text.chars().all(|c| c.is_ascii_graphic()),
+    useless: |_| None,
 };
 
-/// A password: it is sent in Base64.
+/// A password: it is sent in Base64, or as it is over ssh.
 pub(super) const PASSWORD: Shape = Shape {
     expected: "a password without control characters",
     lawful: |text| !text.contains(char::is_control),
+    useless: |_| None,
 };
 
 /// A private key: the ssh room reads it, and refuses what it does not take.
 pub(super) const PRIVATE_KEY: Shape = Shape {
-    expected: "a private key in OpenSSH's format",
+    expected: "a private key in OpenSSH's format, ed25519 or ECDSA, without passphrase",
     lawful: |_| true,
+    useless: |key| SshKey::parse(key).err().map(|why| why.to_string()),
 };
 
 /// What host keys are derived from: short ones could be guessed.
 pub(super) const SEED: Shape = Shape {
     expected: "a secret of at least 32 bytes",
     lawful: |text| text.len() >= 32,
+    useless: |_| None,
 };
+
+impl Shape {
+    fn fault(self, secret: &SecretString, source: &dyn SecretSource) -> Option<String> {
+        if !(self.lawful)(secret.expose_secret()) {
+            return Some("which holds something else".to_owned());
+        }
+        let useless = source.in_earnest().then(|| (self.useless)(secret))?;
+        useless.map(|why| format!("of no use: {why}"))
+    }
+}
 
 impl Section<'_> {
     /// The secret whose place stands under exactly one of two keys, `…_env` and `…_file`.
     ///
     /// A secret that cannot be had is taken down apart from the document's own faults, and stands as
-    /// an empty one until then, so that the rest of the document is still looked at.
+    /// an empty one until then, so that the rest of the document is still looked at. One that can be had
+    /// and is of no use is a fault like any other.
     pub(super) fn secret(
         &self,
         [env, file]: [&'static str; 2],
@@ -130,16 +157,16 @@ impl Section<'_> {
                 return None;
             }
         };
-        let secret = source.secret(&place).and_then(|secret| {
-            let lawful = (shape.lawful)(secret.expose_secret());
-            lawful
-                .then_some(secret)
-                .ok_or_else(|| "which holds something else".to_owned())
-        });
-        Some(secret.unwrap_or_else(|why| {
+        let secret = source.secret(&place).unwrap_or_else(|why| {
             node.unread(format!("{place}, {why}"), shape.expected);
             SecretString::default()
-        }))
+        });
+        if !secret.expose_secret().is_empty()
+            && let Some(why) = shape.fault(&secret, source)
+        {
+            node.wrong(format!("{place}, {why}"), shape.expected);
+        }
+        Some(secret)
     }
 }
 

@@ -23,12 +23,13 @@ pub(super) fn state_dir(path: &Path) -> Finding {
     }
 }
 
-/// Whether the private key opens anything.
-pub(super) fn private_key(key: &Result<SshKey, InvalidKey>) -> Finding {
+/// Whether the private key opens anything; without one there is a password.
+pub(super) fn login(key: Option<&Result<SshKey, InvalidKey>>) -> Finding {
     let what = "ssh private key";
     match key {
-        Ok(key) => Finding::ok(what, key.algorithm()),
-        Err(why) => Finding::fail(
+        None => Finding::ok("ssh password", "it is there"),
+        Some(Ok(key)) => Finding::ok(what, key.algorithm()),
+        Some(Err(why)) => Finding::fail(
             what,
             why.to_string(),
             "ed25519 or ECDSA, in OpenSSH's format, without passphrase",

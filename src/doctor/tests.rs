@@ -274,9 +274,9 @@ fn the_key_pair_has_to_be_that_of_the_private_key() {
 
 #[test]
 fn keys_that_open_nothing_are_found() {
-    assert_eq!(here::private_key(&SshKey::parse(&KEY.into())).verdict, Fine);
+    assert_eq!(here::login(Some(&SshKey::parse(&KEY.into()))).verdict, Fine);
     assert_eq!(
-        here::private_key(&SshKey::parse(&"rubbish".into())).verdict,
+        here::login(Some(&SshKey::parse(&"rubbish".into()))).verdict,
         Fail
     );
     assert_eq!(here::host_key_secret(32).verdict, Fine);

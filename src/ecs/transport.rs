@@ -136,15 +136,15 @@ impl Transport {
         held
     }
 
-    /// A read is made once more where its connection broke, or where its credentials are refused that can
-    /// be fetched anew.
+    /// Made once more: a read whose connection broke, and whatever was turned away for credentials that can be
+    /// fetched anew, since it had no effect.
     async fn tries(&self, ask: &Ask<'_>, held: Arc<Held>) -> Result<Answer, EcsError> {
         let worth_it = |error: &EcsError| match error {
-            EcsError::NoConnection { .. } | EcsError::Lost { .. } => true,
+            EcsError::NoConnection { .. } | EcsError::Lost { .. } => ask.reads,
             other => self.authority.renews() && other.is_of_the_key(),
         };
         match self.attempt(ask, &held).await {
-            Err(error) if ask.reads && worth_it(&error) => {
+            Err(error) if worth_it(&error) => {
                 let held = self.admitted(ask).await?;
                 self.attempt(ask, &held).await
             }

@@ -80,6 +80,8 @@ mod tests {
             since: Timestamp::UNIX_EPOCH,
             reached: true,
             ordered_here: true,
+            own: crate::model::Overrides::default(),
+            bound: None,
         };
         let mut ledger = Ledger::default();
         ledger.members.insert(server.id.clone(), member);

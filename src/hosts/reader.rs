@@ -4,7 +4,7 @@ use super::prometheus::Prometheus;
 use super::{HostError, exposition, http, proc};
 use crate::config::{Config, ResourceUse};
 use crate::model::{Fleet, HostCounters, HostName, OrderId, ServerStatus};
-use crate::ssh::{Access, Command, HostKeys, PinnedHost, RemoteShell};
+use crate::ssh::{Access, Command, HostKeys, Pinned, RemoteShell};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 
 /// How many workers are asked at once where none of them is slow.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 
 /// A worker that can be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,10 +172,10 @@ impl Reader {
 impl Ssh {
     async fn ask(&self, target: &Target) -> Result<HostCounters, HostError> {
         let order = target.order.as_ref().ok_or(HostError::NoPin)?;
-        let host = PinnedHost {
-            addr: SocketAddr::new(target.ip, self.port),
-            pin: self.keys.derive(order)?.pin().clone(),
-        };
+        let host = Pinned::new(
+            SocketAddr::new(target.ip, self.port),
+            self.keys.derive(order)?.pin().clone(),
+        );
         let shell = RemoteShell::connect(&self.access, &host).await?;
         proc::parse(&shell.run(Command::ResourceUse).await?.stdout)
     }
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn a_poll_in_which_nobody_answers_ends_before_the_next_one() {
         let seconds = Duration::from_secs;
-        assert_eq!(at_once(60, seconds(5), seconds(30)), 16);
+        assert_eq!(at_once(60, seconds(5), seconds(30)), 64);
         assert_eq!(at_once(1000, seconds(5), seconds(30)), 167);
         assert_eq!(at_once(1000, seconds(40), seconds(30)), 1000);
     }

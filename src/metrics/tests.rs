@@ -154,6 +154,8 @@ fn ledger() -> Ledger {
         since: at(1),
         reached: true,
         ordered_here: true,
+        own: crate::model::Overrides::default(),
+        bound: None,
     };
     let adopted = Member {
         order: None,

@@ -1,8 +1,8 @@
 //! What this program has in hand: orders, the life of each server, and how long workers are idle.
 
 use super::{
-    FlavorName, HostName, Numbering, Offer, OrderId, OwnLease, PoolName, ServerId, Setbacks, Trail,
-    Vcpus, ZoneName,
+    BackendName, Exclusive, FlavorName, HostName, Numbering, Offer, OrderId, Overrides, OwnLease,
+    PoolName, ServerId, Setbacks, Trail, Vcpus, ZoneName,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,11 @@ pub enum Why {
     },
     /// It vanished from the cloud without our doing.
     Vanished,
+    /// Its builds fail or vanish far more often than those of the same packages elsewhere.
+    BlackHole {
+        /// What was seen of them.
+        evidence: String,
+    },
 }
 
 impl Why {
@@ -84,6 +89,7 @@ impl Why {
             Self::NotActive => "not_active",
             Self::NotInService { .. } => "not_in_service",
             Self::Vanished => "vanished",
+            Self::BlackHole { .. } => "black_hole",
         }
     }
 
@@ -108,6 +114,9 @@ impl fmt::Display for Why {
                 write!(f, "not in service within the check deadline: {check}")
             }
             Self::Vanished => f.write_str("gone from the cloud without our doing"),
+            Self::BlackHole { evidence } => {
+                write!(f, "builds fail on it and not elsewhere: {evidence}")
+            }
         }
     }
 }
@@ -135,6 +144,8 @@ pub enum Stage {
     },
     /// In service.
     Serving,
+    /// In service, and on its way to other settings: it finishes its builds, is stopped, set and started again.
+    Refitting,
     /// Given up: it takes no new job and finishes the ones it has.
     Cordoned {
         /// Why it is given up.
@@ -161,6 +172,7 @@ impl Stage {
             Self::Booting { .. } => "booting",
             Self::Checking { .. } | Self::Joining { .. } => "checking",
             Self::Serving => "serving",
+            Self::Refitting => "checking",
             Self::Cordoned { why } if why.is_withdrawal() => "failed",
             Self::Cordoned { .. } => "cordoned",
             Self::Deleting { .. } | Self::Gone { .. } => "deleting",
@@ -176,7 +188,8 @@ impl Stage {
             | Self::Booting { .. }
             | Self::Checking { .. }
             | Self::Joining { .. }
-            | Self::Serving => None,
+            | Self::Serving
+            | Self::Refitting => None,
         }
     }
 
@@ -219,6 +232,12 @@ pub struct Member {
     /// Whether this journal ordered it. One that was found by its tags may be another scaler's.
     #[serde(default)]
     pub ordered_here: bool,
+    /// What a person wants to be otherwise on it than its pool has it.
+    #[serde(default)]
+    pub own: Overrides,
+    /// The backend that it is to serve alone, in exclusive mode.
+    #[serde(default)]
+    pub bound: Option<BackendName>,
 }
 
 /// For how long, and over how many looks, every instance of a worker has been idle.
@@ -263,6 +282,10 @@ pub struct Ledger {
     pub last_numbers: BTreeMap<PoolName, u32>,
     /// The adopted servers whose host key is known: the others can not be reached, and so not drained.
     pub pinned: BTreeSet<ServerId>,
+    /// The exclusive mode that a person has set.
+    pub exclusive: Option<Exclusive>,
+    /// The backends that are under maintenance, each until when.
+    pub maintenance: BTreeMap<BackendName, Timestamp>,
     /// What is known of this scaler's own lease.
     pub lease: OwnLease,
 }

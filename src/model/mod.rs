@@ -16,6 +16,7 @@ mod numbering;
 mod offer;
 mod reading;
 mod refusal;
+mod setup;
 mod snapshot;
 mod trail;
 
@@ -43,5 +44,6 @@ pub use numbering::Numbering;
 pub use offer::{Allowed, Offer, Scope, Setback, Setbacks};
 pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
 pub use refusal::{Class, Reaction, Retry};
+pub use setup::{Exclusive, Overrides, Setup};
 pub use snapshot::{BackendView, Snapshot};
 pub use trail::Trail;

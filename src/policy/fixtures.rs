@@ -303,6 +303,8 @@ impl Farm {
             since: at(0),
             reached: true,
             ordered_here: true,
+            own: crate::model::Overrides::default(),
+            bound: None,
         };
         self.ledger.members.entry(server.id).or_insert(member)
     }

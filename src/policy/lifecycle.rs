@@ -47,7 +47,12 @@ impl<'a> Terms<'a> {
     /// As the configuration says; `ordered` is the flavor of the order that bought the server, where
     /// that is known, since the pool's may have changed since.
     #[must_use]
-    pub fn new(policy: &Policy, pool: &'a Pool, ordered: Option<&'a FlavorName>) -> Self {
+    pub fn new(
+        policy: &Policy,
+        pool: &'a Pool,
+        member: &Member,
+        ordered: Option<&'a FlavorName>,
+    ) -> Self {
         Self {
             create: policy.create_deadline,
             check: policy.check_deadline,
@@ -55,7 +60,7 @@ impl<'a> Terms<'a> {
             max_age: policy.max_age,
             flavor: ordered.unwrap_or(&pool.flavor),
             alternatives: ordered.map_or(&pool.alternatives, |_| &[]),
-            instances: pool.instances,
+            instances: super::setup::wanted(member, pool).instances,
         }
     }
 }
@@ -100,6 +105,7 @@ pub fn advance(member: &Member, sight: &Sight<'_>, terms: &Terms<'_>, now: Times
             look.arriving(*active)
         }
         Stage::Serving => look.serving(),
+        Stage::Refitting => look.refitting(),
         Stage::Cordoned { why } => look.cordoned(why),
         Stage::Deleting { why } => look.deleting(why),
         Stage::Gone { why } => (Stage::Gone { why: why.clone() }, Act::None),
@@ -187,6 +193,22 @@ impl Look<'_> {
                 Some(why) => cordon(why),
                 None => self.stay(Act::None),
             },
+        }
+    }
+
+    /// On its way to other settings: in service again once everything on the machine is right and all its
+    /// instances are back. However long that takes, it is not given up for it.
+    fn refitting(&self) -> Next {
+        match self.serving() {
+            (Stage::Refitting, _) => {}
+            lost => return lost,
+        }
+        let check = self.sight.check.as_ref();
+        let check = check.filter(|check| check.at >= self.member.since);
+        match check {
+            Some(check) if self.has_joined(check) => (Stage::Serving, Act::None),
+            Some(check) if check.outcome == CheckOutcome::Passed => self.stay(Act::None),
+            Some(_) | None => self.stay(Act::Check),
         }
     }
 

@@ -37,6 +37,7 @@ mod placement;
 mod plan;
 mod reason;
 mod retire;
+pub mod setup;
 mod share;
 mod sight;
 pub mod supply;

@@ -146,6 +146,8 @@ mod tests {
             since: at(100),
             reached: false,
             ordered_here: true,
+            own: crate::model::Overrides::default(),
+            bound: None,
         };
         let mut ledger = Ledger::default();
         ledger.members.insert(member.server.clone(), member);

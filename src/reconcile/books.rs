@@ -2,8 +2,8 @@
 
 use crate::journal::{Entry, Journal, JournalError};
 use crate::model::{
-    Bill, HostName, IdleStreak, Ledger, Member, Order, OrderId, OwnLease, PoolName, Scaler,
-    ServerId, Setbacks, Stage, Supply, Trail,
+    BackendName, Bill, Exclusive, HostName, IdleStreak, Ledger, Member, Order, OrderId, Overrides,
+    OwnLease, PoolName, Scaler, ServerId, Setbacks, Stage, Supply, Trail,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -228,6 +228,26 @@ impl Books {
         Ok(())
     }
 
+    /// A person sets or ends the exclusive mode.
+    pub(super) fn exclusive(&mut self, mode: Option<Exclusive>) -> Result<(), JournalError> {
+        self.journal.write(&[Entry::Exclusive(mode.as_ref())])?;
+        self.ledger.exclusive = mode;
+        Ok(())
+    }
+
+    /// A person begins (until when) or ends the maintenance of a backend.
+    pub(super) fn maintenance(
+        &mut self,
+        backend: &BackendName,
+        until: Option<Timestamp>,
+    ) -> Result<(), JournalError> {
+        self.journal.write(&[Entry::Maintenance(backend, until)])?;
+        let maintenance = &mut self.ledger.maintenance;
+        maintenance.remove(backend);
+        maintenance.extend(until.map(|until| (backend.clone(), until)));
+        Ok(())
+    }
+
     /// What a pool is known to have had.
     pub(super) fn known_supply(&self, pool: &PoolName) -> Supply {
         self.ledger.supply.get(pool).cloned().unwrap_or_default()
@@ -266,5 +286,7 @@ fn ordered(server: ServerId, order: &Order) -> Member {
         since: order.at,
         reached: false,
         ordered_here: true,
+        own: Overrides::default(),
+        bound: None,
     }
 }

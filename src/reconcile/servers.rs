@@ -6,8 +6,8 @@ use crate::execute::Deed;
 use crate::journal::JournalError;
 use crate::metrics::{OrderEnd, ReleaseEnd};
 use crate::model::{
-    Allowed, Class, Fleet, Member, PoolName, Scope, Server, ServerId, ServerStatus, Stage, Why,
-    elapsed,
+    Allowed, Class, Fleet, Member, Overrides, PoolName, Scope, Server, ServerId, ServerStatus,
+    Stage, Why, elapsed,
 };
 use crate::policy::offers::{self, Refused};
 use crate::policy::{
@@ -89,6 +89,8 @@ impl Reconciler {
             since: server.created,
             reached: !new && server.status != ServerStatus::Building,
             ordered_here: new,
+            own: Overrides::default(),
+            bound: None,
         })
     }
 
@@ -131,7 +133,7 @@ impl Reconciler {
                 .and_then(|id| view.ledger.orders.get(id));
             let ordered = ordered.cloned();
             let flavor = ordered.as_ref().map(|order| &order.flavor);
-            let terms = Terms::new(look.policy, pool, flavor);
+            let terms = Terms::new(look.policy, pool, &member, flavor);
             let sight = self.sight(&view, &member);
             let live = sight
                 .instances
@@ -310,7 +312,8 @@ impl Reconciler {
             Stage::Creating
             | Stage::Booting { .. }
             | Stage::Checking { .. }
-            | Stage::Joining { .. } => {
+            | Stage::Joining { .. }
+            | Stage::Refitting => {
                 let stage = stage_word(stage);
                 tracing::info!(%server, host, %pool, order, seconds, "now {stage}");
             }
@@ -376,6 +379,7 @@ const fn stage_word(stage: &Stage) -> &'static str {
         Stage::Checking { .. } => "reached, checking",
         Stage::Joining { .. } => "checked, joining",
         Stage::Serving => "in service",
+        Stage::Refitting => "in service, on its way to other settings",
         Stage::Cordoned { .. } => "cordoned",
         Stage::Deleting { .. } => "deleting",
         Stage::Gone { .. } => "gone",
@@ -387,7 +391,7 @@ const fn order_end(why: &Why) -> OrderEnd {
         Why::CloudError { .. } => OrderEnd::CloudError,
         Why::NotActive => OrderEnd::NotActive,
         Why::NotInService { .. } => OrderEnd::NotInService,
-        Why::Vanished | Why::Idle | Why::Asked => OrderEnd::Vanished,
+        Why::Vanished | Why::Idle | Why::Asked | Why::BlackHole { .. } => OrderEnd::Vanished,
     }
 }
 
@@ -395,7 +399,7 @@ const fn order_end(why: &Why) -> OrderEnd {
 const fn release_end(why: &Why) -> Option<ReleaseEnd> {
     match why {
         Why::Vanished => Some(ReleaseEnd::Vanished),
-        Why::Idle | Why::Asked => Some(ReleaseEnd::Deleted),
+        Why::Idle | Why::Asked | Why::BlackHole { .. } => Some(ReleaseEnd::Deleted),
         Why::CloudError { .. } | Why::NotActive | Why::NotInService { .. } => None,
     }
 }

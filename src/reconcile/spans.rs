@@ -41,7 +41,7 @@ const fn span(stage: &Stage) -> Option<Span> {
         Stage::Joining { .. } => Some(Span::Join),
         Stage::Cordoned { .. } => Some(Span::Drain),
         Stage::Deleting { .. } => Some(Span::Delete),
-        Stage::Serving | Stage::Gone { .. } => None,
+        Stage::Serving | Stage::Refitting | Stage::Gone { .. } => None,
     }
 }
 
@@ -68,6 +68,8 @@ mod tests {
             since: at(10),
             reached: false,
             ordered_here: true,
+            own: crate::model::Overrides::default(),
+            bound: None,
         };
         let check = CheckReport {
             at: at(70),

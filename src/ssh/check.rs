@@ -4,11 +4,10 @@
 //! serving already with other settings is drained and stopped before they are changed. Whether OBS and the cloud
 //! agree is judged elsewhere.
 
-use super::{
-    Access, Command, DrainOutcome, PinnedHost, RemoteShell, SshError, WorkerSettings, cordon,
-};
+use super::{Access, Command, DrainOutcome, Pinned, RemoteShell, SshError, WorkerSettings, cordon};
 use crate::model::Arch;
 use jiff::Timestamp;
+use std::net::SocketAddr;
 
 /// What was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +69,7 @@ pub struct CheckReport {
 /// settings are set, the service is started. To be repeated until it passes or the deadline is over.
 pub async fn check(
     access: &Access,
-    host: &PinnedHost,
+    host: &Pinned<SocketAddr>,
     arch: Arch,
     settings: &WorkerSettings,
     now: Timestamp,

@@ -1,59 +1,8 @@
-//! Everything that is ever run on a worker. Values reach a command quoted, or over its input.
+//! What is run on a worker. Values reach it quoted, or over its input.
 
 use super::SshError;
-
-/// The program that cordons; see `cordon.pl`.
-const CORDON: &str = include_str!("cordon.pl");
-
-/// The unit's state in systemd's word on the first line, then a line for each worker process. `-x`
-/// compares names: `-f` would find the shell that asks.
-const SERVICE: &str = r#"
-unit=$(systemctl is-active obsworker)
-processes=$(pgrep -a -x bs_worker)
-found=$?
-[ "$found" -le 1 ] || exit "$found"
-printf '%s\n' "$unit" "$processes"
-"#;
-
-/// Starts the service where no worker process runs, for a start beside a running build kills it.
-/// systemd may call a unit active whose processes have all left: it has to be stopped first, once it
-/// is sure that they are not just coming. At the end they must have stayed for 3 s.
-const START: &str = r#"
-runs() { pgrep -x bs_worker >/dev/null; }
-comes() { for i in 1 2 3 4 5 6 7 8 9 10; do runs && return; sleep 0.3; done; return 1; }
-runs && exit
-if systemctl is-active --quiet obsworker; then
-  comes && exit
-  systemctl stop obsworker || exit
-fi
-systemctl start obsworker || exit
-comes && sleep 3 && runs && exit
-echo 'the service was started, and no bs_worker runs' >&2
-exit 1
-"#;
-
-/// A stop kills what builds: so it comes right behind a cordon that says that nothing does.
-const STOP: &str = "perl - >&2 && systemctl stop obsworker";
-
-/// A copy is changed and renamed over the file, with its owner and mode; not where less arrived than
-/// was sent. Arguments: the file, the number of bytes.
-const WRITE: &str = r#"
-file=$(readlink -f -- "$1") && new=$file.obs-scaler || exit
-if [ -e "$file" ]; then cp -p -- "$file" "$new"; else (umask 022 && : >"$new"); fi || exit
-cat >"$new" || exit
-[ "$(wc -c <"$new")" -eq "$2" ] || { echo 'cut off on the way' >&2; exit 1; }
-mv -f -- "$new" "$file"
-"#;
-
-/// A missing file reads as empty: it sets nothing. Argument: the file.
-const READ: &str = r#"[ ! -e "$1" ] || cat -- "$1""#;
-
-/// Four files of `/proc`, each behind a line that names it. All or nothing.
-const RESOURCE_USE: &str = r#"
-for file in stat meminfo diskstats net/dev; do
-  printf '== %s\n' "$file" && cat "/proc/$file" || exit
-done
-"#;
+use super::hands::NAME;
+use super::verb::{Input, Task, Verb};
 
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,58 +34,69 @@ pub enum Command<'a> {
 }
 
 impl Command<'_> {
-    /// Its name in errors.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
+    pub(super) const fn verb(&self) -> Verb {
         match self {
-            Self::Arch => "uname",
-            Self::ResourceUse => "resource use",
-            Self::Service => "service state",
-            Self::StartService => "start of the service",
-            Self::ReadSettings { .. } => "reading the settings",
-            Self::WriteSettings { .. } => "writing the settings",
-            Self::Cordon => "cordon",
-            Self::StopDrainedService => "stop of the drained service",
+            Self::Arch => Verb::Arch,
+            Self::ResourceUse => Verb::ResourceUse,
+            Self::Service => Verb::Service,
+            Self::StartService => Verb::StartService,
+            Self::ReadSettings { .. } => Verb::ReadSettings,
+            Self::WriteSettings { .. } => Verb::WriteSettings,
+            Self::Cordon => Verb::Cordon,
+            Self::StopDrainedService => Verb::StopDrainedService,
         }
     }
 
-    /// What the account's shell is given.
-    pub(super) fn line(&self) -> String {
+    /// In the order of the verb's own.
+    fn arguments(&self) -> Vec<String> {
         match self {
-            Self::Arch => "exec uname -m".to_owned(),
-            Self::ResourceUse => script(RESOURCE_USE, &[]),
-            Self::Service => script(SERVICE, &[]),
-            Self::StartService => script(START, &[]),
-            Self::ReadSettings { path } => script(READ, &[path]),
+            Self::ReadSettings { path } => vec![(*path).to_owned()],
             Self::WriteSettings { path, content } => {
-                script(WRITE, &[path, &content.len().to_string()])
+                vec![(*path).to_owned(), content.len().to_string()]
             }
-            Self::Cordon => "exec perl -".to_owned(),
-            Self::StopDrainedService => script(STOP, &[]),
-        }
-    }
-
-    /// What it gets on its input.
-    pub(super) const fn input(&self) -> &str {
-        match self {
-            Self::WriteSettings { content, .. } => content,
-            Self::Cordon | Self::StopDrainedService => CORDON,
             Self::Arch
             | Self::ResourceUse
             | Self::Service
             | Self::StartService
-            | Self::ReadSettings { .. } => "",
+            | Self::Cordon
+            | Self::StopDrainedService => Vec::new(),
         }
     }
 
-    /// Whether it did what it was asked to. The cordon's 75 asks for another look.
-    const fn succeeded(&self, status: u32) -> bool {
-        status == 0 || (matches!(self, Self::Cordon) && status == 75)
+    const fn task(&self) -> &'static Task {
+        self.verb().task()
+    }
+
+    /// Its name in errors.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.task().name
+    }
+
+    /// What is sent as the line to run.
+    pub(super) fn line(&self, account: Account) -> String {
+        let arguments = self.arguments();
+        match account {
+            Account::Shell => script(self.task().text, &arguments),
+            Account::Forced => {
+                let word = self.task().word.to_owned();
+                [vec![NAME.to_owned(), word], arguments].concat().join(" ")
+            }
+        }
+    }
+
+    /// What it gets on its input. An account with a forced command has our programs, and takes none.
+    pub(super) const fn input(&self, account: Account) -> &str {
+        match (self.task().input, self, account) {
+            (Input::Content, Self::WriteSettings { content, .. }, _) => content,
+            (Input::Program(program), _, Account::Shell) => program.text,
+            _ => "",
+        }
     }
 
     /// The output of a command that succeeded.
     pub(super) fn judge(&self, output: Output) -> Result<Output, SshError> {
-        if self.succeeded(output.status) {
+        if self.task().well.contains(&output.status) {
             return Ok(output);
         }
         Err(SshError::ExitStatus {
@@ -145,6 +105,15 @@ impl Command<'_> {
             stderr: output.stderr.trim().chars().take(500).collect(),
         })
     }
+}
+
+/// Who runs our commands on the workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Account {
+    /// An account with a shell: it is given the whole command.
+    Shell,
+    /// An account with a forced command, `obs-scaler-hands`: it is given a verb.
+    Forced,
 }
 
 /// What a command said.
@@ -158,7 +127,7 @@ pub struct Output {
     pub stderr: String,
 }
 
-fn script(text: &str, arguments: &[&str]) -> String {
+fn script(text: &str, arguments: &[String]) -> String {
     let words = arguments.iter().map(|word| format!(" {}", quoted(word)));
     format!(
         "exec /bin/sh -c {} sh{}",
@@ -168,7 +137,7 @@ fn script(text: &str, arguments: &[&str]) -> String {
 }
 
 /// The text as one word of a shell's command line.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
@@ -180,14 +149,16 @@ mod tests {
 
     fn run(command: &Command<'_>) -> Output {
         let mut child = Process::new("/bin/sh")
-            .args(["-c", &command.line()])
+            .args(["-c", &command.line(Account::Shell)])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut input = child.stdin.take().unwrap();
-        input.write_all(command.input().as_bytes()).unwrap();
+        input
+            .write_all(command.input(Account::Shell).as_bytes())
+            .unwrap();
         drop(input);
         let output = child.wait_with_output().unwrap();
         Output {
@@ -234,7 +205,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "old").unwrap();
-        let line = script(WRITE, &[file.to_str().unwrap(), "100"]);
+        let write = Verb::WriteSettings.task().text;
+        let line = script(
+            write,
+            &[file.to_str().unwrap().to_owned(), "100".to_owned()],
+        );
         let shell = Process::new("/bin/sh")
             .args(["-c", &line])
             .stdin(Stdio::null())

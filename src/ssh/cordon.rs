@@ -5,7 +5,8 @@
 //! builds on the worker and nothing will. Cordoned instances stay, and refuse every job: a worker that
 //! is told to leave by OBS' own means may lose a job in its last moments.
 
-use super::{Access, Command, Output, PinnedHost, RemoteShell, Service, SshError};
+use super::{Access, Command, Output, Pinned, RemoteShell, Service, SshError};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Between two looks at a service that is said to be active and has no process.
@@ -45,7 +46,7 @@ pub struct InstanceLine {
 }
 
 /// Connects, cordons what is not cordoned yet, and says how many instances are not done.
-pub async fn drain(access: &Access, host: &PinnedHost) -> DrainReport {
+pub async fn drain(access: &Access, host: &Pinned<SocketAddr>) -> DrainReport {
     match RemoteShell::connect(access, host).await {
         Ok(shell) => cordon(&shell).await,
         Err(why) => DrainReport::unreachable(why),

@@ -63,7 +63,9 @@ fn run(dirs: &[&Path]) -> (u32, Vec<(String, String)>) {
         .spawn()
         .unwrap();
     let mut input = perl.stdin.take().unwrap();
-    input.write_all(Command::Cordon.input().as_bytes()).unwrap();
+    input
+        .write_all(crate::ssh::verb::CORDON.text.as_bytes())
+        .unwrap();
     drop(input);
     let output = perl.wait_with_output().unwrap();
     let status = output.status.code().unwrap().try_into().unwrap();

@@ -10,13 +10,15 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
     /// It is not what OpenSSH writes.
-    #[error("not a private key in OpenSSH's format: {0}")]
+    #[error("it is no private key in OpenSSH's format ({0})")]
     Format(String),
     /// It asks for a passphrase.
-    #[error("the private key is encrypted, and nobody is there to type its passphrase")]
+    #[error("the key is encrypted, and nobody is there to type its passphrase")]
     Encrypted,
     /// Its algorithm is not supported.
-    #[error("the key is of type {0}; expected ssh-ed25519 or ecdsa-sha2-nistp256, -384, -521")]
+    #[error(
+        "the key is of type {0}, whose signatures are not built in (ssh-ed25519 and ecdsa-sha2-nistp256, -384, -521 are)"
+    )]
     Algorithm(String),
 }
 
@@ -44,9 +46,22 @@ pub enum SshError {
         /// The fingerprint that was pinned.
         expected: String,
     },
-    /// The host does not accept our key.
-    #[error("the key was refused for user {0}")]
-    AuthRefused(String),
+    /// The host does not let us in.
+    #[error("the {with} was refused for user {user}")]
+    AuthRefused {
+        /// The account.
+        user: String,
+        /// What opens it: key or password.
+        with: &'static str,
+    },
+    /// The other side says more than anybody there has to say.
+    #[error("more than {limit} bytes came {when}")]
+    Flood {
+        /// When.
+        when: &'static str,
+        /// The limit, in bytes.
+        limit: u64,
+    },
     /// A command ended, and not well.
     #[error("{command} ended with status {status}: {stderr}")]
     ExitStatus {
@@ -86,7 +101,8 @@ impl SshError {
             Self::Connect(_) => "connect",
             Self::TimedOut { .. } => "timeout",
             Self::HostKey { .. } => "host_key",
-            Self::AuthRefused(_) => "auth",
+            Self::AuthRefused { .. } => "auth",
+            Self::Flood { .. } => "flood",
             Self::ExitStatus { .. } => "exit_status",
             Self::TooMuchOutput { .. } => "output",
             Self::Answer { .. } => "answer",
@@ -95,12 +111,29 @@ impl SshError {
     }
 }
 
+/// The most of the other side's words that an error repeats, in characters.
+const MAX_WORDS: usize = 300;
+
+impl SshError {
+    /// The other side ended it.
+    pub(super) fn closed() -> Self {
+        Self::Connect("closed by the other side".to_owned())
+    }
+}
+
 impl From<russh::Error> for SshError {
     fn from(error: russh::Error) -> Self {
-        if let russh::Error::IO(io) = error {
-            Self::Connect(io.to_string())
-        } else {
-            Self::Protocol(error.to_string())
+        let io = match error {
+            russh::Error::IO(io) => io,
+            russh::Error::Disconnect | russh::Error::HUP => return Self::closed(),
+            other => return Self::Protocol(other.to_string().chars().take(MAX_WORDS).collect()),
+        };
+        // a leash that was pulled says why
+        let own = io.get_ref().and_then(|own| own.downcast_ref::<Self>());
+        match (own, io.kind()) {
+            (Some(own), _) => own.clone(),
+            (None, std::io::ErrorKind::UnexpectedEof) => Self::closed(),
+            (None, _) => Self::Connect(io.to_string()),
         }
     }
 }

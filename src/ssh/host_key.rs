@@ -12,7 +12,6 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKey};
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
-use std::net::SocketAddr;
 
 /// Derives the host keys of the servers that we order.
 #[derive(Clone)]
@@ -127,13 +126,32 @@ impl Pin {
     }
 }
 
-/// A host together with the key that it must show: nothing else can be connected to.
+/// A host together with the key that it must show: nothing else can be connected to, and there is none
+/// without a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PinnedHost {
-    /// Where its ssh server listens.
-    pub addr: SocketAddr,
-    /// Its host key.
-    pub pin: Pin,
+pub struct Pinned<Host> {
+    host: Host,
+    pin: Pin,
+}
+
+impl<Host> Pinned<Host> {
+    /// This host, held to this key.
+    #[must_use]
+    pub const fn new(host: Host, pin: Pin) -> Self {
+        Self { host, pin }
+    }
+
+    /// Who it is; to connect to it, where its ssh server listens.
+    #[must_use]
+    pub const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The key.
+    #[must_use]
+    pub const fn pin(&self) -> &Pin {
+        &self.pin
+    }
 }
 
 #[cfg(test)]

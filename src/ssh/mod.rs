@@ -1,23 +1,29 @@
 //! Hands on the workers: hosts whose key is known beforehand, and a closed set of commands.
 
+mod access;
 mod check;
 mod command;
 mod cordon;
 mod error;
+mod hands;
 mod host_key;
 mod known_hosts;
+mod leash;
 mod service;
 mod shell;
 mod sysconfig;
 mod user_data;
+mod verb;
 
+pub use access::{Access, SshKey};
 pub use check::{Check, CheckOutcome, CheckReport, check};
 pub use command::{Command, Output};
 pub use cordon::{DrainOutcome, DrainReport, InstanceLine, cordon, drain};
 pub use error::{InvalidKey, SshError};
-pub use host_key::{DerivedHostKey, HostKeys, Pin, PinnedHost};
+pub use hands::hands;
+pub use host_key::{DerivedHostKey, HostKeys, Pin, Pinned};
 pub use known_hosts::{Unpinned, known_pin};
 pub use service::{Process, Service};
-pub use shell::{Access, RemoteShell, SshKey};
+pub use shell::RemoteShell;
 pub use sysconfig::{Difference, InvalidSettings, WorkerSettings};
 pub use user_data::{MAX_USER_DATA_BYTES, UserDataError, render as user_data};

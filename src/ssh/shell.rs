@@ -1,87 +1,41 @@
-//! A session on a worker: to a pinned host only, with a deadline on every step.
+//! A session on a worker: to a pinned host only, and every step of it ends in time.
 
-use super::host_key::supported;
-use super::{Command, InvalidKey, Output, PinnedHost, Service, SshError};
-use crate::config;
-use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
-use russh::{Channel, ChannelMsg, Preferred, client};
-use secrecy::{ExposeSecret, SecretString};
+use super::access::Login;
+use super::command::Account;
+use super::leash::{Grip, Leash, leashed};
+use super::{Access, Command, Output, Pinned, Service, SshError};
+use russh::client::{self, AuthResult, DisconnectReason};
+use russh::keys::{Algorithm, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
+use russh::{Channel, ChannelMsg, Preferred, kex};
+use secrecy::ExposeSecret;
 use std::borrow::Cow;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 /// The most that a command may say, output and complaints together.
 const MAX_OUTPUT_BYTES: usize = 1 << 20;
 
-/// The key that opens the workers.
-#[derive(Clone)]
-pub struct SshKey(Arc<PrivateKey>);
+/// No groups of primes: which one, and so how long it takes, would be the other side's choice.
+const KEX: &[kex::Name] = &[
+    kex::MLKEM768X25519_SHA256,
+    kex::CURVE25519,
+    kex::CURVE25519_PRE_RFC_8731,
+    kex::ECDH_SHA2_NISTP256,
+    kex::ECDH_SHA2_NISTP384,
+    kex::ECDH_SHA2_NISTP521,
+    kex::EXTENSION_SUPPORT_AS_CLIENT,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+];
 
-impl SshKey {
-    /// Reads a private key in OpenSSH's format, without passphrase.
-    ///
-    /// # Errors
-    /// Says why it cannot be used.
-    pub fn parse(text: &SecretString) -> Result<Self, InvalidKey> {
-        let key = PrivateKey::from_openssh(text.expose_secret().trim_start());
-        let key = key.map_err(|e| InvalidKey::Format(e.to_string()))?;
-        if key.is_encrypted() {
-            return Err(InvalidKey::Encrypted);
-        }
-        supported(&key.algorithm())?;
-        Ok(Self(Arc::new(key)))
-    }
-
-    /// Its type, such as `ssh-ed25519`.
-    #[must_use]
-    pub fn algorithm(&self) -> String {
-        self.0.algorithm().to_string()
-    }
-
-    /// Whether this public key, `TYPE BASE64 [COMMENT]`, is its other half.
-    #[must_use]
-    pub fn is_of(&self, public: &str) -> bool {
-        let public = PublicKey::from_openssh(public);
-        public.is_ok_and(|public| public.key_data() == self.0.public_key().key_data())
-    }
-}
-
-impl fmt::Debug for SshKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SshKey(_)")
-    }
-}
-
-/// How workers are reached.
-#[derive(Debug, Clone)]
-pub struct Access {
-    user: String,
-    key: SshKey,
-    connect_timeout: Duration,
-    command_timeout: Duration,
-    sysconfig: String,
-}
-
-impl Access {
-    /// As configured.
-    ///
-    /// # Errors
-    /// Where the private key cannot be used.
-    pub fn new(config: &config::Ssh) -> Result<Self, InvalidKey> {
-        Ok(Self {
-            user: config.user.clone(),
-            key: SshKey::parse(&config.private_key)?,
-            connect_timeout: config.connect_timeout,
-            command_timeout: config.command_timeout,
-            sysconfig: config.sysconfig.clone(),
-        })
-    }
-}
-
-/// A session on a worker. Dropping it ends it.
+/// A session on a worker. It is over, and its connection closed, at the latest after the session timeout;
+/// dropping it ends it at once, whatever the other side does.
 pub struct RemoteShell {
-    session: client::Handle<PinCheck>,
+    session: Session,
+    account: Account,
     command_timeout: Duration,
     sysconfig: String,
 }
@@ -91,16 +45,15 @@ impl RemoteShell {
     ///
     /// # Errors
     /// Says which of the three failed; all of it within the connect timeout.
-    pub async fn connect(access: &Access, host: &PinnedHost) -> Result<Self, SshError> {
-        let after = access.connect_timeout;
-        let session = tokio::time::timeout(after, sign_in(access, host))
-            .await
-            .map_err(|_| SshError::TimedOut {
-                doing: "connecting",
-                after,
-            })??;
+    pub async fn connect(access: &Access, host: &Pinned<SocketAddr>) -> Result<Self, SshError> {
+        let session = within(access.connect_timeout, "connecting", async {
+            let mut session = Session::open(access, host).await?;
+            session.sign_in(access).await?;
+            Ok(session)
+        });
         Ok(Self {
-            session,
+            session: session.await?,
+            account: access.account,
             command_timeout: access.command_timeout,
             sysconfig: access.sysconfig.clone(),
         })
@@ -111,20 +64,20 @@ impl RemoteShell {
     /// # Errors
     /// Where it could not be run, did not succeed, said too much or ended without exit status.
     pub async fn run(&self, command: Command<'_>) -> Result<Output, SshError> {
-        let after = self.command_timeout;
-        let output = tokio::time::timeout(after, self.exec(&command))
-            .await
-            .map_err(|_| SshError::TimedOut {
-                doing: command.name(),
-                after,
-            })??;
-        command.judge(output)
+        let output = within(self.command_timeout, command.name(), async {
+            match self.exec(&command).await {
+                Err(error) => Err(self.session.why(error).await),
+                output => output,
+            }
+        });
+        command.judge(output.await?)
     }
 
     async fn exec(&self, command: &Command<'_>) -> Result<Output, SshError> {
-        let mut channel = self.session.channel_open_session().await?;
-        channel.exec(true, command.line()).await?;
-        channel.data(command.input().as_bytes()).await?;
+        let mut channel = self.session.handle.channel_open_session().await?;
+        channel.exec(true, command.line(self.account)).await?;
+        let input = command.input(self.account);
+        channel.data(input.as_bytes()).await?;
         channel.eof().await?;
         collect(&mut channel, command.name()).await
     }
@@ -172,25 +125,94 @@ impl fmt::Debug for RemoteShell {
     }
 }
 
-async fn sign_in(access: &Access, host: &PinnedHost) -> Result<client::Handle<PinCheck>, SshError> {
-    let config = client::Config {
+async fn within<T>(
+    after: Duration,
+    doing: &'static str,
+    step: impl Future<Output = Result<T, SshError>>,
+) -> Result<T, SshError> {
+    let ended = tokio::time::timeout(after, step).await;
+    ended.unwrap_or(Err(SshError::TimedOut { doing, after }))
+}
+
+/// The library's session, on its leash.
+struct Session {
+    handle: client::Handle<Visit>,
+    /// Why it ended; its other end is dropped with the session.
+    ended: watch::Receiver<Option<SshError>>,
+    grip: Grip,
+}
+
+impl Session {
+    /// Connects, and holds the host key against the pin.
+    async fn open(access: &Access, host: &Pinned<SocketAddr>) -> Result<Self, SshError> {
+        let stream = TcpStream::connect(host.host()).await;
+        let stream = stream.map_err(|error| SshError::Connect(error.to_string()))?;
+        let delay = stream.set_nodelay(true);
+        delay.map_err(|error| SshError::Connect(error.to_string()))?;
+        let (stream, grip) = leashed(stream, access.session_timeout);
+        let (tell, ended) = watch::channel(None);
+        let visit = Visit {
+            host: host.clone(),
+            tell,
+        };
+        let config = Arc::new(config(host.pin().key().algorithm()));
+        Ok(Self {
+            handle: client::connect_stream::<_, Leash<_>>(config, stream, visit).await?,
+            ended,
+            grip,
+        })
+    }
+
+    async fn sign_in(&mut self, access: &Access) -> Result<(), SshError> {
+        let user = &access.user;
+        let (with, answer) = match &access.login {
+            Login::Key(key) => {
+                let key = PrivateKeyWithHashAlg::new(Arc::clone(&key.0), None);
+                ("key", self.handle.authenticate_publickey(user, key).await)
+            }
+            Login::Password(password) => {
+                let password = password.expose_secret();
+                let answer = self.handle.authenticate_password(user, password).await;
+                ("password", answer)
+            }
+        };
+        match answer {
+            Ok(AuthResult::Success) => {
+                self.grip.signed_in();
+                Ok(())
+            }
+            // a session that breaks off is answered for like this, too
+            Ok(AuthResult::Failure { .. }) if self.handle.is_closed() => {
+                Err(self.why(SshError::closed()).await)
+            }
+            Ok(AuthResult::Failure { .. }) => Err(SshError::AuthRefused {
+                user: user.clone(),
+                with,
+            }),
+            Err(error) => Err(self.why(error.into()).await),
+        }
+    }
+
+    /// What ended the session, where an error came of its end.
+    async fn why(&self, error: SshError) -> SshError {
+        let of_the_end = matches!(error, SshError::Connect(_) | SshError::Protocol(_));
+        if !of_the_end || !self.handle.is_closed() {
+            return error;
+        }
+        let mut ended = self.ended.clone();
+        let why = ended.wait_for(Option::is_some).await;
+        why.map_or(None, |why| why.clone()).unwrap_or(error)
+    }
+}
+
+fn config(host_key: Algorithm) -> client::Config {
+    client::Config {
         preferred: Preferred {
-            key: Cow::Owned(vec![host.pin.key().algorithm()]),
+            key: Cow::Owned(vec![host_key]),
+            kex: Cow::Borrowed(KEX),
             ..Preferred::DEFAULT
         },
-        // a session that was given up half-way lives on in a task: this ends it
-        inactivity_timeout: Some(access.connect_timeout + access.command_timeout),
-        nodelay: true,
         ..client::Config::default()
-    };
-    let check = PinCheck { host: host.clone() };
-    let mut session = client::connect(Arc::new(config), host.addr, check).await?;
-    let key = PrivateKeyWithHashAlg::new(Arc::clone(&access.key.0), None);
-    let signed_in = session.authenticate_publickey(&access.user, key).await?;
-    if signed_in.success() {
-        Ok(session)
-    } else {
-        Err(SshError::AuthRefused(access.user.clone()))
     }
 }
 
@@ -228,23 +250,33 @@ async fn collect(
     })
 }
 
-/// Accepts the pinned host key and no other.
-struct PinCheck {
-    host: PinnedHost,
+/// What the library asks us while the session runs.
+struct Visit {
+    host: Pinned<SocketAddr>,
+    tell: watch::Sender<Option<SshError>>,
 }
 
-impl client::Handler for PinCheck {
+impl client::Handler for Visit {
     type Error = SshError;
 
+    /// Accepts the pinned host key and no other.
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, SshError> {
         let found = shown.public_key();
-        if shown.certificate().is_none() && self.host.pin.accepts(&found) {
+        if shown.certificate().is_none() && self.host.pin().accepts(&found) {
             return Ok(true);
         }
         Err(SshError::HostKey {
-            addr: self.host.addr,
+            addr: *self.host.host(),
             found: found.fingerprint(russh::keys::HashAlg::Sha256).to_string(),
-            expected: self.host.pin.fingerprint(),
+            expected: self.host.pin().fingerprint(),
         })
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<SshError>) -> Result<(), SshError> {
+        self.tell.send_replace(Some(match reason {
+            DisconnectReason::Error(error) => error,
+            DisconnectReason::ReceivedDisconnect(_) => SshError::closed(),
+        }));
+        Ok(())
     }
 }

@@ -1,22 +1,17 @@
 //! The worker's settings file, `/etc/sysconfig/obs-server`: `KEY="value"` lines that a shell sources,
 //! so that the last assignment of a key is the one that counts. Pure.
 
-use crate::config::{Backend, Pool};
-use crate::model::{BackendName, PoolName};
+use crate::config::Backend;
+use crate::model::{BackendName, Setup};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// Settings that cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSettings {
-    /// A pool names a backend that is not there.
-    #[error("pool {pool} is to serve backend {backend:?}, which is not configured")]
-    Backend {
-        /// The pool.
-        pool: PoolName,
-        /// The backend.
-        backend: String,
-    },
+    /// A worker is to serve a backend that is not there.
+    #[error("backend {0:?} is not configured")]
+    Backend(String),
     /// A value that a shell would not take literally.
     #[error("{0:?} is not an address: letters, digits and any of '.:-_[]'")]
     Address(String),
@@ -52,19 +47,16 @@ impl fmt::Display for Difference {
 }
 
 impl WorkerSettings {
-    /// What the workers of a pool are told: all its backends, the first one as the source server.
+    /// What a worker is told: all its backends, the first one as the source server.
     ///
     /// # Errors
     /// A backend that is not configured, or an address that cannot stand in such a file.
     pub fn of(
-        pool: &Pool,
+        setup: &Setup,
         backends: &BTreeMap<BackendName, Backend>,
     ) -> Result<Self, InvalidSettings> {
-        let missing = |name: &str| InvalidSettings::Backend {
-            pool: pool.name.clone(),
-            backend: name.to_owned(),
-        };
-        let served: Vec<&Backend> = pool
+        let missing = |name: &str| InvalidSettings::Backend(name.to_owned());
+        let served: Vec<&Backend> = setup
             .backends
             .iter()
             .map(|name| backends.get(name).ok_or_else(|| missing(name.as_str())))
@@ -74,8 +66,8 @@ impl WorkerSettings {
         Ok(Self {
             source_server: address(&first.worker_source_server)?,
             repository_servers: servers.collect::<Result<_, _>>()?,
-            instances: pool.instances,
-            jobs: pool.jobs,
+            instances: setup.instances,
+            jobs: setup.jobs,
         })
     }
 

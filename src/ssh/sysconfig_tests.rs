@@ -1,6 +1,4 @@
 use super::*;
-use crate::config::Mode;
-use crate::model::{Arch, FlavorName, Level, Vcpus};
 use proptest::prelude::*;
 use std::process::Command;
 
@@ -20,26 +18,18 @@ fn backend(name: &str, host: &str) -> (BackendName, Backend) {
     (name, backend)
 }
 
-fn pool() -> Pool {
-    Pool {
-        name: PoolName::try_from("arm-l1").unwrap(),
-        arch: Arch::Aarch64,
-        level: Level::L1,
+fn setup() -> Setup {
+    Setup {
         backends: vec![BackendName::new("one"), BackendName::new("two")],
-        mode: Mode::Full,
-        projects: crate::config::Projects::default(),
-        reserve: 0,
-        flavor: FlavorName::new("ki1.8xlarge.4"),
-        alternatives: Vec::new(),
-        vcpus: Vcpus(32),
         instances: 7,
         jobs: 32,
+        cache_mib: None,
     }
 }
 
 pub(in crate::ssh) fn settings() -> WorkerSettings {
     let backends = [backend("one", "10.0.0.5"), backend("two", "obs-2.example")];
-    WorkerSettings::of(&pool(), &BTreeMap::from(backends)).unwrap()
+    WorkerSettings::of(&setup(), &BTreeMap::from(backends)).unwrap()
 }
 
 /// What a shell that sources the file finds.
@@ -82,12 +72,12 @@ fn a_worker_is_told_of_every_backend_of_its_pool() {
 fn a_backend_that_is_not_there_and_an_address_that_a_shell_would_run_are_refused() {
     let one = BTreeMap::from([backend("one", "10.0.0.5")]);
     assert!(matches!(
-        WorkerSettings::of(&pool(), &one),
+        WorkerSettings::of(&setup(), &one),
         Err(InvalidSettings::Backend { .. })
     ));
     let evil = BTreeMap::from([backend("one", "$(reboot)"), backend("two", "b")]);
     assert!(matches!(
-        WorkerSettings::of(&pool(), &evil),
+        WorkerSettings::of(&setup(), &evil),
         Err(InvalidSettings::Address(_))
     ));
 }

@@ -23,6 +23,8 @@ mod sources;
 #[cfg(test)]
 mod ssh;
 #[cfg(test)]
+mod ssh_hands;
+#[cfg(test)]
 mod sshd;
 #[cfg(test)]
 mod stand_ins;

@@ -3,18 +3,18 @@
 
 use crate::sshd::{ARCH, Machine, generate_key};
 use jiff::Timestamp;
-use obs_scaler::config::{Access, Backend, Discovery, Mode, Pool, Projects};
-use obs_scaler::model::{Arch, BackendName, FlavorName, Level, PoolName, Vcpus};
+use obs_scaler::config::{Access, Backend, Discovery};
+use obs_scaler::model::{Arch, BackendName, Setup};
 use obs_scaler::ssh::{
-    Check, CheckOutcome, Command, DrainOutcome, InvalidKey, PinnedHost, RemoteShell, SshError,
-    SshKey, WorkerSettings, check, drain,
+    Check, CheckOutcome, Command, DrainOutcome, InvalidKey, Pinned, RemoteShell, SshError, SshKey,
+    WorkerSettings, check, drain,
 };
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-fn settings() -> WorkerSettings {
+pub(crate) fn settings() -> WorkerSettings {
     let name = BackendName::new("main");
     let backend = Backend {
         name: name.clone(),
@@ -27,30 +27,22 @@ fn settings() -> WorkerSettings {
         projects: Vec::new(),
         discovery: Discovery::default(),
     };
-    let pool = Pool {
-        name: PoolName::try_from("l1").unwrap(),
-        arch: ARCH,
-        level: Level::L1,
+    let setup = Setup {
         backends: vec![name.clone()],
-        mode: Mode::Full,
-        projects: Projects::default(),
-        reserve: 0,
-        flavor: FlavorName::new("small"),
-        alternatives: Vec::new(),
-        vcpus: Vcpus(2),
         instances: 2,
         jobs: 4,
+        cache_mib: None,
     };
-    WorkerSettings::of(&pool, &BTreeMap::from([(name, backend)])).unwrap()
+    WorkerSettings::of(&setup, &BTreeMap::from([(name, backend)])).unwrap()
 }
 
-async fn checked(machine: &Machine) -> CheckOutcome {
+pub(crate) async fn checked(machine: &Machine) -> CheckOutcome {
     let (access, host) = (machine.access("client"), machine.pinned("host"));
     let report = check(&access, &host, ARCH, &settings(), Timestamp::UNIX_EPOCH).await;
     report.outcome
 }
 
-async fn drained(machine: &Machine) -> DrainOutcome {
+pub(crate) async fn drained(machine: &Machine) -> DrainOutcome {
     let (access, host) = (machine.access("client"), machine.pinned("host"));
     // never on the machine that runs the tests
     let shell = RemoteShell::connect(&access, &host).await.unwrap();
@@ -121,10 +113,8 @@ async fn a_command_that_fails_or_ends_without_exit_status_is_no_answer() {
 async fn a_server_that_accepts_and_says_nothing_does_not_hold_us() {
     let machine = Machine::boot();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = PinnedHost {
-        addr: silent.local_addr().unwrap(),
-        ..machine.pinned("host")
-    };
+    let pin = machine.pinned("host").pin().clone();
+    let host = Pinned::new(silent.local_addr().unwrap(), pin);
     let access = machine.hasty_access(Duration::from_millis(300));
     let ended = RemoteShell::connect(&access, &host).await.unwrap_err();
     assert_eq!(ended.label(), "timeout");
@@ -174,7 +164,7 @@ async fn a_worker_that_never_got_its_settings_gets_them_before_it_serves() {
 }
 
 /// As an image that starts the service by itself leaves it.
-fn serves_with_one_job(machine: &Machine) {
+pub(crate) fn serves_with_one_job(machine: &Machine) {
     machine.write("obs-server", &settings().lines());
     let process =
         "101 ./bs_worker --statedir /run/obs/worker/1 --jobs 1 --reposerver http://obs:5252\n";

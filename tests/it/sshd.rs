@@ -3,7 +3,7 @@
 
 use obs_scaler::config;
 use obs_scaler::model::Arch;
-use obs_scaler::ssh::{Access, Pin, PinnedHost};
+use obs_scaler::ssh::{Access, Pin, Pinned, hands};
 use secrecy::SecretString;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -46,6 +46,7 @@ pub(crate) struct Machine {
     dir: TempDir,
     sshd: Child,
     addr: SocketAddr,
+    forced: bool,
 }
 
 impl Drop for Machine {
@@ -68,19 +69,54 @@ impl Machine {
         for name in ["client", "other"] {
             generate_key(&dir.path().join(name), &["-t", "ed25519"]);
         }
+        fs::copy(dir.path().join("client.pub"), dir.path().join("authorized")).unwrap();
         for file in ["obs-server", "processes", "cordoned", "log"] {
             fs::write(dir.path().join(file), "").unwrap();
         }
         fs::write(dir.path().join("unit"), "inactive\n").unwrap();
         fs::write(dir.path().join("cordon-status"), "0").unwrap();
         let (sshd, addr) = start_sshd(dir.path());
-        let machine = Self { dir, sshd, addr };
+        let machine = Self {
+            dir,
+            sshd,
+            addr,
+            forced: false,
+        };
         machine.command("uname", &format!("echo {ARCH}"));
         machine.command("systemctl", SYSTEMCTL);
         machine.command("pgrep", PGREP);
         machine.command("perl", PERL);
         machine.command("sleep", "");
         machine
+    }
+
+    /// The same, with an account that has our program as its forced command and may do nothing else.
+    pub(crate) fn with_forced_command(mut self) -> Self {
+        let (program, hands) = (hands(&self.home("obs-server")), self.home("hands"));
+        // the stand-ins go before this machine's own commands
+        let path = format!("\nPATH={}:", self.home("bin"));
+        assert_eq!(program.matches("\nPATH=").count(), 1);
+        self.write("hands", &program.replace("\nPATH=", &path));
+        fs::set_permissions(&hands, PermissionsExt::from_mode(0o755)).unwrap();
+        let line = format!("restrict,command=\"{hands}\" {}", self.read("client.pub"));
+        self.write("authorized", &line);
+        self.forced = true;
+        self
+    }
+
+    /// Where one of its files is.
+    pub(crate) fn home(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// Whether it has this file.
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
+    /// Where its ssh server listens, on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.addr.port()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -106,11 +142,9 @@ impl Machine {
     }
 
     /// The machine, with the key of this name as its pin.
-    pub(crate) fn pinned(&self, name: &str) -> PinnedHost {
-        PinnedHost {
-            addr: self.addr,
-            pin: Pin::parse(&self.read(&format!("{name}.pub"))).unwrap(),
-        }
+    pub(crate) fn pinned(&self, name: &str) -> Pinned<SocketAddr> {
+        let pin = Pin::parse(&self.read(&format!("{name}.pub")));
+        Pinned::new(self.addr, pin.unwrap())
     }
 
     /// Access with the private key of this name.
@@ -124,16 +158,27 @@ impl Machine {
         config::Ssh {
             user: String::from_utf8(whoami.stdout).unwrap().trim().to_owned(),
             port: self.addr.port(),
-            private_key: SecretString::from(self.read(name)),
+            forced_command: self.forced,
+            login: config::Login::Key(SecretString::from(self.read(name))),
             host_key_secret: SecretString::from("s".repeat(32)),
             known_hosts_file: None,
             connect_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(10),
+            session_timeout: Duration::from_secs(60),
             sysconfig: self.path("obs-server").to_str().unwrap().to_owned(),
         }
     }
 
-    /// The same, with little patience.
+    /// The same, as if the account had a forced command.
+    pub(crate) fn forced_access(&self, name: &str) -> Access {
+        let config = config::Ssh {
+            forced_command: true,
+            ..self.config(name)
+        };
+        Access::new(&config).unwrap()
+    }
+
+    /// Access with little patience.
     pub(crate) fn hasty_access(&self, patience: Duration) -> Access {
         let config = config::Ssh {
             connect_timeout: patience,
@@ -185,7 +230,7 @@ fn spawn_sshd(dir: &Path, addr: SocketAddr) -> Child {
     let settings = format!(
         "ListenAddress {addr}\nHostKey {home}/host\nPidFile none\nUsePAM no\nStrictModes no\n\
          PermitRootLogin prohibit-password\nPasswordAuthentication no\n\
-         AuthorizedKeysFile {home}/client.pub\nSetEnv PATH={home}/bin:/usr/bin:/bin\n"
+         AuthorizedKeysFile {home}/authorized\nSetEnv PATH={home}/bin:/usr/bin:/bin\n"
     );
     fs::write(dir.join("sshd_config"), settings).unwrap();
     Command::new("/usr/sbin/sshd")

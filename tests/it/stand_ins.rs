@@ -2,11 +2,10 @@
 //! the simulated demo rests on it.
 
 use jiff::Timestamp;
-use obs_scaler::config::{self, Backend, Discovery, Mode, Pool, Projects};
-use obs_scaler::model::{Arch, BackendName, FlavorName, Level, OrderId, PoolName, Vcpus};
+use obs_scaler::config::{self, Backend, Discovery};
+use obs_scaler::model::{Arch, BackendName, OrderId, Setup};
 use obs_scaler::ssh::{
-    Access, CheckOutcome, DrainOutcome, HostKeys, PinnedHost, WorkerSettings, check, drain,
-    user_data,
+    Access, CheckOutcome, DrainOutcome, HostKeys, Pinned, WorkerSettings, check, drain, user_data,
 };
 use obs_sim::machine::{self, NewMachine, StandIns};
 use obs_sim::obs;
@@ -33,21 +32,13 @@ fn settings() -> WorkerSettings {
         projects: Vec::new(),
         discovery: Discovery::default(),
     };
-    let pool = Pool {
-        name: PoolName::try_from("l1").unwrap(),
-        arch: Arch::Aarch64,
-        level: Level::L1,
+    let setup = Setup {
         backends: vec![name.clone()],
-        mode: Mode::Full,
-        projects: Projects::default(),
-        reserve: 0,
-        flavor: FlavorName::new("small"),
-        alternatives: Vec::new(),
-        vcpus: Vcpus(32),
         instances: 2,
         jobs: 4,
+        cache_mib: None,
     };
-    WorkerSettings::of(&pool, &BTreeMap::from([(name, backend)])).unwrap()
+    WorkerSettings::of(&setup, &BTreeMap::from([(name, backend)])).unwrap()
 }
 
 async fn empty_farm() -> obs::Simulator {
@@ -100,11 +91,13 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
         Access::new(&config::Ssh {
             user: "root".to_owned(),
             port,
-            private_key: SecretString::from(std::fs::read_to_string(key).unwrap()),
+            forced_command: false,
+            login: config::Login::Key(SecretString::from(std::fs::read_to_string(key).unwrap())),
             host_key_secret: SecretString::from("s".repeat(32)),
             known_hosts_file: None,
             connect_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(10),
+            session_timeout: Duration::from_secs(60),
             sysconfig: SYSCONFIG.to_owned(),
         })
         .unwrap()
@@ -128,10 +121,10 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
         user_data: user_data.expose_secret().as_bytes().to_vec(),
     };
     machines.boot(&machine).await.unwrap();
-    let host = PinnedHost {
-        addr: SocketAddr::new(IP.parse().unwrap(), port),
-        pin: key.pin().clone(),
-    };
+    let host = Pinned::new(
+        SocketAddr::new(IP.parse().unwrap(), port),
+        key.pin().clone(),
+    );
     let checked = async |key, arch| {
         let (access, settings) = (access(key), settings());
         let report = check(&access, &host, arch, &settings, Timestamp::UNIX_EPOCH);

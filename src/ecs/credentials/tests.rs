@@ -186,6 +186,24 @@ async fn a_token_that_has_ended_is_renewed_once_and_a_read_repeated_once() {
 }
 
 #[tokio::test]
+async fn a_deletion_that_met_a_token_revoked_early_is_asked_for_once_more() {
+    let over = r#"{"error_code":"APIGW.0307","error_msg":"token expired"}"#;
+    let script = vec![
+        token("t1"),
+        answer(200, EMPTY),
+        answer(401, over),
+        token("t2"),
+        answer(200, r#"{"job_id":"ff80"}"#),
+    ];
+    let cloud = Cloud::start(script).await;
+    let client = client(&of_password(&cloud.endpoint));
+    client.list().await.unwrap();
+    let server = crate::model::ServerId::new("616fb98f-46ca-475e-917e-2563e5a8cd19");
+    client.delete(&[server]).await.unwrap();
+    assert_eq!(cloud.seen()[4].headers["x-auth-token"], "t2");
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_not_tried_until_the_user_is_locked_and_never_shown() {
     let no = r#"{"error":{"code":401,"message":"The username or password is wrong.","title":"Unauthorized"}}"#;
     let cloud = Cloud::start(vec![answer(401, no)]).await;

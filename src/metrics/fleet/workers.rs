@@ -161,6 +161,7 @@ fn registered(member: &Member, ledger: &Ledger) -> Option<bool> {
         Stage::Creating
         | Stage::Booting { .. }
         | Stage::Checking { .. }
+        | Stage::Refitting
         | Stage::Cordoned { .. }
         | Stage::Deleting { .. }
         | Stage::Gone { .. } => None,

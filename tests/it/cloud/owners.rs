@@ -138,16 +138,13 @@ async fn of_two_scalers_the_younger_only_looks_on_until_the_elder_is_gone() {
         serving(&elder) > before
     })
     .await;
-    let words = said[1].text();
-    assert!(
-        words.contains("has the same owner and goes first"),
-        "{words}"
-    );
-    let words = said[0].text();
-    assert!(
-        words.contains("this one is the eldest and goes on"),
-        "{words}"
-    );
+    // each says so when it has read the other's lease, which is written a minute apart
+    until(&farm, &[&elder, &younger], &bell, "each knows", || {
+        let [elder, younger] = [0, 1].map(|of: usize| said[of].text());
+        elder.contains("this one is the eldest and goes on")
+            && younger.contains("has the same owner and goes first")
+    })
+    .await;
 
     bell.hush(Action::Apply, POOL);
     elder.terminate().await;
