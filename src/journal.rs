@@ -322,6 +322,7 @@ mod tests {
             ordered_here: true,
             own: Overrides::default(),
             bound: None,
+            due: None,
         }
     }
 

@@ -315,6 +315,7 @@ fn member(stage: Stage) -> Member {
         ordered_here: false,
         own: crate::model::Overrides::default(),
         bound: None,
+        due: None,
     }
 }
 

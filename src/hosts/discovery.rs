@@ -82,6 +82,7 @@ mod tests {
             ordered_here: true,
             own: crate::model::Overrides::default(),
             bound: None,
+            due: None,
         };
         let mut ledger = Ledger::default();
         ledger.members.insert(server.id.clone(), member);

@@ -42,7 +42,7 @@ impl PoolFacts {
         let idle = state
             .workers
             .iter()
-            .filter(|w| w.may_leave() && w.is_idle(state.per_worker));
+            .filter(|w| w.may_leave() && w.is_idle());
         let idle = u64::try_from(idle.count()).unwrap_or(u64::MAX);
         Self {
             no_idle_fit: state.no_idle_fit.into(),

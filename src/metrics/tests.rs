@@ -156,6 +156,7 @@ fn ledger() -> Ledger {
         ordered_here: true,
         own: crate::model::Overrides::default(),
         bound: None,
+        due: None,
     };
     let adopted = Member {
         order: None,

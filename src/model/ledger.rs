@@ -172,9 +172,8 @@ impl Stage {
             Self::Booting { .. } => "booting",
             Self::Checking { .. } | Self::Joining { .. } => "checking",
             Self::Serving => "serving",
-            Self::Refitting => "checking",
             Self::Cordoned { why } if why.is_withdrawal() => "failed",
-            Self::Cordoned { .. } => "cordoned",
+            Self::Cordoned { .. } | Self::Refitting => "cordoned",
             Self::Deleting { .. } | Self::Gone { .. } => "deleting",
         }
     }
@@ -235,6 +234,9 @@ pub struct Member {
     /// What a person wants to be otherwise on it than its pool has it.
     #[serde(default)]
     pub own: Overrides,
+    /// Its settings are due to be brought about, while fewer than so many workers of its pool are on their way.
+    #[serde(default)]
+    pub due: Option<u32>,
     /// The backend that it is to serve alone, in exclusive mode.
     #[serde(default)]
     pub bound: Option<BackendName>,

@@ -5,6 +5,7 @@
 
 mod last_fit;
 mod lease;
+mod refit;
 
 use super::SETTLE;
 use super::View;
@@ -12,7 +13,7 @@ use super::plan::{Plan, Step};
 use super::supply;
 use crate::config::{Mode, Pool};
 use crate::model::{
-    Action, Fleet, InstanceId, InstanceState, Offer, PoolName, Scope, Server, ServerId,
+    Action, Fleet, InstanceId, InstanceState, Member, Offer, PoolName, Scope, Server, ServerId,
     ServerStatus, Stage, Vcpus, elapsed,
 };
 use jiff::Timestamp;
@@ -76,6 +77,8 @@ pub enum Law {
     LastFit,
     /// No more workers are on their way out than may be at once.
     Releases,
+    /// Only a worker whose settings are due goes on its way to them, and no more of a pool than may be at once.
+    Refits,
 }
 
 impl Law {
@@ -101,6 +104,7 @@ impl Law {
             Self::Watchdog => "watchdog",
             Self::LastFit => "last_fit",
             Self::Releases => "releases",
+            Self::Refits => "refits",
         }
     }
 }
@@ -143,6 +147,8 @@ struct Court<'a> {
     view: &'a View<'a>,
     bought: u64,
     released: BTreeSet<ServerId>,
+    /// The pools of the workers that earlier steps sent on their way to other settings.
+    refitted: Vec<PoolName>,
 }
 
 impl<'a> Court<'a> {
@@ -152,6 +158,7 @@ impl<'a> Court<'a> {
             view,
             bought: bought(view, fleet),
             released: BTreeSet::new(),
+            refitted: Vec::new(),
         }
     }
 
@@ -170,6 +177,11 @@ impl<'a> Court<'a> {
             Step::Release { server, pool } => {
                 self.release(server, pool)?;
                 self.released.insert(server.clone());
+            }
+            Step::Refit { server, pool } => {
+                self.refit(server, pool)?;
+                self.released.insert(server.clone());
+                self.refitted.push(pool.clone());
             }
         }
         Ok(())
@@ -295,6 +307,7 @@ impl<'a> Court<'a> {
         let fleet = self.fleet()?;
         let mut returning = 0;
         for member in self.view.ledger.members.values() {
+            let configured = configured(member, pool);
             let since = self.view.ledger.absent.get(&member.server);
             let lasts = since.is_some_and(|since| elapsed(*since, self.view.now) >= SETTLE);
             let server = fleet.servers.get(&member.server);
@@ -304,7 +317,7 @@ impl<'a> Court<'a> {
                 let own = states.iter().filter(|(id, _)| id.host == server.name);
                 let down = BTreeSet::from([InstanceState::Down]);
                 let there = number(own.filter(|(_, seen)| **seen != down).count());
-                returning += pool.instances.saturating_sub(there);
+                returning += configured.saturating_sub(there);
             }
         }
         Ok(returning)
@@ -346,7 +359,9 @@ impl<'a> Court<'a> {
             )?;
             idle += u32::from(is_idle);
         }
-        law(idle >= pool.instances, Law::Unknown)
+        let member = self.view.ledger.members.get(&server.id);
+        let configured = member.map_or(pool.instances, |member| configured(member, pool));
+        law(idle >= configured, Law::Unknown)
     }
 
     fn left_in_service(&self, pool: &Pool) -> u32 {
@@ -400,6 +415,11 @@ fn bought(view: &View<'_>, fleet: Option<&Fleet>) -> u64 {
         u64::from(order.vcpus.0) * u64::from(left)
     });
     awaited.sum::<u64>() + servers.values().map(|size| u64::from(*size)).sum::<u64>()
+}
+
+/// How many instances the worker is set to have.
+fn configured(member: &Member, pool: &Pool) -> u32 {
+    member.own.instances.unwrap_or(pool.instances)
 }
 
 fn number(count: usize) -> u32 {

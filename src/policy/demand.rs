@@ -5,12 +5,14 @@ use super::View;
 use super::account::{Account, count};
 use super::held::{Held, Source};
 use super::placement::{Hosts, Placement, Standing};
+use super::refit::back_soon;
+use super::setup::wanted;
 use super::waiting::{Placed, Waiting, Workforce};
 use crate::config::{Policy, Pool, rest_of};
 use crate::model::{
     Arch, BackendName, Fleet, Fresh, HostName, InstanceCounts, InstanceId, InstanceState, JobState,
-    Level, Observed, PackageKey, PoolName, Results, Server, ServerId, ServerStatus, Stage, Unknown,
-    Vcpus, Workers, elapsed,
+    Level, Member, Observed, PackageKey, PoolName, Results, Server, ServerId, ServerStatus, Stage,
+    Unknown, Vcpus, Workers, elapsed,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +26,8 @@ pub struct WorkerState {
     pub host: HostName,
     /// Its instances, each counted once over the backends of its pool.
     pub instances: InstanceCounts,
+    /// How many it is set to have.
+    pub configured: u32,
     /// Pinned by a person: never released.
     pub protected: bool,
     /// Whether its host key is known. Where it is not it can not be drained, and so is never released.
@@ -41,9 +45,9 @@ impl WorkerState {
     /// job. An instance in no list may stand between delivery and idle, and a dead one may only not
     /// have answered: neither is idle. One that said goodbye (`down`) has no job.
     #[must_use]
-    pub fn is_idle(&self, instances_per_worker: u32) -> bool {
+    pub fn is_idle(&self) -> bool {
         let none = |state| self.instances.get(state) == 0;
-        self.instances.get(InstanceState::Idle) >= instances_per_worker
+        self.instances.get(InstanceState::Idle) >= self.configured
             && none(InstanceState::Building)
             && none(InstanceState::Away)
             && none(InstanceState::Dead)
@@ -52,16 +56,16 @@ impl WorkerState {
     /// How many of its configured instances are absent: OBS lists them nowhere, or as having said goodbye.
     /// One that takes new code says so to every backend, and comes back.
     #[must_use]
-    pub fn absent(&self, instances_per_worker: u32) -> u32 {
+    pub fn absent(&self) -> u32 {
         let there = self.instances.live() + self.instances.get(InstanceState::Dead);
-        instances_per_worker.saturating_sub(there)
+        self.configured.saturating_sub(there)
     }
 
     /// Whether every configured instance is there to build. Only such a worker fills a place of the
     /// reserve.
     #[must_use]
-    pub fn is_whole(&self, instances_per_worker: u32) -> bool {
-        self.instances.live() >= instances_per_worker
+    pub fn is_whole(&self) -> bool {
+        self.instances.live() >= self.configured
     }
 }
 
@@ -100,6 +104,8 @@ pub struct PoolState {
     pub elsewhere: u32,
     /// Workers that are bought and on their way into service.
     pub in_flight: u32,
+    /// Workers that went on their way to other settings not long ago, and will be back.
+    pub refitting: u32,
     /// What is bought for the pool.
     pub bought: Vcpus,
     /// Our workers in service.
@@ -122,11 +128,12 @@ impl PoolState {
     pub fn needed(&self) -> u32 {
         workers_needed(self.no_idle_fit, self.returning, self.per_worker)
             .saturating_sub(self.in_flight)
+            .saturating_sub(self.refitting)
     }
 
     /// Our workers that are there to build with every instance.
     pub fn whole(&self) -> impl Iterator<Item = &WorkerState> {
-        let whole = |w: &&WorkerState| w.is_whole(self.per_worker);
+        let whole = |w: &&WorkerState| w.is_whole();
         self.workers.iter().filter(whole)
     }
 }
@@ -319,6 +326,7 @@ impl<'a> Seen<'a> {
             returning: 0,
             elsewhere: count(self.elsewhere.get(&pool.name).into_iter().flatten()),
             in_flight: account.in_flight,
+            refitting: back_soon(self.view, &pool.name),
             bought: account.bought,
             workers: Vec::new(),
             per_worker: pool.instances,
@@ -331,18 +339,14 @@ impl<'a> Seen<'a> {
             no_compliant: state.no_compliant,
         } = self.waiting.place(pool, &self.workforce, idle);
         state.workers = self.workers(pool, &hosts);
-        state.returning = state.workers.iter().map(|w| self.returning(pool, w)).sum();
+        state.returning = state.workers.iter().map(|w| self.returning(w)).sum();
         Ok(state)
     }
 
-    fn returning(&self, pool: &Pool, worker: &WorkerState) -> u32 {
+    fn returning(&self, worker: &WorkerState) -> u32 {
         let since = self.view.ledger.absent.get(&worker.server);
         let lasts = since.is_some_and(|since| elapsed(*since, self.view.now) >= SETTLE);
-        if lasts {
-            0
-        } else {
-            worker.absent(pool.instances)
-        }
+        if lasts { 0 } else { worker.absent() }
     }
 
     fn jobs(&self, pool: &Pool, state: JobState) -> u32 {
@@ -362,7 +366,7 @@ impl<'a> Seen<'a> {
             match standing {
                 Standing::Serving | Standing::Unmanaged => state.supply.add(doing),
                 Standing::Unsized => {}
-                Standing::InFlight | Standing::Leaving => continue,
+                Standing::InFlight | Standing::Refitting | Standing::Leaving => continue,
             }
             if doing == InstanceState::Idle {
                 state.idle += 1;
@@ -379,12 +383,13 @@ impl<'a> Seen<'a> {
     ) -> Vec<WorkerState> {
         let members = self.view.ledger.members.values();
         let serving = members.filter(|m| m.pool == pool.name && m.stage == Stage::Serving);
-        let listed = serving.filter_map(|m| self.fleet.servers.get(&m.server));
-        let active = listed.filter(|server| server.status == ServerStatus::Active);
-        let worker = |server: &Server| WorkerState {
+        let listed = serving.filter_map(|m| Some((m, self.fleet.servers.get(&m.server)?)));
+        let active = listed.filter(|(_, server)| server.status == ServerStatus::Active);
+        let worker = |(member, server): (&Member, &Server)| WorkerState {
             server: server.id.clone(),
             host: server.name.clone(),
             instances: hosts.get(&server.name).copied().unwrap_or_default(),
+            configured: wanted(member, pool).instances,
             protected: server.tags.protected,
             reachable: server.tags.order.is_some() || self.view.ledger.pinned.contains(&server.id),
         };

@@ -305,6 +305,7 @@ impl Farm {
             ordered_here: true,
             own: crate::model::Overrides::default(),
             bound: None,
+            due: None,
         };
         self.ledger.members.entry(server.id).or_insert(member)
     }

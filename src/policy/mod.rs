@@ -36,6 +36,7 @@ pub mod orders;
 mod placement;
 mod plan;
 mod reason;
+pub mod refit;
 mod retire;
 pub mod setup;
 mod share;

@@ -99,7 +99,7 @@ pub fn next(
 /// remembers that.
 fn named(order: &Order, ledger: &Ledger, sight: OrderSight) -> OrderNext {
     let mut members = ledger.members_of(&order.id);
-    if members.all(|m| m.stage == Stage::Serving) {
+    if members.all(|m| matches!(m.stage, Stage::Serving | Stage::Refitting)) {
         OrderNext::Done
     } else if order.job.is_some() && !sight.job_ended {
         OrderNext::Poll
@@ -148,6 +148,7 @@ mod tests {
             ordered_here: true,
             own: crate::model::Overrides::default(),
             bound: None,
+            due: None,
         };
         let mut ledger = Ledger::default();
         ledger.members.insert(member.server.clone(), member);

@@ -3,7 +3,7 @@
 use crate::config::{Policy, Pool, pool_of_project, rest_of};
 use crate::model::{
     Arch, BackendName, BuildTimes, Fleet, HostName, Instance, Job, Ledger, Level, PackageKey,
-    PoolName, Server, ServerStatus, Snapshot, Vcpus,
+    PoolName, Server, ServerStatus, Snapshot, Stage, Vcpus,
 };
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -108,7 +108,9 @@ impl<'a> Placement<'a> {
                 let other = pool.filter(|pool| pool.name != *own);
                 other.map(|pool| &pool.name).into_iter().collect()
             }
-            Standing::Serving | Standing::InFlight | Standing::Leaving => Vec::new(),
+            Standing::Serving | Standing::InFlight | Standing::Refitting | Standing::Leaving => {
+                Vec::new()
+            }
         }
     }
 
@@ -169,6 +171,8 @@ pub enum Standing {
     /// Ours and on its way into service. The worker as a whole is counted as in flight, so the
     /// instances that have registered already are not idle supply besides.
     InFlight,
+    /// Ours, in service, and on its way to other settings.
+    Refitting,
     /// Ours and on its way out: no supply any more.
     Leaving,
 }
@@ -195,6 +199,8 @@ impl<'a> Hosts<'a> {
             let deleted = server.is_some_and(|s| s.status == ServerStatus::Deleting);
             let standing = if member.stage.is_leaving() || deleted {
                 Standing::Leaving
+            } else if member.stage == Stage::Refitting {
+                Standing::Refitting
             } else if member.stage.is_in_flight() {
                 Standing::InFlight
             } else {

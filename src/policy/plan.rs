@@ -6,6 +6,7 @@ use super::demand::{PoolState, assess};
 use super::held::Held;
 use super::offers::{Choice, Chooser};
 use super::reason::{Figures, Reason};
+use super::refit::{Postponed, refits};
 use super::retire::{Kept, Retiring, retire};
 use super::share::{Wish, share};
 use crate::config::{Mode, Pool};
@@ -29,6 +30,13 @@ pub enum Step {
     },
     /// Give a worker back: cordon it, and let its life take its course.
     Release {
+        /// Which server.
+        server: ServerId,
+        /// Its pool.
+        pool: PoolName,
+    },
+    /// Send a worker on its way to the settings that are due.
+    Refit {
         /// Which server.
         server: ServerId,
         /// Its pool.
@@ -98,6 +106,8 @@ pub struct Plan {
     pub verdicts: Vec<Verdict>,
     /// Of every worker in service that is not released, why not.
     pub kept: Vec<Kept>,
+    /// Of every worker whose settings are due and that is not sent on its way yet, why not.
+    pub postponed: Vec<Postponed>,
 }
 
 /// Decides. The same view gives the same plan; a view in which the plan's own steps are booked gives
@@ -127,7 +137,10 @@ pub fn plan(view: &View<'_>) -> Plan {
             plan.verdicts.push(verdict);
         }
     }
+    let refits = refits(view, &states, &draft.retiring.released);
     plan.steps = draft.steps();
+    plan.steps.extend(refits.steps);
+    plan.postponed = refits.postponed;
     plan.kept = draft.retiring.kept;
     plan
 }

@@ -51,6 +51,8 @@ pub enum Reason {
     Waiting,
     /// As many workers are on their way out as may be at once.
     MaxReleases,
+    /// As many workers are on their way to other settings as may be at once.
+    MaxRefits,
     /// None of our workers stands in service there.
     NoWorker,
     /// What some job asks of a worker has not been read: the pool's workers may be the last that meet it.
@@ -136,6 +138,7 @@ impl Reason {
             Self::InFlight => "in_flight",
             Self::Waiting => "waiting",
             Self::MaxReleases => "max_releases",
+            Self::MaxRefits => "max_refits",
             Self::NoWorker => "no_worker",
             Self::Unread => "constraints_unread",
             Self::LastFit => "last_fit",
@@ -183,6 +186,9 @@ impl fmt::Display for Reason {
             Self::InFlight => "workers are on their way into service",
             Self::Waiting => "jobs wait that the idle instances left would not cover",
             Self::MaxReleases => "as many workers are on their way out as may be at once",
+            Self::MaxRefits => {
+                "as many workers are on their way to other settings as may be at once"
+            }
             Self::NoWorker => "none of our workers is in service",
             Self::Unread => "what some job asks of a worker has not been read yet",
             Self::LastFit => "no other worker meets the constraints of some job",

@@ -49,11 +49,11 @@ pub fn absent(
     states: &BTreeMap<PoolName, Result<PoolState, Held>>,
 ) -> BTreeMap<ServerId, Timestamp> {
     let known = states.values().flatten();
-    let workers = known.flat_map(|state| state.workers.iter().map(move |w| (state, w)));
-    let lacking = workers.filter(|(state, worker)| worker.absent(state.per_worker) > 0);
+    let workers = known.flat_map(|state| &state.workers);
+    let lacking = workers.filter(|worker| worker.absent() > 0);
     let before = &view.ledger.absent;
     let since = |server| before.get(server).copied().unwrap_or(view.now);
-    let lacking = lacking.map(|(_, worker)| (worker.server.clone(), since(&worker.server)));
+    let lacking = lacking.map(|worker| (worker.server.clone(), since(&worker.server)));
     let held = |server: &ServerId| {
         let member = view.ledger.members.get(server);
         member.is_some_and(|m| matches!(states.get(&m.pool), Some(Err(_))))
@@ -74,7 +74,7 @@ pub fn look(
     let workers = known.flat_map(|state| state.workers.iter().map(move |w| (state, w)));
     let streak = |(state, worker): (&PoolState, &WorkerState)| {
         let before = view.ledger.streaks.get(&worker.server).copied();
-        let idle = worker.is_idle(state.per_worker);
+        let idle = worker.is_idle();
         let next = next_streak(before, idle, state.at, view.policy.release_interval)?;
         Some((worker.server.clone(), next))
     };
@@ -109,7 +109,7 @@ pub(super) struct Retiring {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Candidate {
     since: Timestamp,
-    host: HostName,
+    pub(super) host: HostName,
     pub(super) server: ServerId,
     pub(super) pool: PoolName,
     idle: u32,
@@ -139,9 +139,7 @@ pub(super) fn retire(view: &View<'_>, states: &BTreeMap<PoolName, &PoolState>) -
         };
         let gate = gate(view, pool, state).and_then(|()| last_fits.are_known(pool));
         for worker in &state.workers {
-            let candidate = gate
-                .clone()
-                .and_then(|()| candidate(view, state, name, worker));
+            let candidate = gate.clone().and_then(|()| candidate(view, name, worker));
             match candidate {
                 Ok(candidate) => candidates.push(candidate),
                 Err(reason) => retiring.keep(worker, name, reason),
@@ -191,19 +189,14 @@ fn gate(view: &View<'_>, pool: &Pool, state: &PoolState) -> Result<(), Reason> {
 }
 
 /// The worker as a candidate, where it has been idle for enough looks and still is.
-fn candidate(
-    view: &View<'_>,
-    state: &PoolState,
-    pool: &PoolName,
-    worker: &WorkerState,
-) -> Result<Candidate, Reason> {
+fn candidate(view: &View<'_>, pool: &PoolName, worker: &WorkerState) -> Result<Candidate, Reason> {
     if worker.protected {
         return Err(Reason::Protected);
     }
     if !worker.reachable {
         return Err(Reason::NoHostKey);
     }
-    if !worker.is_idle(state.per_worker) {
+    if !worker.is_idle() {
         return Err(Reason::Busy);
     }
     let streak = view.ledger.streaks.get(&worker.server);
@@ -325,6 +318,7 @@ const fn nearness(reason: &Reason) -> u32 {
         | Reason::Probing
         | Reason::Ceiling
         | Reason::MaxOrder
+        | Reason::MaxRefits
         | Reason::NoWatchdog
         | Reason::InFlight
         | Reason::Unread

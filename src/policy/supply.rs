@@ -42,7 +42,8 @@ pub(super) fn most(known: Option<&Supply>, now: Timestamp) -> u32 {
 /// worker that shows none is taken to have had none. One that somebody else took away vanished.
 #[must_use]
 pub fn given_up(from: &Stage, to: &Stage, live: u32, configured: u32) -> u32 {
-    let ours = to.why().is_some_and(|why| *why != Why::Vanished);
+    let left = to.why().is_some_and(|why| *why != Why::Vanished);
+    let ours = left || *to == Stage::Refitting;
     if ours && *from == Stage::Serving && live > 0 {
         live.max(configured)
     } else {

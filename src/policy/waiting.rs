@@ -39,7 +39,8 @@ impl<'a> Workforce<'a> {
                 if let (Some((pool, _)), Some(has)) = (standing, has) {
                     all.like.insert(pool.clone(), has);
                 }
-                let leaving = standing.is_some_and(|(_, s)| s == Standing::Leaving);
+                let leaving = standing
+                    .is_some_and(|(_, s)| matches!(s, Standing::Leaving | Standing::Refitting));
                 if let Some(arch) = instance.arch
                     && instance.state.is_live()
                     && !leaving

@@ -288,5 +288,6 @@ fn ordered(server: ServerId, order: &Order) -> Member {
         ordered_here: true,
         own: Overrides::default(),
         bound: None,
+        due: None,
     }
 }

@@ -334,6 +334,7 @@ impl Reconciler {
                     pool, count, offer, ..
                 } => self.order(pool, *count, offer.clone(), look)?,
                 Step::Release { server, pool } => self.release(server, pool, look.now)?,
+                Step::Refit { server, .. } => self.refit(server, look.now)?,
             }
         }
         Ok(())

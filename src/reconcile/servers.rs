@@ -91,6 +91,7 @@ impl Reconciler {
             ordered_here: new,
             own: Overrides::default(),
             bound: None,
+            due: None,
         })
     }
 
@@ -259,8 +260,7 @@ impl Reconciler {
         live: u32,
     ) -> Result<(), JournalError> {
         let pool = &member.pool;
-        let configured = self.parts.config.policy.pools.get(pool);
-        let configured = configured.map_or(0, |pool| pool.instances);
+        let configured = self.configured(pool);
         let given_up = supply::given_up(&member.stage, to, live, configured);
         let before = self.books.known_supply(pool);
         self.books
@@ -305,6 +305,9 @@ impl Reconciler {
                     own.released(pool, end);
                 }
             }
+            Stage::Serving if member.stage == Stage::Refitting => {
+                tracing::info!(%server, host, %pool, seconds, "in service again, with its settings");
+            }
             Stage::Serving => {
                 tracing::info!(%server, host, %pool, order, seconds, "in service");
                 own.ordered(pool, OrderEnd::InService, 1);
@@ -342,6 +345,28 @@ impl Reconciler {
         }
     }
 
+    /// Sends a worker on its way to the settings that are due.
+    pub(super) fn refit(&mut self, server: &ServerId, now: Timestamp) -> Result<(), JournalError> {
+        let Some(member) = self.books.ledger().members.get(server).cloned() else {
+            return Ok(());
+        };
+        let live = self.configured(&member.pool);
+        self.tell_stage(&member, &Stage::Refitting, now);
+        self.give_up_supply(&member, &Stage::Refitting, live)?;
+        self.books.follow(Member {
+            stage: Stage::Refitting,
+            since: now,
+            due: None,
+            ..member
+        })
+    }
+
+    /// How many instances a worker of the pool has, going by the configuration.
+    fn configured(&self, pool: &PoolName) -> u32 {
+        let pool = self.parts.config.policy.pools.get(pool);
+        pool.map_or(0, |pool| pool.instances)
+    }
+
     /// Begins the release of a worker.
     pub(super) fn release(
         &mut self,
@@ -353,13 +378,7 @@ impl Reconciler {
             return Ok(());
         };
         tracing::info!(%server, %pool, "releasing");
-        let live = self
-            .parts
-            .config
-            .policy
-            .pools
-            .get(pool)
-            .map_or(0, |pool| pool.instances);
+        let live = self.configured(pool);
         let stage = Stage::Cordoned { why: Why::Idle };
         self.enter(&member, stage, member.reached, live, now)
     }

@@ -70,6 +70,7 @@ mod tests {
             ordered_here: true,
             own: crate::model::Overrides::default(),
             bound: None,
+            due: None,
         };
         let check = CheckReport {
             at: at(70),

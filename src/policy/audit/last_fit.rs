@@ -85,7 +85,10 @@ impl Court<'_> {
             let named = listed.map(|server| &server.name).or(member.name.as_ref());
             let leaves = matches!(
                 member.stage,
-                Stage::Cordoned { .. } | Stage::Deleting { .. } | Stage::Gone { .. }
+                Stage::Refitting
+                    | Stage::Cordoned { .. }
+                    | Stage::Deleting { .. }
+                    | Stage::Gone { .. }
             );
             named == Some(host) && (leaves || self.released.contains(&member.server))
         })

@@ -11,7 +11,7 @@ use crate::model::{
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-fn processors(least: u32) -> Constraints {
+pub(super) fn processors(least: u32) -> Constraints {
     let hardware = WantedHardware {
         processors: Some(least),
         ..WantedHardware::default()
@@ -33,7 +33,7 @@ fn memory() -> Constraints {
     }
 }
 
-fn has(farm: &mut Farm, host: &str, processors: u32) {
+pub(super) fn has(farm: &mut Farm, host: &str, processors: u32) {
     let hardware = Hardware {
         processors,
         ..Hardware::default()
@@ -46,7 +46,7 @@ fn has(farm: &mut Farm, host: &str, processors: u32) {
 }
 
 /// A job of `x-l2`, whose workers have 64 processors, that asks for something.
-fn job(farm: &mut Farm, package: &str, asks: Constraints, state: JobState) {
+pub(super) fn job(farm: &mut Farm, package: &str, asks: Constraints, state: JobState) {
     farm.job("main", "x86_64", package, state);
     let asking = &mut farm.backend("main").asks;
     asking.insert(package.to_owned(), asks);

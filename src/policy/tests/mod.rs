@@ -9,6 +9,7 @@ mod leases;
 mod leaving;
 mod life;
 mod properties;
+mod refits;
 mod refusals;
 mod vanished;
 
@@ -28,6 +29,11 @@ fn book(farm: &mut Farm, plan: &Plan) {
                 member.stage = crate::model::Stage::Cordoned {
                     why: crate::model::Why::Idle,
                 };
+            }
+            Step::Refit { server, .. } => {
+                let member = farm.ledger.members.get_mut(server).unwrap();
+                member.stage = crate::model::Stage::Refitting;
+                member.due = None;
             }
         }
     }
@@ -49,7 +55,7 @@ fn decided(farm: &Farm, name: &str, direction: Action) -> (Outcome, Reason) {
 fn ordered(plan: &Plan, name: &str) -> u32 {
     let of = |step: &Step| match step {
         Step::Order { pool: p, count, .. } if *p == pool(name) => *count,
-        Step::Order { .. } | Step::Release { .. } => 0,
+        Step::Order { .. } | Step::Release { .. } | Step::Refit { .. } => 0,
     };
     plan.steps.iter().map(of).sum()
 }
@@ -58,7 +64,7 @@ fn ordered(plan: &Plan, name: &str) -> u32 {
 fn released(plan: &Plan) -> Vec<String> {
     let of = |step: &Step| match step {
         Step::Release { server, .. } => Some(server.as_str().to_owned()),
-        Step::Order { .. } => None,
+        Step::Order { .. } | Step::Refit { .. } => None,
     };
     plan.steps.iter().filter_map(of).collect()
 }
