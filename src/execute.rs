@@ -1,5 +1,7 @@
 //! One deed to calls. Each may be done again: a repeat finds what the first one did.
 
+mod looking;
+
 use crate::clock::Clock;
 use crate::cloud::{self, Cloud, CreateRequest, Created, Gone, JobStatus, Leftovers};
 use crate::config::{Config, Pool};
@@ -18,6 +20,8 @@ use secrecy::ExposeSecret;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+
+pub use looking::Instead;
 
 /// What a deed is about. There is at most one deed about a subject at a time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -347,10 +351,11 @@ impl Hands {
     async fn check(&self, member: &Member, ip: IpAddr) -> CheckReport {
         let at = self.clock.now();
         let outcome = match self.prepare(member, ip) {
-            Ok((host, pool, settings)) => ssh::check(&self.access, &host, pool.arch, &settings, at)
-                .await
-                .outcome
-                .into(),
+            Ok((host, pool, settings)) => {
+                let expected = self.expected(member, pool);
+                let checked = ssh::check(&self.access, &host, &expected, &settings, at).await;
+                checked.outcome.into()
+            }
             Err(why) => CheckOutcome::Unreachable(why.to_string()),
         };
         CheckReport { at, outcome }

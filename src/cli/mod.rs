@@ -6,9 +6,11 @@ mod cost;
 mod daemon;
 mod doctor;
 mod hands;
+mod instance;
 mod plan;
 mod pool;
 mod serve;
+mod worker;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -58,6 +60,12 @@ enum Noun {
     /// Show what would be bought or released now, and why (changes nothing)
     #[command(subcommand)]
     Plan(plan::Command),
+    /// Ask what the workers are and do, or look at them from all sides
+    #[command(subcommand)]
+    Worker(worker::Command),
+    /// Count build instances
+    #[command(subcommand)]
+    Instance(instance::Command),
     /// Print the program for workers whose ssh account may do nothing else (`ssh.forced_command`)
     Hands(hands::Args),
     /// Show what servers have cost, by pool and flavor
@@ -90,6 +98,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Noun::Adopt(args) => adopt::adopt(&cli.config, args),
         Noun::Disown(args) => adopt::disown(&cli.config, args),
         Noun::Plan(command) => plan::run(&cli.config, &command),
+        Noun::Worker(command) => worker::run(&cli.config, &command),
+        Noun::Instance(command) => instance::run(&cli.config, &command),
         Noun::Hands(hands::Args {}) => hands::run(&cli.config),
         Noun::Cost(args) => cost::run(&cli.config, &args),
     };

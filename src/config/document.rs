@@ -3,6 +3,7 @@
 
 use super::archs::read_archs;
 use super::backends::{read_backends, readings_outlive_their_cache};
+use super::checks::read_checks;
 use super::cloud::{CreateApi, read_credentials, read_rates};
 use super::hosts::read_hosts;
 use super::jobs::{read_ghosts, read_watched};
@@ -51,6 +52,7 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let ecs = ecs.and_then(|node| node.section(|ecs| read_ecs(ecs, pools.as_deref(), secrets)));
         let ssh = doc.need("ssh", "how workers are reached");
         let ssh = ssh.and_then(|node| node.section(|ssh| read_ssh(ssh, secrets)));
+        let checks = doc.part("checks").section(read_checks);
         let hosts = doc.part("hosts").section(read_hosts);
         let naming = ecs.as_ref().map(|ecs| ecs.naming.clone());
         let policy = read_policy(doc, pools, poll.as_ref(), naming);
@@ -68,6 +70,7 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
             poll: poll?,
             ecs: ecs?,
             ssh: ssh?,
+            checks: checks?,
             hosts: hosts?,
             warnings: Faults::default(),
             _checked: Checked,

@@ -6,6 +6,7 @@
 
 mod archs;
 mod backends;
+mod checks;
 mod cloud;
 mod document;
 mod fault;
@@ -24,6 +25,7 @@ mod units;
 mod yaml;
 
 pub use backends::{Access, Backend, Discovery};
+pub use checks::Checks;
 pub use cloud::{CreateApi, Credentials, Rates};
 pub use fault::{Fault, Faults};
 pub use hosts::{Hosts, ResourceUse};
@@ -64,6 +66,8 @@ pub struct Config {
     pub ecs: Ecs,
     /// How workers are reached.
     pub ssh: Ssh,
+    /// What a worker has to be before it serves.
+    pub checks: Checks,
     /// How the resource use of workers is read.
     pub hosts: Hosts,
     /// What is valid, and less than what the program can do.

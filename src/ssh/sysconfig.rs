@@ -114,11 +114,7 @@ impl WorkerSettings {
     #[must_use]
     pub fn differences(&self, text: &str) -> Vec<Difference> {
         let differs = |(key, expected): (&'static str, String)| {
-            let found = text
-                .lines()
-                .filter_map(Assignment::of)
-                .rfind(|a| a.key == key);
-            let found = found.map(Assignment::into_value);
+            let found = value_of(text, key);
             (found.as_ref() != Some(&expected)).then_some(Difference {
                 key,
                 found,
@@ -150,6 +146,13 @@ impl WorkerSettings {
         }
         lines.concat()
     }
+}
+
+/// The value of a key in such a file; `None` where it is not set.
+pub(super) fn value_of(text: &str, key: &str) -> Option<String> {
+    let assignments = text.lines().filter_map(Assignment::of);
+    let last = assignments.filter(|a| a.key == key).last();
+    last.map(Assignment::into_value)
 }
 
 fn end_line(lines: &mut [String]) {

@@ -4,6 +4,7 @@ use super::{Doorbell, People, Refused, Scrape, ScrapeError, Scrapes};
 use crate::clock::Clock;
 use crate::metrics::{Coding, Format, Source};
 use crate::model::{Observed, PoolName, Snapshot, Unknown};
+use crate::roster::{NotAnswered, Question};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes};
 use hyper::header::{
@@ -37,6 +38,11 @@ pub trait Answers: Send + Sync {
     /// What would be released now, and why not the others; with another number of looks, and another
     /// time between them, than the configured ones where they are given.
     fn plan_release(&self, checks: Option<u32>, interval: Option<Duration>) -> Value;
+    /// What the workers are and do.
+    ///
+    /// # Errors
+    /// Names what there is no answer to.
+    fn of_workers(&self, question: &Question) -> Result<Value, NotAnswered>;
 }
 
 /// Everything that a request may need.
@@ -74,7 +80,11 @@ impl App {
             "/api/v1/alerts" => not_allowed("POST"),
             "/api/v1/adopt" => self.asked_to_adopt(request).await,
             "/api/v1/disown" => self.asked_to_disown(request).await,
+            "/api/v1/workers/check" => self.asked_to_check(request).await,
             path if let Some(pool) = accepted_pool(path) => self.accept(&request, pool),
+            path if let Some(path) = of_workers(path) => {
+                self.of_workers(path, request.uri().query().unwrap_or_default(), gets)
+            }
             "/"
             | "/metrics"
             | "/-/healthy"
@@ -193,12 +203,33 @@ impl App {
         }
     }
 
+    /// `GET /api/v1/workers`, `workers/usage`, `instances` and `instances/idle`.
+    fn of_workers(&self, path: &str, query: &str, gets: bool) -> Answer {
+        let question = match Question::read(path, query) {
+            Ok(None) => return text(StatusCode::NOT_FOUND, "no such page; see /\n"),
+            Ok(Some(_)) if !gets => return not_allowed("GET, HEAD"),
+            Ok(Some(question)) => question,
+            Err(why) => return not_answered(&why),
+        };
+        match self.answers.of_workers(&question) {
+            Ok(answer) => ok(&answer),
+            Err(why) => not_answered(&why),
+        }
+    }
+
     fn plan_release(&self, query: &str) -> Answer {
         match looks(query) {
             Ok((checks, interval)) => ok(&self.answers.plan_release(checks, interval)),
             Err(why) => failed(StatusCode::BAD_REQUEST, &why),
         }
     }
+}
+
+/// The part behind `/api/v1/` of a path that asks of workers.
+fn of_workers(path: &str) -> Option<&str> {
+    let path = path.strip_prefix("/api/v1/")?;
+    let noun = path.split('/').next();
+    matches!(noun, Some("workers" | "instances")).then_some(path)
 }
 
 /// Reads `since=DATE`, which may be left out: a day, or a moment, of UTC.
@@ -304,6 +335,8 @@ const LANDING: &str = concat!(
     "<li><a href=\"/metrics\">metrics</a><li><a href=\"/-/ready\">ready</a>",
     "<li><a href=\"/-/healthy\">healthy</a>",
     "<li><a href=\"/api/v1/sd\">where the workers' node_exporters are</a>",
+    "<li><a href=\"/api/v1/workers\">every worker</a>",
+    "<li><a href=\"/api/v1/instances\">what their instances do</a>",
     "<li><a href=\"/api/v1/cost\">what servers have cost</a>",
     "<li><a href=\"/api/v1/plan/apply\">what would be bought now</a>",
     "<li><a href=\"/api/v1/plan/release\">what would be released now</a></ul></html>\n",
@@ -323,6 +356,15 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 
 pub(super) fn ok(value: &Value) -> Answer {
     with(StatusCode::OK, "application/json", value.to_string())
+}
+
+pub(super) fn not_answered(why: &NotAnswered) -> Answer {
+    let status = match why {
+        NotAnswered::UnknownAddress(_) => StatusCode::NOT_FOUND,
+        NotAnswered::Question { .. } => StatusCode::BAD_REQUEST,
+        NotAnswered::NotRead => StatusCode::CONFLICT,
+    };
+    failed(status, &why.to_string())
 }
 
 pub(super) fn failed(status: StatusCode, why: &str) -> Answer {

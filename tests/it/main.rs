@@ -34,3 +34,4 @@ mod the_loop;
 mod tidy;
 #[cfg(test)]
 mod two_backends;
+mod workers;

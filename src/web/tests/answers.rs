@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::Unknown;
+use crate::roster::{NotAnswered, Question};
 
 /// Answers with what it was asked.
 pub(super) struct Echo {
@@ -21,6 +22,13 @@ impl Answers for Echo {
 
     fn cost(&self, since: Option<jiff::Timestamp>) -> Value {
         json!({ "since": since.map(|at| at.to_string()) })
+    }
+
+    fn of_workers(&self, question: &Question) -> Result<Value, NotAnswered> {
+        match question {
+            Question::Usage(_) => Err(NotAnswered::NotRead),
+            question => Ok(json!(format!("{question:?}"))),
+        }
     }
 
     fn plan_apply(&self) -> Value {
@@ -65,4 +73,24 @@ async fn costs_are_asked_for_since_a_day_or_a_moment_or_for_ever() {
         let (status, _) = get(&app, &format!("/api/v1/cost{wrong}")).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn what_the_workers_are_is_asked_by_get_and_an_unknown_address_or_parameter_is_told() {
+    let app = app(Snapshot::default());
+    for (path, status) in [
+        ("/api/v1/workers?idle=true&ip=10.0.0.1", 200),
+        ("/api/v1/instances", 200),
+        ("/api/v1/instances/idle", 200),
+        ("/api/v1/workers/usage?window=5m", 409),
+        ("/api/v1/workers?ip=here", 400),
+        ("/api/v1/workers/usage?window=1d", 400),
+        ("/api/v1/workers/none", 404),
+        ("/api/v1/workersandmore", 404),
+    ] {
+        let (found, said) = get(&app, path).await;
+        assert_eq!(found, status, "{path}: {said}");
+    }
+    let posted = send(&app, "POST", "/api/v1/workers", &[], "").await;
+    assert_eq!(posted.0, StatusCode::METHOD_NOT_ALLOWED);
 }
