@@ -14,10 +14,8 @@ use std::time::Instant;
 /// What was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
-    /// The machine is what was ordered.
+    /// The machine is what was ordered, and has the name of its server.
     Machine,
-    /// It has the name of its server.
-    HostName,
     /// It builds on the disk that is meant for it, with enough room.
     Disk,
     /// Its clock goes right.
@@ -36,9 +34,8 @@ pub enum Check {
 
 impl Check {
     /// The checks on a machine, in the order in which they are run.
-    pub const ORDER: [Self; 6] = [
+    pub const ORDER: [Self; 5] = [
         Self::Machine,
-        Self::HostName,
         Self::Disk,
         Self::Clock,
         Self::Config,
@@ -50,7 +47,6 @@ impl Check {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Machine => "machine",
-            Self::HostName => "host_name",
             Self::Disk => "disk",
             Self::Clock => "clock",
             Self::Flavor => "flavor",

@@ -137,7 +137,7 @@ impl Facts {
     pub(super) fn judge(&self, expected: &Expected, asked: (Timestamp, Timestamp)) -> Vec<Finding> {
         let vcpus = Finding::same(Check::Machine, "vcpus", self.cpus, expected.vcpus);
         let host = expected.host.as_ref().map(HostName::as_str);
-        let host = Finding::same(Check::HostName, "name", &*self.host, host);
+        let host = Finding::same(Check::Machine, "name", &*self.host, host);
         let mut findings = vec![vcpus, self.memory(expected.memory_gib), host];
         for disk in &self.disks {
             findings.extend(free(disk, expected.free_gib));
