@@ -15,6 +15,7 @@
 use jiff::Timestamp;
 use obs_scaler::adoption::{Adopt, Disown};
 use obs_scaler::config::{Mode, Pool, Projects};
+use obs_scaler::configure::{self, Configure};
 use obs_scaler::inspect::CheckAsked;
 use obs_scaler::metrics::{
     Coding, Configured, FleetCollector, FleetState, Format, Metrics, Own, PoolFacts, Source,
@@ -24,7 +25,9 @@ use obs_scaler::model::{
     InstanceState, Level, Observed, PoolName, Results, Snapshot, Unknown, Vcpus, Workers,
 };
 use obs_scaler::roster::{NotAnswered, Question};
-use obs_scaler::web::{Answered, Answers, App, Checked, Doorbell, People, Scrapes, Tokens};
+use obs_scaler::web::{
+    Answered, Answers, App, Checked, Doorbell, People, Refitted, Scrapes, Tokens,
+};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
@@ -374,6 +377,10 @@ fn line(what: &str, figure: &Figure, base: &Figure) {
 struct Nobody;
 
 impl Answers for Nobody {
+    fn configured(&self) -> Vec<configure::Row> {
+        Vec::new()
+    }
+
     fn cost(&self, _since: Option<jiff::Timestamp>) -> Value {
         Value::Null
     }
@@ -400,6 +407,10 @@ impl Answers for Nobody {
 }
 
 impl People for Nobody {
+    fn configure(&self, _: Configure) -> Pin<Box<dyn Future<Output = Refitted> + Send>> {
+        Box::pin(ready(None))
+    }
+
     fn adopt(&self, _: Adopt) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
         Box::pin(ready(Ok(Vec::new())))
     }

@@ -42,6 +42,7 @@ async fn main() {
             speed: 1.0,
         },
         frontend: None,
+        clock: obs_sim::Clock::default(),
     });
     let farm = farm.await.unwrap();
     let cloud = ecs::Simulator::start(ecs::Options::new(PROJECT, "AK", "SK"))

@@ -69,6 +69,7 @@ async fn poll(backend: &mut Child) {
     row("start", 0.0);
     let begun = Instant::now();
     let gather = Gather {
+        window: Duration::from_hours(6),
         clients: vec![client],
         poll: config.poll.clone(),
         hosts: None,

@@ -7,6 +7,7 @@ pub mod cli; // one file per noun: serve, config, plan
 pub mod clock; // the only place that asks the time
 pub mod cloud; // what the rest needs of a cloud, in the field's words
 pub mod config; // YAML to a Config that is valid by construction
+pub mod configure; // what people want workers to be told, and what becomes of it
 pub mod doctor; // what is wrong, and how to mend it
 pub mod ecs; // a cloud: Huawei Cloud ECS; signed calls, jobs, classes of errors
 pub mod execute; // steps to calls, idempotent

@@ -4,10 +4,13 @@ mod costs;
 
 use crate::clock::Clock;
 use crate::config::{Config, Policy};
+use crate::configure;
 use crate::metrics::{FleetState, Source};
-use crate::model::{Action, Alarms, HostName, Ledger, PoolName, Snapshot, Unknown, elapsed};
+use crate::model::{
+    Action, Alarms, HostName, Ledger, PoolName, ServerId, Snapshot, Unknown, elapsed,
+};
 use crate::policy::bills::Tariff;
-use crate::policy::{self, Kept, Outcome, Plan, Step, Verdict, View};
+use crate::policy::{self, Kept, Outcome, Plan, Step, Suspect, Verdict, View};
 use crate::reconcile::{InHand, Word};
 use crate::roster::{self, NotAnswered, Question};
 use crate::web::Answers;
@@ -94,6 +97,21 @@ impl Answers for Present {
         self.speak.try_send(Word::Accept(pool.clone())).is_ok()
     }
 
+    fn configured(&self) -> Vec<configure::Row> {
+        let snapshot = self.snapshot.borrow().clone();
+        let InHand { ledger, checks, .. } = self.in_hand.borrow().clone();
+        let sight = configure::Sight {
+            fleet: snapshot.fleet.last().map(|list| &list.value),
+            ledger: &ledger,
+            policy: &self.config.policy,
+        };
+        let plan = self.plan(&self.config.policy, &ledger);
+        configure::progress(sight, &plan.postponed, |server, since| {
+            let check = checks.get(server).filter(|check| check.at >= since)?;
+            Some(check.outcome.to_string())
+        })
+    }
+
     fn discover(&self) -> Result<Value, Unknown> {
         self.seen(|view| crate::hosts::discover(view, self.config.hosts.node_exporter_port))
     }
@@ -125,6 +143,7 @@ impl Answers for Present {
             "verdicts": verdicts(&plan, Action::Release),
             "released": plan.steps.iter().filter_map(|step| released(step, &ledger)).collect::<Vec<_>>(),
             "kept": plan.kept.iter().map(kept).collect::<Vec<_>>(),
+            "black_holes": plan.suspects.iter().map(black_hole).collect::<Vec<_>>(),
         })
     }
 }
@@ -174,6 +193,22 @@ fn released(step: &Step, ledger: &Ledger) -> Option<Value> {
         "host": name.map(HostName::as_str),
         "pool": pool.as_str(),
     }))
+}
+
+fn black_hole(suspect: &Suspect) -> Value {
+    let left = suspect.left.map(|left| left.to_string());
+    let end = left.as_ref().map_or_else(
+        || "it is cordoned".to_owned(),
+        |left| format!("it stays: {left}"),
+    );
+    json!({
+        "server": suspect.server.as_ref().map(ServerId::as_str),
+        "host": suspect.host.as_str(),
+        "pool": suspect.pool.as_str(),
+        "evidence": suspect.evidence,
+        "left": left,
+        "why": format!("{}; {end}", suspect.evidence),
+    })
 }
 
 fn kept(kept: &Kept) -> Value {

@@ -182,6 +182,7 @@ impl From<ObsArgs> for obs::Options {
                 speed: args.speed,
             },
             frontend: args.frontend,
+            clock: obs_sim::Clock::default(),
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use super::{Adopt, AdoptionError, Disown, Outcome, Row, Sight, adopt, disowned};
 use crate::cloud::Cloud;
+use crate::configure::Configure;
 use crate::gather::LookAgain;
 use crate::inspect::{CheckAsked, Inspector};
 use crate::model::{Ledger, ServerId, Snapshot};
 use crate::present::Present;
 use crate::reconcile::Word;
-use crate::web::{Answered, Checked, People};
+use crate::web::{Answered, Checked, People, Refitted};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -104,5 +105,14 @@ impl People for Desk {
 
     fn check(&self, ask: CheckAsked) -> Pin<Box<dyn Future<Output = Checked> + Send>> {
         Box::pin(self.inspector.clone().check(ask))
+    }
+
+    fn configure(&self, ask: Configure) -> Pin<Box<dyn Future<Output = Refitted> + Send>> {
+        let speak = self.present.speak.clone();
+        Box::pin(async move {
+            let (reply, rows) = oneshot::channel();
+            speak.send(Word::Configure { ask, reply }).await.ok()?;
+            rows.await.ok()
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod config;
+mod configure;
 mod cost;
 mod daemon;
 mod doctor;
@@ -60,7 +61,7 @@ enum Noun {
     /// Show what would be bought or released now, and why (changes nothing)
     #[command(subcommand)]
     Plan(plan::Command),
-    /// Ask what the workers are and do, or look at them from all sides
+    /// Ask what the workers are and do, look at them from all sides, set them otherwise
     #[command(subcommand)]
     Worker(worker::Command),
     /// Count build instances
@@ -98,9 +99,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Noun::Adopt(args) => adopt::adopt(&cli.config, args),
         Noun::Disown(args) => adopt::disown(&cli.config, args),
         Noun::Plan(command) => plan::run(&cli.config, &command),
-        Noun::Worker(command) => worker::run(&cli.config, &command),
         Noun::Instance(command) => instance::run(&cli.config, &command),
         Noun::Hands(hands::Args {}) => hands::run(&cli.config),
+        Noun::Worker(command) => worker::run(&cli.config, command),
         Noun::Cost(args) => cost::run(&cli.config, &args),
     };
     match done {

@@ -116,7 +116,11 @@ fn table(answer: &Value) -> String {
     for verdict in rows(answer, "verdicts") {
         row(verdict, &text_of(verdict, "outcome").unwrap_or_default());
     }
-    for (list, verb) in [("released", "release"), ("kept", "keep")] {
+    for (list, verb) in [
+        ("released", "release"),
+        ("kept", "keep"),
+        ("black_holes", "black hole"),
+    ] {
         for worker in rows(answer, list) {
             let host = text_of(worker, "host").or_else(|| text_of(worker, "server"));
             row(worker, &format!("{verb} {}", host.unwrap_or_default()));

@@ -79,6 +79,7 @@ fn reasons() -> Vec<(Direction, &'static str)> {
         (Direction::Apply, Reason::MaxOrder.label()),
         (Direction::Apply, Reason::Ceiling.label()),
         (Direction::Release, Reason::Idle.label()),
+        (Direction::Release, Reason::BLACK_HOLE),
     ];
     let holds = Reason::HOLDS.map(|reason| (Direction::Hold, reason));
     deeds.into_iter().chain(holds).collect()
@@ -184,8 +185,19 @@ fn watch_all(
         let listing = Arc::clone(&listing);
         async move { listing.list().await }
     };
-    let gather = gather(config, clock, metrics, (journal, cloud))?;
-    Ok(gather.spawn(list, stop, pollers)?)
+    let (own, builds) = metrics;
+    let gather = gather(config, clock, (own, builds.clone()), (journal, cloud))?;
+    let (snapshot, look) = gather.spawn(list, stop, pollers)?;
+    pollers.spawn(begin_counts(builds, snapshot.clone(), clock));
+    Ok((snapshot, look))
+}
+
+/// Lets the counts of each worker's builds begin when it is first known, until the pollers end.
+async fn begin_counts(builds: WorkerBuilds, mut snapshot: watch::Receiver<Snapshot>, clock: Clock) {
+    while snapshot.changed().await.is_ok() {
+        let known = snapshot.borrow_and_update().clone();
+        builds.known(&known, clock.now().as_second());
+    }
 }
 
 fn ecs(config: &Config, clock: Clock, own: &Own) -> anyhow::Result<EcsClient> {
@@ -221,6 +233,7 @@ fn gather(
             levels: config.policy.levels.clone(),
             retention: config.history.retention,
         },
+        window: config.policy.black_holes.window,
         clock,
         on_reading: Arc::new(move |collector, took, _whole| {
             counts.collected(poller(collector), took);

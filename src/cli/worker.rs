@@ -1,7 +1,7 @@
-//! `worker list`, `instances`, `usage` and `check`, answered by the running daemon.
+//! `worker list`, `instances`, `usage` and `check`, answered by the running daemon; and `configure`.
 
 use super::plan::{Output, print};
-use super::{Failure, daemon};
+use super::{Failure, configure, daemon};
 use crate::config::Config;
 use crate::inspect::{CheckAsked, Expect};
 use anyhow::{Context, anyhow, bail};
@@ -32,6 +32,8 @@ pub(super) enum Command {
     #[command(after_help = "Examples:\n  obs-scaler worker check 10.0.0.11\n  \
         obs-scaler worker check 10.0.0.11 --expect vcpus=32,ram=64,instances=10,jobs=32")]
     Check(Check),
+    /// Tell workers something else than their pool's settings: each is drained first
+    Configure(configure::Args),
 }
 
 /// Which workers, and how the answer is printed.
@@ -82,20 +84,21 @@ pub(super) struct Check {
     output: Output,
 }
 
-pub(super) fn run(path: &Path, command: &Command) -> Result<(), Failure> {
+pub(super) fn run(path: &Path, command: Command) -> Result<(), Failure> {
     match command {
         Command::List(List { of, idle }) => {
             let idle = idle.then(|| "idle=true".to_owned());
             ask(path, "workers", &query(&of.ips, idle), of.output, list)
         }
-        Command::Instances(of) => ask_of(path, "instances", of, instances),
+        Command::Instances(of) => ask_of(path, "instances", &of, instances),
         Command::Usage(of) => {
             let (window, resource) = (&of.window, &of.resource);
             let more = format!("window={window}&resource={resource}");
             let query = query(&of.ips, Some(more));
             ask(path, "workers/usage", &query, of.output, usage)
         }
-        Command::Check(asked) => check(path, asked),
+        Command::Check(asked) => check(path, &asked),
+        Command::Configure(args) => configure::run(path, args),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::archs::read_archs;
 use super::backends::{read_backends, readings_outlive_their_cache};
+use super::black_holes::read_black_holes;
 use super::checks::read_checks;
 use super::cloud::{CreateApi, read_credentials, read_rates};
 use super::hosts::read_hosts;
@@ -173,6 +174,7 @@ fn read_policy(
     let levels = doc.part("levels").section(read_levels);
     let watched = read_watched(doc);
     let ghosts = doc.part("ghosts").section(read_ghosts);
+    let black_holes = doc.part("black_holes").section(read_black_holes);
     doc.part("scaling").section(|scaling| {
         let ceiling = scaling
             .or("ceiling_vcpus", 1792, number(0..=1_000_000))
@@ -207,6 +209,7 @@ fn read_policy(
             levels: levels?,
             watched: watched?,
             ghosts: ghosts?,
+            black_holes: black_holes?,
             ceiling: ceiling?,
             max_order: max_order?,
             create_deadline: create_deadline?,

@@ -6,6 +6,7 @@
 
 mod archs;
 mod backends;
+mod black_holes;
 mod checks;
 mod cloud;
 mod document;
@@ -25,6 +26,7 @@ mod units;
 mod yaml;
 
 pub use backends::{Access, Backend, Discovery};
+pub use black_holes::{BlackHoleAction, BlackHoles};
 pub use checks::Checks;
 pub use cloud::{CreateApi, Credentials, Rates};
 pub use fault::{Fault, Faults};
@@ -223,6 +225,8 @@ pub struct Policy {
     pub watched: Vec<Regex>,
     /// What is done about ghosts.
     pub ghosts: Ghosts,
+    /// When a worker is a black hole, and what is done about it.
+    pub black_holes: BlackHoles,
     /// The vCPU that may be bought, in flight included.
     pub ceiling: Vcpus,
     /// The largest number of servers in one order.

@@ -2,11 +2,14 @@
 
 use super::Collector;
 use super::source::{Source, view};
-use crate::model::{BackendName, Build, Ghosts, HostName, Observed, Snapshot, elapsed};
+use crate::model::{
+    BackendName, Build, BuildEnd, Came, Ghosts, HostName, Observed, Snapshot, elapsed,
+};
 use crate::obs::{Answered, ObsClient};
-use crate::policy::next_ghosts;
+use crate::policy::{ghosts, next_ghosts};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -32,10 +35,18 @@ pub(super) struct GhostsSource {
     reached: BTreeSet<HostName>,
     /// When an instance last answered us.
     answered: Option<Timestamp>,
+    /// The builds that were noted as vanished, as long as they are listed.
+    vanished: BTreeSet<Build>,
+    /// How long it is remembered how builds came out.
+    window: Duration,
 }
 
 impl GhostsSource {
-    pub(super) fn new(client: ObsClient, snapshot: watch::Sender<Snapshot>) -> Self {
+    pub(super) fn new(
+        client: ObsClient,
+        snapshot: watch::Sender<Snapshot>,
+        window: Duration,
+    ) -> Self {
         Self {
             client,
             snapshot,
@@ -44,7 +55,38 @@ impl GhostsSource {
             refusing: BTreeMap::new(),
             reached: BTreeSet::new(),
             answered: None,
+            vanished: BTreeSet::new(),
+            window,
         }
+    }
+
+    /// Remembers each build that has vanished on its host, once.
+    fn note_vanished(&mut self, at: Timestamp) {
+        let known = &self.known;
+        self.vanished.retain(|build| known.seen.contains_key(build));
+        let found = ghosts(known).map(|(build, _)| build);
+        let new: Vec<Build> = found
+            .filter(|build| !self.vanished.contains(build))
+            .cloned()
+            .collect();
+        if new.is_empty() {
+            return;
+        }
+        let ends = new.iter().map(|build| {
+            let end = BuildEnd {
+                package: build.job.clone(),
+                began: build.started.unwrap_or(at),
+                ended: at,
+                came: Came::Vanished,
+            };
+            (build.instance.host.clone(), end)
+        });
+        let oldest = at.checked_sub(self.window).unwrap_or(Timestamp::MIN);
+        self.snapshot.send_modify(|snapshot| {
+            let record = &mut view(snapshot, &self.client).record;
+            Arc::make_mut(record).add(ends, oldest);
+        });
+        self.vanished.extend(new);
     }
 
     /// When OBS was asked for its workers, its builds, and those that it contradicts itself. Waits for
@@ -135,6 +177,7 @@ impl Source for GhostsSource {
         self.ask(&builds, at).await;
         suspects.extend(self.refused(&builds).cloned());
         self.known = next_ghosts(&self.known, suspects, read_at);
+        self.note_vanished(at);
         Ok(self.known.clone())
     }
 

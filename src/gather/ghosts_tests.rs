@@ -47,7 +47,8 @@ impl Address {
 fn source() -> GhostsSource {
     let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
     let client = ObsClient::new(&backend("b", nobody), Duration::from_secs(10)).unwrap();
-    GhostsSource::new(client, watch::Sender::new(Snapshot::default()))
+    let window = Duration::from_hours(6);
+    GhostsSource::new(client, watch::Sender::new(Snapshot::default()), window)
 }
 
 /// The instances suspected after a poll at this second, in which OBS lists these builds, and the
@@ -99,6 +100,24 @@ async fn an_instance_that_refuses_while_others_answer_builds_nothing() {
     assert!(poll(&mut source, 90, &builds, &[]).await.is_empty());
     assert_eq!(poll(&mut source, 120, &builds, &[&two]).await, ["w1:1"]);
     assert!(poll(&mut source, 150, &builds, &[&one]).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_build_that_vanished_is_held_against_its_host_once() {
+    let (one, two) = (Address::of_host(8), Address::of_host(9));
+    let builds = [one.build("w1:1"), two.build("w2:1")];
+    let mut source = source();
+    let mut vanished = Vec::new();
+    for second in [0, 60, 120, 180, 240, 300] {
+        let standing: &[&Address] = if second == 0 { &[&one, &two] } else { &[&two] };
+        poll(&mut source, second, &builds, standing).await;
+        // each poll of these tests begins with an empty record
+        let snapshot = source.snapshot.borrow();
+        let records = snapshot.backends.values().flat_map(|b| b.record.hosts());
+        let ends = records.flat_map(|(host, ends)| ends.iter().map(move |end| (host, end)));
+        vanished.extend(ends.map(|(host, end)| (host.to_string(), end.came)));
+    }
+    assert_eq!(vanished, [("w1".to_owned(), Came::Vanished)]);
 }
 
 #[tokio::test]

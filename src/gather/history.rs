@@ -59,6 +59,8 @@ pub(super) struct HistorySource {
     pub(super) terms: Terms,
     pub(super) snapshot: watch::Sender<Snapshot>,
     pub(super) on_ended: OnEnded,
+    /// How long it is remembered how builds came out.
+    pub(super) window: Duration,
     /// When this program started, and when what is old was last forgotten.
     pub(super) started: Timestamp,
     pub(super) forgot: Timestamp,
@@ -92,7 +94,22 @@ impl HistorySource {
         known.take(&learnt);
         self.publish(target, learnt.expected.clone());
         self.count(&lines);
+        self.note(target, &lines, at);
         Ok(())
+    }
+
+    /// Remembers how builds came out where they were built. Not kept on disk: what ended before a restart says
+    /// nothing after it, and a black hole loses some builds more before it is found.
+    fn note(&self, target: &Target, lines: &[Ended], at: Timestamp) {
+        let oldest = at.checked_sub(self.window).unwrap_or(Timestamp::MIN);
+        let young = lines.iter().filter(|line| line.end >= oldest.as_second());
+        let new: Vec<_> = young
+            .filter_map(|line| line.on_its_worker(target))
+            .collect();
+        self.snapshot.send_modify(|snapshot| {
+            let record = &mut view(snapshot, &self.client).record;
+            Arc::make_mut(record).add(new, oldest);
+        });
     }
 
     /// A line that is new to the bookmark is new to this program and to those before it. What ended

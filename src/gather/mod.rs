@@ -120,6 +120,8 @@ pub struct Gather {
     pub store: Arc<dyn HistoryStore>,
     /// What is kept of the job histories.
     pub history: Terms,
+    /// How long it is remembered how builds came out.
+    pub window: Duration,
     /// What tells the time of a reading.
     pub clock: Clock,
     /// Told of every reading.
@@ -178,7 +180,7 @@ impl Gather {
             tasks.spawn(shell.clone().poll(results, self.poll.results));
             let needs = NeedsSource::new(client.clone(), shell.snapshot.clone());
             tasks.spawn(shell.clone().poll(needs, self.poll.workers));
-            let ghosts = GhostsSource::new(client.clone(), shell.snapshot.clone());
+            let ghosts = GhostsSource::new(client.clone(), shell.snapshot.clone(), self.window);
             tasks.spawn(shell.clone().poll(ghosts, self.poll.workers));
             let history = HistorySource {
                 client,
@@ -188,6 +190,7 @@ impl Gather {
                 terms: self.history.clone(),
                 snapshot: shell.snapshot.clone(),
                 on_ended: Arc::clone(&self.on_ended),
+                window: self.window,
                 started,
                 forgot: started,
             };

@@ -87,6 +87,7 @@ fn gather(backends: &[(&str, SocketAddr)], timeout: Duration, every: Duration) -
             // the captures are as old as they are
             retention: Duration::from_hours(100 * 365 * 24),
         },
+        window: Duration::from_hours(6),
         clock: Clock::default(),
         on_reading: Arc::new(|_, _, _| ()),
         on_ended: Arc::new(|_, _, _| ()),
@@ -338,7 +339,14 @@ async fn a_restart_reads_only_what_is_new_and_each_end_of_a_build_is_counted_onc
         more.fetch_add(1, Ordering::SeqCst);
         let counted = || ended.lock().unwrap().len() > process;
         running.until(|_| counted()).await;
-        read_twice(&mut running).await;
+        let snapshot = read_twice(&mut running).await;
+        let record = &snapshot.backends[&BackendName::new("b")].record;
+        let known = record.of(&HostName::new("w")).len();
+        assert_eq!(
+            known,
+            if process == 0 { 301 } else { 1 },
+            "what a worker lost"
+        );
         running.stop().await;
     }
     let one = (HostName::new("w"), BuildOutcome::Failed);

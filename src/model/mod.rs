@@ -15,6 +15,7 @@ mod needs;
 mod numbering;
 mod offer;
 mod reading;
+mod record;
 mod refusal;
 mod setup;
 mod snapshot;
@@ -43,6 +44,7 @@ pub use needs::{
 pub use numbering::Numbering;
 pub use offer::{Allowed, Offer, Scope, Setback, Setbacks};
 pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
+pub use record::{BuildEnd, Came, Record};
 pub use refusal::{Class, Reaction, Retry};
 pub use setup::{Exclusive, Overrides, Setup};
 pub use snapshot::{BackendView, Snapshot};

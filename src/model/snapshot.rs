@@ -1,8 +1,8 @@
 //! Everything that is known of the outside world at one moment.
 
 use super::{
-    BackendName, BuildTimes, Fleet, Ghosts, HostName, HostUse, Market, Observed, Requirements,
-    Results, Workers,
+    BackendName, BuildTimes, Fleet, Ghosts, HostName, HostUse, Market, Observed, Record,
+    Requirements, Results, Workers,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ pub struct BackendView {
     pub results: Observed<Results>,
     /// Its job histories; what they say stands in [`Snapshot::build_times`].
     pub history: Observed<()>,
+    /// How the builds of the last hours came out, as far as its job histories and its ghosts tell.
+    pub record: Arc<Record>,
     /// What its jobs ask of workers, and what its workers have.
     pub requirements: Observed<Requirements>,
     /// The builds that are none.

@@ -5,7 +5,8 @@ use super::error::{Malformed, ObsError};
 use super::history::{Bookmark, Build};
 use super::results::Target;
 use super::xml::{Element, walk};
-use crate::model::{HostName, InstanceId};
+use crate::model::{BuildEnd, Came, HostName, InstanceId, PackageKey};
+use jiff::Timestamp;
 use std::io::BufRead;
 
 /// How many ended jobs are asked for, one try after the other, until what is known is reached. After
@@ -85,6 +86,30 @@ impl Ended {
         );
         let took = u32::try_from(self.end.checked_sub(self.start)?).ok()?;
         (succeeded && self.host.is_some() && took > 0).then_some(Build(self.end, took))
+    }
+
+    /// What it says of its worker; `None` where no worker had it, or it ended in a way that is nobody's fault.
+    #[must_use]
+    pub fn on_its_worker(&self, of: &Target) -> Option<(HostName, BuildEnd)> {
+        let came = match self.outcome {
+            BuildOutcome::Succeeded | BuildOutcome::Unchanged => Came::Built,
+            BuildOutcome::Failed => Came::Failed,
+            BuildOutcome::Other => return None,
+        };
+        let [project, repository, arch] = of.names().map(str::to_owned);
+        let package = PackageKey {
+            project,
+            repository,
+            arch,
+            package: self.package.clone(),
+        };
+        let build = BuildEnd {
+            package,
+            began: Timestamp::from_second(self.start).ok()?,
+            ended: Timestamp::from_second(self.end).ok()?,
+            came,
+        };
+        Some((self.host.clone()?, build))
     }
 }
 

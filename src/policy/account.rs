@@ -5,7 +5,7 @@
 //! every listed server with an order's tag that no member knows. Adopted servers do not count.
 
 use super::placement::{Hosts, Standing};
-use crate::model::{Fleet, Ledger, Member, OrderId, PoolName, Server, Stage, Vcpus};
+use crate::model::{Fleet, Ledger, Member, OrderId, PoolName, Server, Stage, Vcpus, Why};
 use std::collections::BTreeMap;
 
 /// The vCPU accounts.
@@ -47,10 +47,11 @@ impl Account {
         self.pools.get(pool).copied().unwrap_or_default()
     }
 
-    /// How many of our workers are on their way out: all that may be at once is `max_releases`.
+    /// How many of our workers are on their way out: all that may be at once is `max_releases`. A black hole
+    /// that is kept for a look holds up nobody.
     #[must_use]
     pub fn leaving(ledger: &Ledger) -> u32 {
-        let leaving = |m: &&Member| m.stage.is_leaving() && !is_gone(m);
+        let leaving = |m: &&Member| m.stage.is_leaving() && !is_gone(m) && !is_kept(m);
         count(ledger.members.values().filter(leaving))
     }
 
@@ -115,6 +116,13 @@ impl Account {
         account.in_flight += workers;
         account.in_flight_vcpus = account.in_flight_vcpus + size.times(workers);
     }
+}
+
+const fn is_kept(member: &Member) -> bool {
+    let Stage::Cordoned { why } = &member.stage else {
+        return false;
+    };
+    matches!(why, Why::BlackHole { .. })
 }
 
 const fn is_gone(member: &Member) -> bool {

@@ -3,7 +3,9 @@
 //! Nothing here calls the planner's own helpers: states, freshness and the ceiling are worked out
 //! anew from the view, in the plainest way, so that one mistake does not pass twice.
 
+mod black_hole;
 mod last_fit;
+mod law;
 mod lease;
 mod refit;
 
@@ -18,7 +20,8 @@ use crate::model::{
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+
+pub use law::Law;
 
 /// What [`audit`] let pass. Only that function makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,83 +38,6 @@ impl<T> Lawful<T> {
     #[must_use]
     pub fn into_inner(self) -> T {
         self.0
-    }
-}
-
-/// A rule that a step would have broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Law {
-    /// The step names a pool that is configured.
-    Configured,
-    /// A source that the step rests on is fresh.
-    Fresh,
-    /// The pool's mode allows it.
-    Mode,
-    /// No other scaler of the same owner goes first, and one could know of this one.
-    Lease,
-    /// Only a worker whose host key is known is released: another can not be drained.
-    Pinned,
-    /// A live alarm asks for it.
-    Alarm,
-    /// The pool's instances did not vanish.
-    Halt,
-    /// Nothing is ordered or released while the cloud refuses everything.
-    Refused,
-    /// An order is for a flavor and a zone of the pool's list, and of a lawful size.
-    Order,
-    /// Never more vCPU bought than the ceiling, in flight included.
-    Ceiling,
-    /// Only a managed worker in service is released, and only once.
-    Managed,
-    /// A protected worker is never released.
-    Protected,
-    /// The reserve is never released.
-    Reserve,
-    /// No worker with a job is released.
-    Building,
-    /// No worker is released whose state is not known.
-    Unknown,
-    /// Nothing is released while the Watchdog is not heard.
-    Watchdog,
-    /// The last worker that meets what a job asks is never released.
-    LastFit,
-    /// No more workers are on their way out than may be at once.
-    Releases,
-    /// Only a worker whose settings are due goes on its way to them, and no more of a pool than may be at once.
-    Refits,
-}
-
-impl Law {
-    /// The metric label.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Configured => "configured",
-            Self::Fresh => "fresh",
-            Self::Mode => "mode",
-            Self::Lease => "lease",
-            Self::Pinned => "pinned",
-            Self::Alarm => "alarm",
-            Self::Halt => "halt",
-            Self::Refused => "refused",
-            Self::Order => "order",
-            Self::Ceiling => "ceiling",
-            Self::Managed => "managed",
-            Self::Protected => "protected",
-            Self::Reserve => "reserve",
-            Self::Building => "building",
-            Self::Unknown => "unknown",
-            Self::Watchdog => "watchdog",
-            Self::LastFit => "last_fit",
-            Self::Releases => "releases",
-            Self::Refits => "refits",
-        }
-    }
-}
-
-impl fmt::Display for Law {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.label())
     }
 }
 
@@ -146,9 +72,12 @@ pub fn audit(plan: Plan, view: &View<'_>) -> (Lawful<Plan>, Vec<Refusal>) {
 struct Court<'a> {
     view: &'a View<'a>,
     bought: u64,
+    /// Those that a step before took out of service.
     released: BTreeSet<ServerId>,
-    /// The pools of the workers that earlier steps sent on their way to other settings.
+    /// The pools of those that one sent on their way to other settings.
     refitted: Vec<PoolName>,
+    /// How many were taken out as black holes.
+    isolated: usize,
 }
 
 impl<'a> Court<'a> {
@@ -159,6 +88,7 @@ impl<'a> Court<'a> {
             bought: bought(view, fleet),
             released: BTreeSet::new(),
             refitted: Vec::new(),
+            isolated: 0,
         }
     }
 
@@ -182,6 +112,11 @@ impl<'a> Court<'a> {
                 self.refit(server, pool)?;
                 self.released.insert(server.clone());
                 self.refitted.push(pool.clone());
+            }
+            Step::Isolate { server, pool, .. } => {
+                self.isolate(server, pool)?;
+                self.released.insert(server.clone());
+                self.isolated += 1;
             }
         }
         Ok(())
@@ -372,13 +307,6 @@ impl<'a> Court<'a> {
                 .filter(|m| !self.released.contains(&m.server))
                 .count(),
         )
-    }
-
-    fn leaving(&self) -> u32 {
-        let on_the_way =
-            |stage: &Stage| matches!(stage, Stage::Cordoned { .. } | Stage::Deleting { .. });
-        let members = self.view.ledger.members.values();
-        number(members.filter(|m| on_the_way(&m.stage)).count() + self.released.len())
     }
 }
 

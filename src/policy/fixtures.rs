@@ -6,8 +6,8 @@ use crate::model::{
     Action, Alarm, Alarms, Arch, BackendName, BackendView, BuildTimes, Capabilities, Constraints,
     Expected, FlavorName, Fleet, Ghosts, HostName, IdleStreak, Instance, InstanceId, InstanceState,
     Job, JobState, Ledger, Level, Market, Member, Observed, Order, OrderId, PackageConstraints,
-    PackageKey, PoolName, Requirements, Results, Server, ServerId, ServerStatus, Snapshot, Stage,
-    Tags, Vcpus, Workers,
+    PackageKey, PoolName, Record, Requirements, Results, Server, ServerId, ServerStatus, Snapshot,
+    Stage, Tags, Vcpus, Workers,
 };
 use jiff::Timestamp;
 use regex::Regex;
@@ -42,6 +42,7 @@ pub(super) struct Backend {
     pub(super) unread: BTreeSet<String>,
     pub(super) has: BTreeMap<HostName, Capabilities>,
     pub(super) ghosts: Ghosts,
+    pub(super) record: Record,
 }
 
 impl Backend {
@@ -132,6 +133,7 @@ fn policy() -> Policy {
         },
         watched: vec![Regex::new("^kernel$").unwrap()],
         ghosts: crate::config::Ghosts::default(),
+        black_holes: crate::config::BlackHoles::default(),
         ceiling: Vcpus(1792),
         max_order: 100,
         create_deadline: minutes(10),
@@ -184,6 +186,7 @@ impl Farm {
                 history: Observed::default(),
                 requirements: Observed::known(at(NOW), b.requirements()),
                 ghosts: Observed::known(at(NOW), b.ghosts.clone()),
+                record: Arc::new(b.record.clone()),
             };
             (name.clone(), Arc::new(view))
         };

@@ -41,6 +41,8 @@ pub struct Terms<'a> {
     pub alternatives: &'a [FlavorName],
     /// How many instances it must have.
     pub instances: u32,
+    /// How long a black hole is kept for a look before it is deleted.
+    pub kept: Duration,
 }
 
 impl<'a> Terms<'a> {
@@ -61,6 +63,7 @@ impl<'a> Terms<'a> {
             flavor: ordered.unwrap_or(&pool.flavor),
             alternatives: ordered.map_or(&pool.alternatives, |_| &[]),
             instances: super::setup::wanted(member, pool).instances,
+            kept: policy.black_holes.kept,
         }
     }
 }
@@ -221,13 +224,21 @@ impl Look<'_> {
             Cloud::Listed { server, since, at } => {
                 let refused = matches!(self.sight.deletion, Allowed::No { .. });
                 let deleting = server.status == ServerStatus::Deleting;
-                let spared = server.tags.protected || deleting || refused;
+                let spared = server.tags.protected || deleting || refused || self.is_kept(why);
                 if spared || !self.is_ours_for_sure(since, at) || !self.is_free_of_builds() {
                     return self.stay(Act::Cordon);
                 }
                 (Stage::Deleting { why: why.clone() }, Act::Delete)
             }
         }
+    }
+
+    /// A black hole is kept for people to look at it; one that people gave us for ever, since they have to say
+    /// what becomes of it.
+    fn is_kept(&self, why: &Why) -> bool {
+        let hole = matches!(why, Why::BlackHole { .. });
+        let looked_at = elapsed(self.member.since, self.now) >= self.terms.kept;
+        hole && (self.member.order.is_none() || !looked_at)
     }
 
     /// The deletion was asked for. Where a later list shows that the cloud did not take it up, the
@@ -296,12 +307,9 @@ impl Look<'_> {
     fn last_failure(&self, check: Option<&CheckReport>) -> String {
         match check.map(|check| &check.outcome) {
             None => "no check was made".to_owned(),
-            Some(CheckOutcome::Unreachable(why)) => format!("not reached over ssh: {why}"),
-            Some(CheckOutcome::Failed {
-                check,
-                found,
-                expected,
-            }) => format!("{check}: found {found}, expected {expected}"),
+            Some(failed @ (CheckOutcome::Unreachable(_) | CheckOutcome::Failed { .. })) => {
+                failed.to_string()
+            }
             Some(CheckOutcome::Passed) => {
                 let live = self.sight.instances.map_or(0, |seen| seen.counts.live());
                 let expected = self.terms.instances;

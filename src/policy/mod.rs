@@ -12,6 +12,8 @@
 //! 7. [`plan`](plan()): steps, and a verdict with its reason for every pool in either direction.
 //! 8. [`audit`](audit()): the rules that are never broken, checked again by other means.
 //!
+//! [`Suspect`] (a worker that loses the builds which it takes) is decided beside 6, and goes into the plan.
+//!
 //! Beside it stand [`advance`] (the life of one server), [`supply`] (the rule that a farm which
 //! vanished is a broken view) and [`evaluate`] (the formula on lists from outside).
 
@@ -21,6 +23,7 @@
 mod account;
 mod audit;
 pub mod bills;
+mod black_holes;
 mod costs;
 mod demand;
 mod fit;
@@ -51,6 +54,7 @@ mod tests;
 
 pub use account::{Account, PoolAccount};
 pub use audit::{Law, Lawful, Refusal, audit};
+pub use black_holes::{Left, Suspect};
 pub use costs::{Cost, Costs, costs, is_idle};
 pub use demand::{PoolState, WorkerState, assess, evaluate, workers_needed};
 pub use ghosts::{GHOST_AFTER, ghost_jobs, ghosts, next_ghosts, to_be_freed};

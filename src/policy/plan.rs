@@ -2,6 +2,7 @@
 
 use super::View;
 use super::account::Account;
+use super::black_holes::{Suspect, suspects};
 use super::demand::{PoolState, assess};
 use super::held::Held;
 use super::offers::{Choice, Chooser};
@@ -41,6 +42,15 @@ pub enum Step {
         server: ServerId,
         /// Its pool.
         pool: PoolName,
+    },
+    /// Take a black hole out of service: cordon it, keep it for a look, and let its life take its course.
+    Isolate {
+        /// Which server.
+        server: ServerId,
+        /// Its pool.
+        pool: PoolName,
+        /// What was seen of its builds.
+        evidence: String,
     },
 }
 
@@ -108,6 +118,8 @@ pub struct Plan {
     pub kept: Vec<Kept>,
     /// Of every worker whose settings are due and that is not sent on its way yet, why not.
     pub postponed: Vec<Postponed>,
+    /// The workers that are black holes, ours or not.
+    pub suspects: Vec<Suspect>,
 }
 
 /// Decides. The same view gives the same plan; a view in which the plan's own steps are booked gives
@@ -125,6 +137,10 @@ pub fn plan(view: &View<'_>) -> Plan {
         granted: grant(view, &known),
         retiring: retire(view, &known),
     };
+    let released = draft.retiring.released.iter().map(|worker| &worker.host);
+    let refits = refits(view, &states, &released.collect());
+    let busy = !draft.retiring.released.is_empty() || !refits.steps.is_empty();
+    let suspects = suspects(view, &known, busy);
     let mut plan = Plan::default();
     for (name, pool) in &view.policy.pools {
         let state = states.get(name);
@@ -137,12 +153,22 @@ pub fn plan(view: &View<'_>) -> Plan {
             plan.verdicts.push(verdict);
         }
     }
-    let refits = refits(view, &states, &draft.retiring.released);
     plan.steps = draft.steps();
+    plan.steps.extend(suspects.iter().filter_map(isolation));
     plan.steps.extend(refits.steps);
     plan.postponed = refits.postponed;
+    plan.suspects = suspects;
     plan.kept = draft.retiring.kept;
     plan
+}
+
+fn isolation(suspect: &Suspect) -> Option<Step> {
+    let server = suspect.server.clone().filter(|_| suspect.left.is_none())?;
+    Some(Step::Isolate {
+        server,
+        pool: suspect.pool.clone(),
+        evidence: suspect.evidence.clone(),
+    })
 }
 
 /// What was decided, before it is put in words.

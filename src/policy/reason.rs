@@ -79,8 +79,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The label of what is done about a black hole; of no verdict.
+    pub const BLACK_HOLE: &str = "black_hole";
+
     /// The labels of every reason for which a pool may get nothing and give nothing back.
-    pub const HOLDS: [&str; 31] = [
+    pub const HOLDS: [&str; 32] = [
         Held::NEVER,
         Held::STALE,
         Self::Halted { below: 0 }.label(),
@@ -112,6 +115,7 @@ impl Reason {
         Self::LeaseUnread.label(),
         Self::Busy.label(),
         Self::NotLongEnough { looks: 0 }.label(),
+        Self::BLACK_HOLE,
     ];
 
     /// The metric label.

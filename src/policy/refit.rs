@@ -6,10 +6,9 @@ use super::demand::PoolState;
 use super::held::Held;
 use super::plan::Step;
 use super::reason::Reason;
-use super::retire::Candidate;
 use super::waiting::LastFits;
 use crate::model::{HostName, Member, PoolName, ServerId, Stage, elapsed};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A worker whose settings are due and that is not sent on its way yet, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,16 +31,16 @@ pub struct Refits {
     pub postponed: Vec<Postponed>,
 }
 
-/// Chooses them, by name, after what is released was taken away. A worker on its way builds nothing for a while:
+/// Chooses them, by name, after those that leave in the same round were taken away. A worker on its way builds nothing for a while:
 /// the last one that meets what some job asks stays until another does.
-pub(super) fn refits(view: &View<'_>, states: &States, released: &[Candidate]) -> Refits {
+pub(super) fn refits(view: &View<'_>, states: &States, going: &BTreeSet<&HostName>) -> Refits {
     let mut chosen = Refits::default();
     let Ok(fleet) = view.fleet() else {
         return chosen;
     };
     let mut last_fits = LastFits::new(view, fleet.value());
-    for worker in released {
-        let _lawful = last_fits.take(&worker.host);
+    for host in going {
+        let _lawful = last_fits.take(host);
     }
     let mut due: Vec<(&HostName, &Member, u32)> = Vec::new();
     for member in view.ledger.members.values() {
@@ -52,7 +51,7 @@ pub(super) fn refits(view: &View<'_>, states: &States, released: &[Candidate]) -
     }
     due.sort_by_key(|(name, _, _)| *name);
     for (host, member, at_once) in due {
-        if released.iter().any(|c| c.server == member.server) {
+        if going.contains(host) {
             continue;
         }
         // those chosen in this round count as well

@@ -7,6 +7,7 @@ use crate::model::{
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 /// What is seen of one server.
@@ -117,6 +118,20 @@ pub enum CheckOutcome {
     },
     /// Everything on the machine is right, and `obsworker` runs.
     Passed,
+}
+
+impl fmt::Display for CheckOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(why) => write!(f, "not reached over ssh: {why}"),
+            Self::Failed {
+                check,
+                found,
+                expected,
+            } => write!(f, "{check}: found {found}, expected {expected}"),
+            Self::Passed => f.write_str("everything on the machine is right"),
+        }
+    }
 }
 
 /// What OBS says of the instances of one host.

@@ -4,9 +4,12 @@
 //! A pass is wanted when the webhook rings, when a reading changes, when a deed ends, and on a timer.
 //! It is always the same pass.
 
+mod black_holes;
 mod books;
+mod configure;
 mod costs;
 mod deeds;
+mod ends;
 mod ghosts;
 mod lease;
 mod leftovers;
@@ -20,7 +23,7 @@ mod spans;
 use crate::clock::Clock;
 use crate::cloud::Leftovers;
 use crate::config::{Config, Policy};
-use crate::execute::{Done, Hands, Subject};
+use crate::execute::Hands;
 use crate::gather::LookAgain;
 use crate::journal::{Journal, JournalError};
 use crate::metrics::{Direction, Own};
@@ -120,6 +123,7 @@ struct Seen {
     left: BTreeMap<ServerId, (Timestamp, Leftovers)>,
     verdicts: BTreeMap<(PoolName, Action), String>,
     halted: BTreeMap<PoolName, Timestamp>,
+    black_holes: black_holes::Told,
     oddities: BTreeSet<String>,
 }
 
@@ -302,6 +306,7 @@ impl Reconciler {
             tracing::error!(step = ?refusal.step, law = refusal.law.label(), "the audit refused a step of the plan");
         }
         self.tell(&plan, look.now);
+        self.tell_of_black_holes(&plan.suspects, look.now);
         self.carry_out(&lawful, look)
     }
 
@@ -335,64 +340,10 @@ impl Reconciler {
                 } => self.order(pool, *count, offer.clone(), look)?,
                 Step::Release { server, pool } => self.release(server, pool, look.now)?,
                 Step::Refit { server, .. } => self.refit(server, look.now)?,
+                Step::Isolate { .. } => self.isolate(step, look.now)?,
             }
         }
         Ok(())
-    }
-
-    /// Takes in how a deed ended.
-    fn take_in(&mut self, subject: Subject, done: Done) -> Result<(), JournalError> {
-        let now = self.parts.clock.now();
-        let config = &self.parts.config;
-        let pause = match done {
-            Done::Polled(_) | Done::Ended(..) => config.ecs.job_poll,
-            Done::Freed(_) => ghosts::PAUSE,
-            Done::Tidied(Err(_)) => leftovers::PAUSE_AFTER_FAILURE,
-            Done::Renewed(_) | Done::Swept(_) => lease::PAUSE,
-            _ => config.policy.tick,
-        };
-        self.deeds.rest(subject.clone(), now, pause);
-        match (subject, done) {
-            (Subject::Order(order), Done::Created(result)) => self.created(&order, result, now),
-            (Subject::Order(order), Done::Polled(result)) => {
-                self.polled(&order, result, now);
-                Ok(())
-            }
-            (Subject::Server(server), Done::Checked(report)) => {
-                self.checked(server, report);
-                Ok(())
-            }
-            (Subject::Server(server), Done::Drained(report)) => {
-                self.drained(server, report);
-                Ok(())
-            }
-            (Subject::Server(server), Done::Deleted(result)) => self.deleted(&server, result, now),
-            (Subject::Bill(server), Done::Ended(job, result)) => self.ended(&server, &job, result),
-            (Subject::Lease(server), Done::Renewed(result)) => {
-                self.renewed(&server, result);
-                Ok(())
-            }
-            (Subject::Sweep, Done::Swept(result)) => {
-                self.swept(result);
-                Ok(())
-            }
-            (Subject::Server(server), Done::Disowned(result)) => {
-                self.disowned(&server, result, now);
-                Ok(())
-            }
-            (Subject::Trail(server), Done::Tidied(result)) => {
-                self.tidied(&server, result, now);
-                Ok(())
-            }
-            (Subject::Ghost(backend, build), Done::Freed(freed)) => {
-                self.freed(&backend, &build, &freed);
-                Ok(())
-            }
-            (subject, done) => {
-                tracing::error!(?subject, ?done, "a deed ended that was never begun");
-                Ok(())
-            }
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Look, Reconciler};
 use crate::adoption;
 use crate::cloud;
+use crate::configure::{Configure, Row};
 use crate::execute::Deed;
 use crate::journal::JournalError;
 use crate::model::{Class, Member, PoolName, ServerId};
@@ -28,6 +29,13 @@ pub enum Word {
         /// Who waits for it.
         reply: Reply,
     },
+    /// Workers are to be told something else.
+    Configure {
+        /// Which, and what.
+        ask: Configure,
+        /// Who waits for the rows.
+        reply: oneshot::Sender<Vec<Row>>,
+    },
 }
 
 impl Reconciler {
@@ -42,6 +50,7 @@ impl Reconciler {
                 bought,
                 reply,
             } => self.disown(server, bought, reply),
+            Word::Configure { ask, reply } => self.configure(&ask, reply),
         }
     }
 

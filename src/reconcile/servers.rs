@@ -207,7 +207,7 @@ impl Reconciler {
     }
 
     /// Writes a change of stage down, and tells of it.
-    fn enter(
+    pub(super) fn enter(
         &mut self,
         member: &Member,
         stage: Stage,

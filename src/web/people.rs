@@ -3,6 +3,7 @@
 use super::App;
 use super::routes::{Answer, failed, not_allowed, not_answered, ok};
 use crate::adoption::{Adopt, AdoptionError, Disown, Row};
+use crate::configure::{self, Configure};
 use crate::inspect::CheckAsked;
 use crate::roster::NotAnswered;
 use http_body_util::{BodyExt, Limited};
@@ -21,6 +22,8 @@ pub type Answered = Result<Vec<Row>, AdoptionError>;
 
 /// A row for each worker that was looked at, or why none was.
 pub type Checked = Result<Value, NotAnswered>;
+/// A row for each address; `None` where the program is about to end.
+pub type Refitted = Option<Vec<configure::Row>>;
 
 /// What people may ask to be done.
 pub trait People: Send + Sync {
@@ -30,6 +33,8 @@ pub trait People: Send + Sync {
     fn disown(&self, ask: Disown) -> Pin<Box<dyn Future<Output = Answered> + Send>>;
     /// Workers are looked at, and nothing on them is changed.
     fn check(&self, ask: CheckAsked) -> Pin<Box<dyn Future<Output = Checked> + Send>>;
+    /// Workers are to be told something else.
+    fn configure(&self, ask: Configure) -> Pin<Box<dyn Future<Output = Refitted> + Send>>;
 }
 
 impl App {
@@ -66,6 +71,27 @@ impl App {
                 Err(why) => not_answered(&why),
             },
             Err(refused) => *refused,
+        }
+    }
+
+    /// `POST /api/v1/workers/configure` asks for it, `GET` says how far it is.
+    pub(super) async fn asked_to_configure<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            return ok(&json!({ "workers": self.answers.configured() }));
+        }
+        match self.read(request).await {
+            Err(refused) => *refused,
+            Ok(ask) => match self.people.configure(ask).await {
+                Some(rows) => ok(&json!({ "workers": rows })),
+                None => failed(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "not now: it is about to end",
+                ),
+            },
         }
     }
 

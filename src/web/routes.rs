@@ -2,6 +2,7 @@
 
 use super::{Doorbell, People, Refused, Scrape, ScrapeError, Scrapes};
 use crate::clock::Clock;
+use crate::configure;
 use crate::metrics::{Coding, Format, Source};
 use crate::model::{Observed, PoolName, Snapshot, Unknown};
 use crate::roster::{NotAnswered, Question};
@@ -27,6 +28,8 @@ pub trait Answers: Send + Sync {
     fn plan_apply(&self) -> Value;
     /// What servers have cost since then, or for as long as it is kept.
     fn cost(&self, since: Option<Timestamp>) -> Value;
+    /// How far each worker is whose settings are due, or that is on its way to them.
+    fn configured(&self) -> Vec<configure::Row>;
     /// A person says that a pool is as it should be, after its instances fell away. `false` where
     /// nobody listens just now.
     fn accept(&self, pool: &PoolName) -> bool;
@@ -81,6 +84,7 @@ impl App {
             "/api/v1/adopt" => self.asked_to_adopt(request).await,
             "/api/v1/disown" => self.asked_to_disown(request).await,
             "/api/v1/workers/check" => self.asked_to_check(request).await,
+            "/api/v1/workers/configure" => self.asked_to_configure(request).await,
             path if let Some(pool) = accepted_pool(path) => self.accept(&request, pool),
             path if let Some(path) = of_workers(path) => {
                 self.of_workers(path, request.uri().query().unwrap_or_default(), gets)

@@ -49,6 +49,7 @@ impl Farm {
             listen,
             size,
             frontend: None,
+            clock: obs_sim::Clock::default(),
         };
         let obs = obs::Simulator::start(options).await.unwrap();
         let options = ecs::Options::new(PROJECT, "AK", "sk");

@@ -206,6 +206,7 @@ async fn backend() -> obs::Simulator {
             speed: 1.0,
         },
         frontend: None,
+        clock: obs_sim::Clock::default(),
     };
     obs::Simulator::start(options).await.unwrap()
 }

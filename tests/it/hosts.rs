@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use obs_scaler::adoption::{Adopt, AdoptionError, Disown};
 use obs_scaler::clock::Clock;
 use obs_scaler::config::{Config, ResourceUse, SecretPlace};
+use obs_scaler::configure::Configure;
 use obs_scaler::hosts::{Reader, Target};
 use obs_scaler::inspect::CheckAsked;
 use obs_scaler::metrics::{Configured, FleetCollector, Metrics, Own, Source};
@@ -183,6 +184,10 @@ struct Nobody;
 type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 impl People for Nobody {
+    fn configure(&self, _: Configure) -> Pin<Box<dyn Future<Output = web::Refitted> + Send>> {
+        Box::pin(std::future::ready(None))
+    }
+
     fn adopt(&self, _: Adopt) -> Answering {
         Box::pin(std::future::ready(Err(AdoptionError::Stopping)))
     }

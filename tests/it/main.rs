@@ -15,6 +15,8 @@ mod doctor;
 #[cfg(test)]
 mod hosts;
 #[cfg(test)]
+mod last_compliant;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod simulated_demo;

@@ -56,6 +56,7 @@ async fn empty_farm() -> obs::Simulator {
             speed: 1.0,
         },
         frontend: None,
+        clock: obs_sim::Clock::default(),
     };
     obs::Simulator::start(options).await.unwrap()
 }

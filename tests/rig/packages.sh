@@ -131,6 +131,25 @@ cmd_queue() {
   say "queued ${names[0]} to ${names[-1]} on $arch, $seconds s each"
 }
 
+cmd_package() { # one package with a build dependency (or none: -) and what it asks of the worker's hardware
+  local name=${1:?a package} arch=${2:?an arch} seconds=${3:?seconds} asks=${4:?such as processors=16} needs=${5:--} lines
+  [[ $asks =~ ^(processors|jobs)=[1-9][0-9]*$ ]] || die "asks $asks: processors=N or jobs=N"
+  need_up
+  lines=$(spec "$name" "$arch" "$seconds")
+  [ "$needs" = - ] || lines=${lines/License: MIT/License: MIT$'\n'BuildRequires: $needs}
+  post "$SRC/build/$PROJECT?cmd=suspendproject&comment=package"
+  put_text "$SRC/source/$PROJECT/$name/_meta?user=rig" "<package name=\"$name\" project=\"$PROJECT\"><title/><description/></package>"
+  put_text "$SRC/source/$PROJECT/$name/_constraints?user=rig" "<constraints><hardware><${asks%=*}>${asks#*=}</${asks%=*}></hardware></constraints>"
+  put_text "$SRC/source/$PROJECT/$name/$name.spec?user=rig" "$lines"
+  post "$SRC/build/$PROJECT?cmd=resumeproject&comment=package"
+}
+
+cmd_forget() { # as an admin does who takes a worker out of OBS' lists: nothing else removes one
+  local worker=${1:?a worker}
+  need_up
+  rm -f "$OBS"/workers/*/*:"$worker":*
+}
+
 cmd_outcome() {
   local package=${1:?a package} result=${2:?ok, fail, unchanged or badhost}
   case $result in ok|fail|unchanged|badhost) ;; *) die "a build ends ok, fail, unchanged or badhost";; esac

@@ -7,6 +7,9 @@
 #                                 N new packages, scheduled on ARCH (x86_64, aarch64, both); each builds SECONDS long
 #   rig.sh outcome PACKAGE ok|fail|unchanged|badhost [SECONDS]
 #                                 how the package's next builds end, whatever `queue` said
+#   rig.sh package NAME ARCH SECONDS processors=N|jobs=N [NEEDS]
+#                                 one new package that asks that of its worker, and is built with the package NEEDS
+#   rig.sh forget WORKER          take a worker out of OBS' lists, whatever state it is listed in
 #   rig.sh rebuild PACKAGE ARCH   schedule it once more
 #   rig.sh fault NAME [VALUE]     a fault for machines booted from now on (README.md lists them)
 #   rig.sh clear [NAME]           take one fault back, or all
@@ -186,7 +189,7 @@ fi
 verb=${1:-help}
 [ $# -eq 0 ] || shift
 case $verb in
-  up|down|wipe|status|seed|queue|outcome|rebuild|fault|clear|daemon) "cmd_$verb" "$@";;
+  up|down|wipe|status|seed|queue|package|outcome|rebuild|forget|fault|clear|daemon) "cmd_$verb" "$@";;
   help|--help|-h) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0";;
   *) die "no verb $verb: see $0 help";;
 esac

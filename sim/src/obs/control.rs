@@ -59,10 +59,15 @@ pub(super) fn answer(shared: &Shared, method: &Method, path: &str, body: &[u8]) 
             let done = match *verb {
                 "drain" => farm.world.drain(name),
                 "kill" => farm.world.kill(name),
+                "spoil" => farm.world.spoil(name),
                 "away" => farm.world.set(name, Doing::Away),
                 "dead" => farm.world.set(name, Doing::Dead),
                 "idle" => farm.world.set(name, Doing::Idle),
-                _ => return Err(bad(format!("{verb}: drain, kill, away, dead or idle"))),
+                _ => {
+                    return Err(bad(format!(
+                        "{verb}: drain, kill, spoil, away, dead or idle"
+                    )));
+                }
             };
             done.then_some(()).ok_or_else(|| unknown(name))?;
         }
@@ -108,5 +113,5 @@ pub(super) const fn word(doing: Doing) -> &'static str {
 
 const HELP: &str = "GET /_sim/state · POST /_sim/jobs {arch, count, seconds, prefix} · POST /_sim/hosts \
     {name, ip, arch, instances, vcpus} · GET, DELETE /_sim/hosts/NAME · POST /_sim/hosts/NAME/\
-    drain|kill|away|dead|idle · PUT /_sim/faults {routes: {workerstatus|result|jobhistory|worker|source|\
+    drain|kill|spoil|away|dead|idle · PUT /_sim/faults {routes: {workerstatus|result|jobhistory|worker|source|\
     other|all: hang|cut|error|garbage|empty|frozen|slow}, daemons: {dispatcher: dead}}";

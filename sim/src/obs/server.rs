@@ -4,7 +4,7 @@ use super::control;
 use super::faults::{Fault, Faults};
 use super::routes::{self, Answer, Query};
 use super::world::{Doing, Instance, Size, World};
-use crate::clock;
+use crate::Clock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::channel::Channel;
@@ -39,6 +39,8 @@ pub struct Options {
     /// `USER:PASSWORD` that every request must carry (Basic authentication), as the frontend wants it;
     /// its worker status is then a cache of three minutes.
     pub frontend: Option<String>,
+    /// What tells it the time.
+    pub clock: Clock,
 }
 
 /// A running simulator; dropping it ends it.
@@ -119,11 +121,12 @@ impl Farm {
 pub(super) struct Shared {
     farm: Mutex<Farm>,
     frontend: Option<String>,
+    clock: Clock,
 }
 
 impl Shared {
     fn new(options: Options) -> Self {
-        let world = World::new(&options.size, clock::now().as_second());
+        let world = World::new(&options.size, options.clock.now().as_second());
         let basic = |pair| format!("Basic {}", STANDARD.encode(pair));
         Self {
             farm: Mutex::new(Farm {
@@ -133,11 +136,12 @@ impl Shared {
                 cached: BTreeMap::new(),
             }),
             frontend: options.frontend.map(basic),
+            clock: options.clock,
         }
     }
 
     pub(super) fn now(&self) -> f64 {
-        clock::now().as_duration().as_secs_f64()
+        self.clock.now().as_duration().as_secs_f64()
     }
 
     pub(super) fn farm(&self) -> MutexGuard<'_, Farm> {

@@ -63,6 +63,8 @@ pub(super) struct Host {
     pub(super) instances: Vec<Instance>,
     /// Takes no new job; each instance leaves when it has none.
     pub(super) leaving: bool,
+    /// Loses every job that it takes, and at once.
+    pub(super) spoilt: bool,
 }
 
 /// Everything.
@@ -78,6 +80,9 @@ pub(super) struct World {
     next_arrival: f64,
     rng: Rng,
 }
+
+/// How long a build takes, in seconds, on a worker that loses it.
+const LOST: f64 = 3.0;
 
 pub(super) const ARCHES: [&str; 2] = ["x86_64", "aarch64"];
 
@@ -149,6 +154,7 @@ impl World {
             vcpus,
             instances: (1..=instances).map(slot).collect(),
             leaving: false,
+            spoilt: false,
         };
         self.hosts.insert(name.to_owned(), host);
     }
@@ -157,6 +163,15 @@ impl World {
     pub(super) fn drain(&mut self, name: &str) -> bool {
         self.hosts.get_mut(name).is_some_and(|host| {
             host.leaving = true;
+            true
+        })
+    }
+
+    /// Makes a black hole of a worker: every build that it takes from now on fails after some seconds.
+    /// `false` where there is none.
+    pub(super) fn spoil(&mut self, name: &str) -> bool {
+        self.hosts.get_mut(name).is_some_and(|host| {
+            host.spoilt = true;
             true
         })
     }
@@ -282,12 +297,12 @@ impl World {
                     instance.doing = Doing::Idle;
                     let uri = format!("http://{}:{}", host.ip, instance.port);
                     let workerid = format!("{name}:{}", instance.number);
-                    ended.push((job, start, end, uri, workerid, host.arch));
+                    ended.push((job, start, end, uri, workerid, (host.arch, host.spoilt)));
                 }
             }
         }
         ended.sort_by(|a, b| a.2.total_cmp(&b.2));
-        for (job, start, end, uri, workerid, hostarch) in ended {
+        for (job, start, end, uri, workerid, (hostarch, spoilt)) in ended {
             self.version += 1;
             let chance = self.rng.next().is_multiple_of(50);
             if let Some(target) = self.targets.get_mut(job.target) {
@@ -296,7 +311,7 @@ impl World {
                     .jobs
                     .get(job.package)
                     .is_some_and(|job| job.builds > 0);
-                let fails = chance && seeded;
+                let fails = chance && seeded || spoilt;
                 let ended = Ended {
                     package: job.package,
                     ready: 0,
@@ -320,8 +335,9 @@ impl World {
             let mut idle: Vec<_> = fitting
                 .flat_map(|(name, host)| {
                     let idle = host.instances.iter_mut().enumerate();
+                    let spoilt = host.spoilt;
                     idle.filter(|(_, i)| i.doing == Doing::Idle)
-                        .map(move |(round, i)| (round, name.as_str(), i))
+                        .map(move |(round, i)| (round, (name.as_str(), spoilt), i))
                 })
                 .collect();
             idle.sort_by_key(|(round, _, _)| *round);
@@ -329,7 +345,7 @@ impl World {
             let targets = self.targets.iter_mut().enumerate();
             for (target, of) in targets.filter(|(_, target)| target.arch == arch) {
                 while of.waits() {
-                    let Some((_, name, instance)) = idle.next() else {
+                    let Some((_, (name, spoilt), instance)) = idle.next() else {
                         break;
                     };
                     let Some((package, seconds)) =
@@ -341,7 +357,7 @@ impl World {
                     instance.doing = Doing::Building {
                         job: JobRef { target, package },
                         start: now as i64,
-                        end: now + seconds / self.speed,
+                        end: now + if spoilt { LOST } else { seconds } / self.speed,
                     };
                 }
             }

@@ -37,6 +37,32 @@ fn a_queue_is_built_to_its_end_and_what_was_blocked_follows() {
 }
 
 #[test]
+fn a_spoilt_worker_loses_what_it_takes_and_the_others_do_not() {
+    let empty = Size {
+        packages: 0,
+        jobs: 0,
+        ..size()
+    };
+    let mut world = World::new(&empty, NOW);
+    assert!(world.spoil("worker-00000") && !world.spoil("nobody"));
+    world.queue(0, 40, 60.0, "job", NOW as f64);
+    for second in 0..600 {
+        world.advance((NOW + second) as f64);
+    }
+    let history = &world.targets[0].history;
+    assert_eq!(history.len(), 40);
+    for ended in history {
+        let spoilt = ended.workerid.starts_with("worker-00000:");
+        let (code, took) = if spoilt {
+            (Code::Failed, 3)
+        } else {
+            (Code::Succeeded, 60)
+        };
+        assert_eq!((ended.code, ended.end - ended.start), (code, took));
+    }
+}
+
+#[test]
 fn one_seed_gives_one_course_of_events() {
     let course = |seed| {
         let mut world = World::new(&Size { seed, ..size() }, NOW);

@@ -23,6 +23,7 @@ fn options() -> Options {
             speed: 1.0,
         },
         frontend: None,
+        clock: obs_sim::Clock::default(),
     }
 }
 

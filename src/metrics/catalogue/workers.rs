@@ -25,6 +25,6 @@ families! {
     OBS_WORKER_BUILDS_TOTAL: Counter "obs_worker_builds_total" ["worker", "outcome"] {
         help: "Builds that ended on this worker since this program started, by outcome",
         source: "source server, `/build/PROJECT/REPOSITORY/ARCH/_jobhistory`",
-        absent: "until the worker's first build is seen to end, and after a day without one",
+        absent: "until the worker is first known (ours in the cloud's list, or listed by OBS as live), and a day after it was last",
     }
 }

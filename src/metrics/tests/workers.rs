@@ -35,8 +35,14 @@ fn a_check_that_was_not_made_is_not_shown() {
     ] {
         assert!(checks(checking(), unknown).is_empty());
     }
-    let all = |registered: &str| format!("machine 1,disk 1,clock 1,config 1,service 1,{registered}");
-    let all = |registered| all(registered).split(',').map(str::to_owned).collect::<Vec<_>>();
+    let all =
+        |registered: &str| format!("machine 1,disk 1,clock 1,config 1,service 1,{registered}");
+    let all = |registered| {
+        all(registered)
+            .split(',')
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let joining = Stage::Joining { active: at(1) };
     assert_eq!(
         checks(joining, Some(CheckOutcome::Passed)),

@@ -63,6 +63,28 @@ fn a_protected_worker_is_never_deleted() {
 }
 
 #[test]
+fn a_black_hole_is_kept_for_a_look_and_one_that_people_gave_us_for_ever() {
+    let evidence = "of the builds of 20 packages 20 were lost".to_owned();
+    let mut case = Case::new(cordoned(Why::BlackHole { evidence }));
+    let act = |case: &Case| {
+        let sight = Sight {
+            instances: seen(NOW - 10, 0, 0),
+            drain: drain(NOW - 20, DrainOutcome::AllLeft),
+            ..case.listed()
+        };
+        case.next(&sight).1
+    };
+    assert_eq!(act(&case), Act::Delete);
+    case.member.since = at(NOW - 599);
+    assert_eq!(act(&case), Act::Cordon, "a second too early");
+    case.member.since = at(NOW - 600);
+    assert_eq!(act(&case), Act::Delete);
+    case.member.order = None;
+    case.member.since = at(SINCE);
+    assert_eq!(act(&case), Act::Cordon, "adopted");
+}
+
+#[test]
 fn a_server_never_reached_is_deleted_when_obs_shows_nothing_of_it() {
     let mut case = Case::unreached(cordoned(Why::NotActive));
     let sight = |case: &Case, instances| {

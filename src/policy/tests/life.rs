@@ -72,6 +72,7 @@ impl Case {
             flavor: &self.flavor,
             alternatives: &[],
             instances: 7,
+            kept: minutes(10),
         };
         advance(&self.member, sight, &terms, at(NOW))
     }

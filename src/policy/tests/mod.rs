@@ -1,6 +1,7 @@
 //! Promises of the policy, each named.
 
 mod backends;
+mod black_holes;
 mod costs;
 mod decisions;
 mod fits;
@@ -35,6 +36,15 @@ fn book(farm: &mut Farm, plan: &Plan) {
                 member.stage = crate::model::Stage::Refitting;
                 member.due = None;
             }
+            Step::Isolate {
+                server, evidence, ..
+            } => {
+                let member = farm.ledger.members.get_mut(server).unwrap();
+                let evidence = evidence.clone();
+                member.stage = crate::model::Stage::Cordoned {
+                    why: crate::model::Why::BlackHole { evidence },
+                };
+            }
         }
     }
 }
@@ -55,7 +65,7 @@ fn decided(farm: &Farm, name: &str, direction: Action) -> (Outcome, Reason) {
 fn ordered(plan: &Plan, name: &str) -> u32 {
     let of = |step: &Step| match step {
         Step::Order { pool: p, count, .. } if *p == pool(name) => *count,
-        Step::Order { .. } | Step::Release { .. } | Step::Refit { .. } => 0,
+        Step::Order { .. } | Step::Release { .. } | Step::Refit { .. } | Step::Isolate { .. } => 0,
     };
     plan.steps.iter().map(of).sum()
 }
@@ -64,7 +74,7 @@ fn ordered(plan: &Plan, name: &str) -> u32 {
 fn released(plan: &Plan) -> Vec<String> {
     let of = |step: &Step| match step {
         Step::Release { server, .. } => Some(server.as_str().to_owned()),
-        Step::Order { .. } | Step::Refit { .. } => None,
+        Step::Order { .. } | Step::Refit { .. } | Step::Isolate { .. } => None,
     };
     plan.steps.iter().filter_map(of).collect()
 }

@@ -147,7 +147,7 @@ fn bought(farm: &Farm) -> u32 {
 fn vcpus(plan: &Plan) -> u32 {
     let of = |step: &Step| match step {
         Step::Order { count, vcpus, .. } => vcpus.times(*count).0,
-        Step::Release { .. } | Step::Refit { .. } => 0,
+        Step::Release { .. } | Step::Refit { .. } | Step::Isolate { .. } => 0,
     };
     plan.steps.iter().map(of).sum()
 }
@@ -155,9 +155,10 @@ fn vcpus(plan: &Plan) -> u32 {
 /// The steps that concern these pools.
 fn steps_of(plan: &Plan, pools: &[&str]) -> Vec<Step> {
     let concerns = |step: &&Step| match step {
-        Step::Order { pool, .. } | Step::Release { pool, .. } | Step::Refit { pool, .. } => {
-            pools.contains(&pool.as_str())
-        }
+        Step::Order { pool, .. }
+        | Step::Release { pool, .. }
+        | Step::Refit { pool, .. }
+        | Step::Isolate { pool, .. } => pools.contains(&pool.as_str()),
     };
     plan.steps.iter().filter(concerns).cloned().collect()
 }

@@ -31,6 +31,10 @@ impl Answers for Echo {
         }
     }
 
+    fn configured(&self) -> Vec<crate::configure::Row> {
+        Vec::new()
+    }
+
     fn plan_apply(&self) -> Value {
         json!("apply")
     }

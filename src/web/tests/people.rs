@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::adoption::{Adopt, AdoptionError, Disown, Outcome, Row};
+use crate::configure::{self, Configure};
 use crate::inspect::CheckAsked;
 use crate::roster::NotAnswered;
+use crate::web::Refitted;
 use std::pin::Pin;
 
 #[tokio::test]
@@ -45,6 +47,11 @@ impl People for Desk {
             _ => Ok(rows(&ask.ips, Outcome::Adopted)),
         };
         Box::pin(std::future::ready(answered))
+    }
+
+    fn configure(&self, ask: Configure) -> Pin<Box<dyn Future<Output = Refitted> + Send>> {
+        let rows = ask.ips.into_iter().map(configure::Row::bare).collect();
+        Box::pin(std::future::ready(Some(rows)))
     }
 
     fn disown(&self, ask: Disown) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
@@ -98,6 +105,25 @@ async fn workers_are_looked_at_only_for_a_person_with_the_token() {
         ("GET", &ours, ask, 405),
         ("POST", &ours, r#"{"ips": ["127.0.0.1"]}"#, 404),
         ("POST", &ours, r#"{"ips": [], "expect": {"disks": 1}}"#, 400),
+    ] {
+        let answer = send(&app, method, path, headers, body).await;
+        assert_eq!(answer.0, status, "{method} {body}: {}", answer.1);
+    }
+}
+
+#[tokio::test]
+async fn workers_are_configured_only_for_a_person_with_the_token_and_anybody_sees_how_far_it_is() {
+    let app = app(Snapshot::default());
+    let ours = [("authorization", &*format!("Bearer {TOKEN}"))];
+    let path = "/api/v1/workers/configure";
+    let ask = r#"{"ips": ["10.0.0.1"], "instances": 4}"#;
+    for (method, headers, body, status) in [
+        ("POST", &ours[..], ask, 200),
+        ("POST", &[], ask, 401),
+        ("GET", &[], "", 200),
+        ("PUT", &ours, ask, 405),
+        ("POST", &ours, "{}", 400),
+        ("POST", &ours, r#"{"ips": [], "instance": 4}"#, 400),
     ] {
         let answer = send(&app, method, path, headers, body).await;
         assert_eq!(answer.0, status, "{method} {body}: {}", answer.1);

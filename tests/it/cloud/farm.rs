@@ -87,7 +87,7 @@ impl Farm {
         let key = folder.path().join("key");
         generate_key(&key, &["-t", "ed25519"]);
         let since = Clock::default().now();
-        let obs = backend(setup).await;
+        let obs = backend(setup, since).await;
         let port = free_port();
         let machines = machine::Options {
             obs: obs.address(),
@@ -206,7 +206,7 @@ ssh: {{ port: {ssh}, private_key_env: PRIVATE_KEY, host_key_secret_env: SECRET, 
     Config::parse(&text, &secrets).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-async fn backend(setup: Setup) -> obs::Simulator {
+async fn backend(setup: Setup, since: Timestamp) -> obs::Simulator {
     let size = obs::Size {
         workers: 0,
         instances: 0,
@@ -215,13 +215,14 @@ async fn backend(setup: Setup) -> obs::Simulator {
         jobs_per_hour: 0.0,
         projects: vec!["P".to_owned()],
         seed: setup.seed,
-        speed: f64::from(setup.times),
+        speed: 1.0,
     };
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let options = obs::Options {
         listen,
         size,
         frontend: None,
+        clock: obs_sim::Clock::fast(since, setup.times),
     };
     obs::Simulator::start(options).await.unwrap()
 }

@@ -3,11 +3,13 @@
 //! them keep one fast time (`Setup::times`), so that no limit of the program is another one here.
 
 mod bills;
+mod black_hole;
 mod farm;
 mod judge;
 mod mischief;
 mod owners;
 mod random;
+mod refit;
 mod rows;
 mod scaler;
 mod somebody;

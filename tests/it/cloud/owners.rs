@@ -39,7 +39,7 @@ fn reconfigure(farm: &mut Farm, change: impl FnOnce(&mut Config)) {
 }
 
 /// Rings until this is so, and looks at something each time.
-async fn until(
+pub(super) async fn until(
     farm: &Farm,
     scalers: &[&Scaler],
     bell: &Bell,

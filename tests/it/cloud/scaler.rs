@@ -3,6 +3,7 @@
 use super::farm::{Farm, Setup};
 use obs_scaler::cloud::Cloud;
 use obs_scaler::config::Config;
+use obs_scaler::configure::{Configure, Row};
 use obs_scaler::ecs::{Call, EcsClient};
 use obs_scaler::execute::Hands;
 use obs_scaler::gather::{Gather, LookAgain};
@@ -168,6 +169,16 @@ impl Scaler {
         self.words.send(word).await.unwrap();
     }
 
+    /// A person wants workers to be told something else.
+    pub(super) async fn configure(&self, ask: Configure) -> Vec<Row> {
+        let (reply, rows) = oneshot::channel();
+        self.words
+            .send(Word::Configure { ask, reply })
+            .await
+            .unwrap();
+        rows.await.unwrap()
+    }
+
     /// A person takes a server from it.
     pub(super) async fn disown(&self, server: &ServerId, bought: bool) -> Result<(), String> {
         let (reply, answer) = oneshot::channel();
@@ -251,6 +262,7 @@ fn gather(
             levels: config.policy.levels.clone(),
             retention: config.history.retention,
         },
+        window: config.policy.black_holes.window,
         clock: farm.clock,
         on_reading: Arc::new(|_, _, _| {}),
         on_ended: Arc::new(move |worker, outcome, end| builds.ended(worker, outcome, end)),

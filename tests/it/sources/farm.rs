@@ -76,6 +76,7 @@ async fn backend(listen: SocketAddr, project: &str) -> obs::Simulator {
             speed: 1.0,
         },
         frontend: None,
+        clock: obs_sim::Clock::default(),
     };
     let backend = obs::Simulator::start(options).await.unwrap();
     let url = format!("http://{}/_sim/hosts", backend.address());

@@ -82,6 +82,42 @@ impl Farm {
             .await
     }
 
+    /// One new package that builds for `seconds`, asks `asks` (`processors=16`) of its worker, and is built with
+    /// the package `needs`, where it is given.
+    ///
+    /// # Errors
+    /// Where OBS does not take it.
+    pub async fn package(
+        &self,
+        name: &str,
+        seconds: u32,
+        asks: &str,
+        needs: Option<&str>,
+    ) -> Result<()> {
+        let seconds = seconds.to_string();
+        let needs = needs.unwrap_or("-");
+        self.rig(&["package", name, "x86_64", &seconds, asks, needs])
+            .await
+    }
+
+    /// Builds a package once more, for `seconds`.
+    ///
+    /// # Errors
+    /// Where OBS does not take it.
+    pub async fn rebuild(&self, package: &str, seconds: u32) -> Result<()> {
+        self.rig(&["outcome", package, "ok", &seconds.to_string()])
+            .await?;
+        self.rig(&["rebuild", package, "x86_64"]).await
+    }
+
+    /// Takes a worker out of OBS' lists, whatever state it is listed in.
+    ///
+    /// # Errors
+    /// Where the rig is not up.
+    pub async fn forget(&self, worker: &str) -> Result<()> {
+        self.rig(&["forget", worker]).await
+    }
+
     /// Stops or starts (`verb`) one of a backend's daemons.
     ///
     /// # Errors

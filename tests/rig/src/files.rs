@@ -25,7 +25,7 @@ pub(crate) const ACCESS_KEY: &str = "RIGACCESSKEY";
 pub(crate) const SECRET_KEY: &str = "rig-secret-key";
 const TOKEN: &str = "rig-webhook-token";
 const HOST_KEY_SECRET: &str = "rig-host-key-secret-of-at-least-32-bytes";
-const KEY_NAME: &str = "rig";
+pub(crate) const KEY_NAME: &str = "rig";
 
 /// Where the files are.
 #[derive(Debug)]

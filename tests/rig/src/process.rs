@@ -105,9 +105,20 @@ pub(crate) fn usage(pid: u32) -> Result<(u64, Duration)> {
 
 /// Runs one of the rig's scripts to its end.
 pub(crate) async fn script(path: &Path, root: &Path, args: &[&str]) -> Result<String> {
+    script_with(path, root, args, &[]).await
+}
+
+/// Runs one of the rig's scripts with more in its environment.
+pub(crate) async fn script_with(
+    path: &Path,
+    root: &Path,
+    args: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<String> {
     let output = Command::new(path)
         .args(args)
         .env("RIG_ROOT", root)
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()

@@ -91,6 +91,33 @@ impl Obs {
         Ok(counts)
     }
 
+    /// The status code of a package in the repository for x86_64; empty where it has none yet.
+    ///
+    /// # Errors
+    /// Where OBS does not answer.
+    pub async fn code(&self, package: &str) -> Result<String> {
+        let rest = format!("_result?view=status&repository=standard_x86_64&package={package}");
+        let document = self.build(&rest).await?;
+        let mut codes = elements(&document, "status")?.into_iter();
+        let code = codes.find_map(|mut status| status.remove("code"));
+        Ok(code.unwrap_or_default())
+    }
+
+    /// Who had each build of a package for x86_64 that ended, and how it ended, oldest first.
+    ///
+    /// # Errors
+    /// Where OBS does not answer.
+    pub async fn ends(&self, package: &str) -> Result<Vec<(String, String)>> {
+        let rest = format!("standard_x86_64/x86_64/_jobhistory?package={package}");
+        let document = self.build(&rest).await?;
+        let ended = elements(&document, "jobhist")?.into_iter();
+        let end = |mut job: BTreeMap<String, String>| {
+            let by = job.remove("workerid").unwrap_or_default();
+            (by, job.remove("code").unwrap_or_default())
+        };
+        Ok(ended.map(end).collect())
+    }
+
     async fn worker_status(&self) -> Result<String> {
         let server = self.backend.repository_server();
         get(&self.client, &format!("{server}/workerstatus")).await

@@ -1,0 +1,35 @@
+//! What people want workers to be told.
+
+use super::Reconciler;
+use crate::configure::{Configure, Row, Sight, decide};
+use crate::journal::JournalError;
+use tokio::sync::oneshot;
+
+impl Reconciler {
+    /// Writes down what is asked for; the plan brings it about.
+    pub(super) fn configure(
+        &mut self,
+        ask: &Configure,
+        reply: oneshot::Sender<Vec<Row>>,
+    ) -> Result<(), JournalError> {
+        let snapshot = self.parts.snapshot.borrow().clone();
+        let sight = Sight {
+            fleet: snapshot.fleet.last().map(|list| &list.value),
+            ledger: self.books.ledger(),
+            policy: &self.parts.config.policy,
+        };
+        let mut rows = Vec::new();
+        for (row, member) in decide(ask, sight) {
+            if let Some(member) = member {
+                let settings = row.settings.as_deref().unwrap_or_default();
+                tracing::info!(server = %member.server, ip = %row.ip, settings, "a person has its settings changed");
+                self.books.follow(member)?;
+            }
+            rows.push(row);
+        }
+        if reply.send(rows).is_err() {
+            tracing::debug!("nobody waits for the answer any more");
+        }
+        Ok(())
+    }
+}
