@@ -11,7 +11,7 @@ PROFILE ?= dev
 BINARIES = target/$(if $(filter release,$(PROFILE)),release,debug)
 INSTALL = tests/rig/install.sh $(if $(YES),--yes)
 
-# of the random walk of 2,000 steps in make long
+# of the random walks in make long
 WALK_SEED ?= $(shell date +%s)
 
 DEMO ?= $(shell [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] && echo rig || echo sim)
@@ -41,8 +41,8 @@ endif
 
 long:
 	$(INSTALL)
-	tests/rig/spike-drain.sh
 	PROPTEST_CASES=20000 $(CARGO) test --release --lib policy
+	HANDS_SEED=$(WALK_SEED) HANDS_OPS=52 HANDS_JOBS=420 HANDS_MACHINES=6 $(CARGO) test --test it hands_walk -- --nocapture
 	WALK_SEED=$(WALK_SEED) WALK_OPS=2000 $(CARGO) test --test it cloud::walk -- --nocapture
 	$(CARGO) bench --bench results
 	$(CARGO) bench --bench poll

@@ -1,5 +1,6 @@
 //! One deed to calls. Each may be done again: a repeat finds what the first one did.
 
+mod draining;
 mod looking;
 
 use crate::clock::Clock;
@@ -10,7 +11,7 @@ use crate::model::{
     Setup, Trail,
 };
 use crate::obs::{Freed, ObsClient};
-use crate::policy::{CheckOutcome, CheckReport, DrainOutcome, DrainReport};
+use crate::policy::{CheckOutcome, CheckReport, DrainReport};
 use crate::policy::{leftovers, setup};
 use crate::reconcile::Tidied;
 use crate::ssh::{self, Access, HostKeys, InvalidKey, Pin, Pinned, Unpinned, WorkerSettings};
@@ -354,7 +355,7 @@ impl Hands {
             Ok((host, pool, settings)) => {
                 let expected = self.expected(member, pool);
                 let checked = ssh::check(&self.access, &host, &expected, &settings, at).await;
-                checked.outcome.into()
+                self.then_enabled(member, checked.outcome.into()).await
             }
             Err(why) => CheckOutcome::Unreachable(why.to_string()),
         };
@@ -369,15 +370,6 @@ impl Hands {
         let pool = self.pool(&member.pool)?;
         let settings = self.settings(&setup::wanted(member, pool))?;
         Ok((self.host(member, ip)?, pool, settings))
-    }
-
-    async fn drain(&self, member: &Member, ip: IpAddr) -> DrainReport {
-        let at = self.clock.now();
-        let outcome = match self.host(member, ip) {
-            Ok(host) => ssh::drain(&self.access, &host).await.outcome.into(),
-            Err(why) => DrainOutcome::Unreachable(why.to_string()),
-        };
-        DrainReport { at, outcome }
     }
 }
 
@@ -395,18 +387,6 @@ impl From<ssh::CheckOutcome> for CheckOutcome {
                 found,
                 expected,
             },
-        }
-    }
-}
-
-impl From<ssh::DrainOutcome> for DrainOutcome {
-    fn from(outcome: ssh::DrainOutcome) -> Self {
-        match outcome {
-            ssh::DrainOutcome::Drained => Self::AllLeft,
-            ssh::DrainOutcome::Unreachable(why) => Self::Unreachable(why.to_string()),
-            ssh::DrainOutcome::Remaining(left) => {
-                Self::Remaining(u32::try_from(left).unwrap_or(u32::MAX))
-            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! `config.yaml` repeats them for people, and a test compares the two.
 
 use super::archs::read_archs;
+use super::backend_hosts::belong_to_backends;
 use super::backends::{read_backends, readings_outlive_their_cache};
 use super::black_holes::read_black_holes;
 use super::checks::read_checks;
@@ -54,6 +55,9 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let ssh = doc.need("ssh", "how workers are reached");
         let ssh = ssh.and_then(|node| node.section(|ssh| read_ssh(ssh, secrets)));
         let checks = doc.part("checks").section(read_checks);
+        if let (Some(ssh), Some(backends)) = (&ssh, &backends) {
+            belong_to_backends(&ssh.backend_hosts, backends, &doc.part("ssh"));
+        }
         let hosts = doc.part("hosts").section(read_hosts);
         let naming = ecs.as_ref().map(|ecs| ecs.naming.clone());
         let policy = read_policy(doc, pools, poll.as_ref(), naming);

@@ -5,6 +5,7 @@
 //! document where its secrets are not: it gives no `Config`, so none exists without its secrets.
 
 mod archs;
+mod backend_hosts;
 mod backends;
 mod black_holes;
 mod checks;
@@ -25,6 +26,7 @@ mod tests;
 mod units;
 mod yaml;
 
+pub use backend_hosts::BackendHost;
 pub use backends::{Access, Backend, Discovery};
 pub use black_holes::{BlackHoleAction, BlackHoles};
 pub use checks::Checks;

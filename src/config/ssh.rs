@@ -1,10 +1,13 @@
 //! The section `ssh`: how workers are reached.
 
+use super::backend_hosts::{BackendHost, read_backend_hosts};
 use super::reader::{Parsed, Section};
 use super::secret::{PASSWORD, PRIVATE_KEY, SEED, SecretSource};
 use super::units::{duration, flag, local_path, number, path, text};
 use super::yaml::Tree;
+use crate::model::BackendName;
 use secrecy::SecretString;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +34,10 @@ pub struct Ssh {
     pub session_timeout: Duration,
     /// The worker's configuration file.
     pub sysconfig: String,
+    /// Digests of worker code that the site has proved the cordon on by itself.
+    pub proved_worker_code: Vec<String>,
+    /// The hosts of repository servers, where workers can be disabled.
+    pub backend_hosts: BTreeMap<BackendName, BackendHost>,
 }
 
 /// What opens the account.
@@ -56,6 +63,11 @@ pub(super) fn read_ssh(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<
     let connect_timeout = ssh.or("connect_timeout", Duration::from_secs(10), duration);
     let command_timeout = ssh.or("command_timeout", Duration::from_secs(60), duration);
     let session_timeout = ssh.or("session_timeout", Duration::from_mins(5), duration);
+    let proved_worker_code = match ssh.get("proved_worker_code") {
+        None => Some(Vec::new()),
+        Some(node) => node.list(|code| code.read(worker_code)),
+    };
+    let backend_hosts = read_backend_hosts(ssh);
     let sysconfig = ssh.or("sysconfig", "/etc/sysconfig/obs-server".to_owned(), path);
     Some(Ssh {
         user: user?,
@@ -68,6 +80,8 @@ pub(super) fn read_ssh(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<
         command_timeout: command_timeout?,
         session_timeout: session_timeout?,
         sysconfig: sysconfig?,
+        proved_worker_code: proved_worker_code?,
+        backend_hosts: backend_hosts?,
     })
 }
 
@@ -94,8 +108,18 @@ fn read_login(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<Login> {
     }
 }
 
-fn user(tree: &Tree) -> Parsed<String> {
+pub(super) fn user(tree: &Tree) -> Parsed<String> {
     let lawful = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
     let expected = "1 to 32 of a-z, 0-9, '-' and '_'";
     text(expected, 32, lawful)(tree)
+}
+
+/// As `cordon.pl` prints it.
+fn worker_code(tree: &Tree) -> Parsed<String> {
+    let expected = "32 of 0-9 and a-f, as the report of an unproved worker has it";
+    let lawful = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    text(expected, 32, lawful)(tree).and_then(|code| {
+        let whole = code.len() == 32;
+        whole.then_some(code).ok_or_else(|| expected.to_owned())
+    })
 }

@@ -286,6 +286,43 @@ fn a_fresh_checkout_is_valid_and_serve_refuses_its_missing_secrets() {
 }
 
 #[test]
+fn hosts_of_backends_and_proved_worker_code_are_read_or_refused_by_name() {
+    let key = "  sysconfig: /etc/sysconfig/obs-server";
+    let add = |more: &str| with(key, &format!("{more}{key}"));
+    let code = "0123456789abcdef0123456789abcdef";
+    let text = add(&format!(
+        "  proved_worker_code: [\"{code}\"]\n  backend_hosts:\n    main:\n      address: 10.0.0.5\n"
+    ));
+    let ssh = Config::parse(&text, &given).unwrap().ssh;
+    assert_eq!(ssh.proved_worker_code, [code]);
+    let host = &ssh.backend_hosts[&BackendName::new("main")];
+    assert_eq!(host.address.to_string(), "10.0.0.5:22");
+    assert_eq!((host.user.as_str(), &host.workers_dir), ("root", &None));
+    for (more, place) in [
+        (
+            "  proved_worker_code: [\"abc\"]\n",
+            "ssh.proved_worker_code[0]",
+        ),
+        (
+            "  backend_hosts: {mian: {address: 10.0.0.5}}\n",
+            "ssh.backend_hosts.mian",
+        ),
+        (
+            "  backend_hosts: {main: {address: obs}}\n",
+            "ssh.backend_hosts.main.address",
+        ),
+        (
+            "  backend_hosts: {main: {user: root}}\n",
+            "ssh.backend_hosts.main.address",
+        ),
+    ] {
+        let faults = Config::parse(&add(more), &given).unwrap_err().all;
+        let places: Vec<&str> = faults.iter().map(|fault| fault.path.as_str()).collect();
+        assert_eq!(places, [place]);
+    }
+}
+
+#[test]
 fn no_secret_is_ever_shown() {
     assert!(!shipped().contains("swordfish"));
     let short = |_: &SecretPlace| Ok(SecretString::from("swordfish\u{7f}"));

@@ -8,6 +8,7 @@ mod last_fit;
 mod law;
 mod lease;
 mod refit;
+mod take_back;
 
 use super::SETTLE;
 use super::View;
@@ -76,6 +77,8 @@ struct Court<'a> {
     released: BTreeSet<ServerId>,
     /// The pools of those that one sent on their way to other settings.
     refitted: Vec<PoolName>,
+    /// Those that one took back.
+    taken_back: BTreeSet<ServerId>,
     /// How many were taken out as black holes.
     isolated: usize,
 }
@@ -88,6 +91,7 @@ impl<'a> Court<'a> {
             bought: bought(view, fleet),
             released: BTreeSet::new(),
             refitted: Vec::new(),
+            taken_back: BTreeSet::new(),
             isolated: 0,
         }
     }
@@ -112,6 +116,10 @@ impl<'a> Court<'a> {
                 self.refit(server, pool)?;
                 self.released.insert(server.clone());
                 self.refitted.push(pool.clone());
+            }
+            Step::TakeBack { server, pool } => {
+                self.take_back(server, pool)?;
+                self.taken_back.insert(server.clone());
             }
             Step::Isolate { server, pool, .. } => {
                 self.isolate(server, pool)?;
@@ -164,23 +172,29 @@ impl<'a> Court<'a> {
         )
     }
 
-    /// The pool, where it is configured, fresh, not halted, and asked for.
+    /// The pool, where it is configured and called for, and the cloud does not refuse everything.
     fn pool(&self, name: &PoolName, action: Action) -> Result<&'a Pool, Law> {
         let view = self.view;
         let pool = view.policy.pools.get(name).ok_or(Law::Configured)?;
         let mut setbacks = view.ledger.setbacks.iter();
         let refused = setbacks.any(|(of, _, s)| *of == Scope::Everything && view.now < s.until);
         law(!refused, Law::Refused)?;
+        self.called_for(pool, action)?;
+        Ok(pool)
+    }
+
+    /// Whether the pool is fresh, not halted, and asked for.
+    fn called_for(&self, pool: &Pool, action: Action) -> Result<(), Law> {
+        let view = self.view;
         let states = self.instances(pool)?;
         let vanished = self.has_vanished(pool, &states, action)?;
         let mut alarms = view.alarms.iter();
         let rings = alarms.any(|alarm| {
-            let asks = alarm.pool == *name && alarm.action == action;
+            let asks = alarm.pool == pool.name && alarm.action == action;
             asks && elapsed(alarm.heard, view.now) < view.policy.alarm_expiry
         });
         law(rings, Law::Alarm)?;
-        law(!vanished, Law::Halt)?;
-        Ok(pool)
+        law(!vanished, Law::Halt)
     }
 
     fn fleet(&self) -> Result<&'a Fleet, Law> {

@@ -177,7 +177,7 @@ pub(super) fn suspects(
         let pool = view.policy.pools.get(pool)?;
         let left = may_go(view, states, pool, server)
             .and_then(|()| last_fits.are_known(pool).map_err(|_| Left::Unread))
-            .and_then(|()| if busy { Err(Left::NotNow) } else { Ok(()) })
+            .and(if busy { Err(Left::NotNow) } else { Ok(()) })
             .and_then(|()| last_fits.take(host).map_err(|_| Left::LastFit));
         busy |= left.is_ok();
         Some(Suspect {
@@ -258,7 +258,7 @@ impl<'a> Builds<'a> {
             of: 0,
             expected: 0.0,
         };
-        for build in own.values().filter(|build| meanwhile(*build)) {
+        for build in own.values().filter(|build| meanwhile(build)) {
             let Some(share) = shares.get(&repository(&build.package)) else {
                 continue;
             };
@@ -285,7 +285,7 @@ impl<'a> Builds<'a> {
         let others = self.hosts.iter();
         let others = others.filter(|(name, (of, _))| **name != host && *of == pool);
         for (name, (_, last)) in others {
-            for build in last.values().filter(|build| meanwhile(*build)) {
+            for build in last.values().filter(|build| meanwhile(build)) {
                 peers.insert(*name);
                 let (lost, all) = counts.entry(repository(&build.package)).or_default();
                 *lost += u32::from(build.came.is_lost());

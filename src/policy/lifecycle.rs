@@ -24,6 +24,10 @@ use std::time::Duration;
 /// cloud's list and OBS' own lag behind what happened (a worker registers within 10 s of its start).
 pub const SETTLE: Duration = Duration::from_secs(30);
 
+/// Within this time an idle instance has reported to its backends: every 5 minutes (`bs_worker`, `periodic`), and the
+/// next look may come late by a period of 10 s and by calls that time out.
+pub const HEARTBEAT: Duration = Duration::from_mins(6);
+
 /// What a server was ordered as, and by when it must stand where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms<'a> {
@@ -341,11 +345,22 @@ impl Look<'_> {
         match self.sight.drain.as_ref().filter(young) {
             Some(drain) if drain.at >= since => match drain.outcome {
                 DrainOutcome::AllLeft => seen.at > drain.at,
-                DrainOutcome::Remaining(_) => false,
+                DrainOutcome::Disabled { since } => self.is_left_alone(since),
+                DrainOutcome::Remaining(_) | DrainOutcome::Unproved(_) => false,
                 DrainOutcome::Unreachable(_) => self.never_ran(seen),
             },
             Some(_) | None => self.never_ran(seen),
         }
+    }
+
+    /// Whether the backends that were told to give it no more jobs have taken all its instances for down: by two
+    /// looks, both after each instance has had the time to report.
+    fn is_left_alone(&self, since: Timestamp) -> bool {
+        let (Some(seen), Some(quiet)) = (&self.sight.instances, self.sight.quiet) else {
+            return false;
+        };
+        let told = since.checked_add(HEARTBEAT).unwrap_or(Timestamp::MAX);
+        elapsed(quiet.max(told), seen.at) >= self.terms.settle
     }
 
     fn never_ran(&self, seen: &InstancesSeen) -> bool {

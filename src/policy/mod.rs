@@ -45,6 +45,7 @@ pub mod setup;
 mod share;
 mod sight;
 pub mod supply;
+mod take_back;
 mod waiting;
 
 #[cfg(test)]
@@ -61,14 +62,14 @@ pub use ghosts::{GHOST_AFTER, ghost_jobs, ghosts, next_ghosts, to_be_freed};
 pub use held::{Held, Source};
 pub use lease::{Lease, lease};
 pub use levels::level_with_hysteresis;
-pub use lifecycle::{Act, Advance, SETTLE, Terms, advance};
+pub use lifecycle::{Act, Advance, HEARTBEAT, SETTLE, Terms, advance};
 pub use placement::{Hosts, Placement, Standing, pool_of_server};
 pub use plan::{Outcome, Plan, Step, Verdict, plan};
 pub use reason::{Figures, Reason};
 pub use retire::{Kept, absent, look, next_streak};
 pub use sight::{
     Absence, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, InstancesSeen, Sight,
-    SubJob, instances_seen, next_absence,
+    SubJob, instances_seen, next_absence, next_quiet,
 };
 pub use waiting::Prospects;
 

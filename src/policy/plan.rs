@@ -10,6 +10,7 @@ use super::reason::{Figures, Reason};
 use super::refit::{Postponed, refits};
 use super::retire::{Kept, Retiring, retire};
 use super::share::{Wish, share};
+use super::take_back::take_back;
 use crate::config::{Mode, Pool};
 use crate::model::{Action, Offer, PoolName, ServerId, Vcpus};
 use std::collections::BTreeMap;
@@ -31,6 +32,13 @@ pub enum Step {
     },
     /// Give a worker back: cordon it, and let its life take its course.
     Release {
+        /// Which server.
+        server: ServerId,
+        /// Its pool.
+        pool: PoolName,
+    },
+    /// Take a worker back that is on its way out, in place of buying one.
+    TakeBack {
         /// Which server.
         server: ServerId,
         /// Its pool.
@@ -110,7 +118,7 @@ impl fmt::Display for Verdict {
 /// Steps, and the reasons for them and for what is not done.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// What to do, orders first.
+    /// What to do: takings back first, then orders.
     pub steps: Vec<Step>,
     /// Two for every configured pool: buying, and giving back.
     pub verdicts: Vec<Verdict>,
@@ -131,10 +139,12 @@ pub fn plan(view: &View<'_>) -> Plan {
         .iter()
         .filter_map(|(name, state)| Some((name.clone(), state.as_ref().ok()?)))
         .collect();
+    let returned = taken_back(view, &known);
     let draft = Draft {
         view,
         bought: bought(view),
-        granted: grant(view, &known),
+        granted: grant(view, &known, &returned),
+        returned,
         retiring: retire(view, &known),
     };
     let released = draft.retiring.released.iter().map(|worker| &worker.host);
@@ -175,6 +185,8 @@ fn isolation(suspect: &Suspect) -> Option<Step> {
 struct Draft<'a> {
     view: &'a View<'a>,
     bought: Vcpus,
+    /// The workers that each pool takes back.
+    returned: BTreeMap<PoolName, Vec<ServerId>>,
     granted: BTreeMap<PoolName, Result<Grant, Reason>>,
     retiring: Retiring,
 }
@@ -197,10 +209,37 @@ impl Grant {
     }
 }
 
+/// The workers that each pool takes back, where it asks for any.
+fn taken_back(
+    view: &View<'_>,
+    states: &BTreeMap<PoolName, &PoolState>,
+) -> BTreeMap<PoolName, Vec<ServerId>> {
+    // without the cloud's list no pool is known: there are no states
+    let Ok(fleet) = view.fleet() else {
+        return BTreeMap::new();
+    };
+    let of = |(name, state): (&PoolName, &&PoolState)| {
+        let pool = view.policy.pools.get(name)?;
+        wanted(view, pool, state).ok()?;
+        let servers = take_back(view, fleet.value(), pool, state.needed());
+        Some((name.clone(), servers))
+    };
+    states.iter().filter_map(of).collect()
+}
+
+/// How many workers the pool asks for beyond those that it takes back.
+fn to_buy(state: &PoolState, name: &PoolName, returned: &BTreeMap<PoolName, Vec<ServerId>>) -> u32 {
+    let returned = returned.get(name).into_iter().flatten();
+    state
+        .needed()
+        .saturating_sub(super::account::count(returned))
+}
+
 /// What each pool gets, or why it asks for nothing.
 fn grant(
     view: &View<'_>,
     states: &BTreeMap<PoolName, &PoolState>,
+    returned: &BTreeMap<PoolName, Vec<ServerId>>,
 ) -> BTreeMap<PoolName, Result<Grant, Reason>> {
     let mut wishes = Vec::new();
     let mut choices = BTreeMap::new();
@@ -211,8 +250,17 @@ fn grant(
         let Some(pool) = view.policy.pools.get(name) else {
             continue;
         };
-        let choice = wanted(view, pool, state).and_then(|()| chooser.choose(pool));
-        let choice = choice.and_then(|choice| choice.named(view, pool, state.needed()));
+        let needed = to_buy(state, name, returned);
+        let choice = wanted(view, pool, state)
+            .and_then(|()| {
+                if needed == 0 {
+                    Err(Reason::TakenBack)
+                } else {
+                    Ok(())
+                }
+            })
+            .and_then(|()| chooser.choose(pool))
+            .and_then(|choice| choice.named(view, pool, needed));
         match choice {
             // one that can not be had takes no probe from the others
             Ok(_) if pool.vcpus > room => {
@@ -222,7 +270,7 @@ fn grant(
                 chooser.take(&choice);
                 wishes.push(Wish {
                     pool: name.clone(),
-                    workers: state.needed().min(choice.most),
+                    workers: needed.min(choice.most),
                     size: pool.vcpus,
                     bought: state.bought,
                 });
@@ -296,7 +344,7 @@ impl Draft<'_> {
         match self.granted.get(&pool.name) {
             None => (Outcome::Hold, Reason::Enough),
             Some(Err(reason)) => (Outcome::Hold, reason.clone()),
-            Some(Ok(grant)) => grant.outcome(state.needed()),
+            Some(Ok(grant)) => grant.outcome(to_buy(state, &pool.name, &self.returned)),
         }
     }
 
@@ -320,10 +368,16 @@ impl Draft<'_> {
                 vcpus: pool.vcpus,
             })
         });
+        let returned = self.returned.iter().flat_map(|(pool, servers)| {
+            servers.iter().map(|server| Step::TakeBack {
+                server: server.clone(),
+                pool: pool.clone(),
+            })
+        });
         let releases = self.retiring.released.iter().map(|worker| Step::Release {
             server: worker.server.clone(),
             pool: worker.pool.clone(),
         });
-        orders.chain(releases).collect()
+        returned.chain(orders).chain(releases).collect()
     }
 }

@@ -27,6 +27,8 @@ pub enum Reason {
     ApplyOnly,
     /// What is idle and on its way is enough.
     Enough,
+    /// Workers on their way out are taken back, and are enough.
+    TakenBack,
     /// The cloud refused what concerns the pool, or everything, for this cause.
     CloudRefuses(Class),
     /// Every flavor and zone of the pool's list was refused not long ago.
@@ -83,7 +85,7 @@ impl Reason {
     pub const BLACK_HOLE: &str = "black_hole";
 
     /// The labels of every reason for which a pool may get nothing and give nothing back.
-    pub const HOLDS: [&str; 32] = [
+    pub const HOLDS: [&str; 33] = [
         Held::NEVER,
         Held::STALE,
         Self::Halted { below: 0 }.label(),
@@ -91,6 +93,7 @@ impl Reason {
         Self::Observe.label(),
         Self::ApplyOnly.label(),
         Self::Enough.label(),
+        Self::TakenBack.label(),
         Self::CloudRefuses(Class::Quota).label(),
         Self::CloudRefuses(Class::Account).label(),
         Self::CloudRefuses(Class::Permission).label(),
@@ -130,6 +133,7 @@ impl Reason {
             Self::Observe => "observe",
             Self::ApplyOnly => "apply_only",
             Self::Enough => "enough",
+            Self::TakenBack => "taken_back",
             Self::CloudRefuses(class) => class.label(),
             Self::NoOffer => "no_offer",
             Self::SoldOut => "sold_out",
@@ -178,6 +182,7 @@ impl fmt::Display for Reason {
             Self::NoAlarm => "no alarm asks for it",
             Self::Observe => "the pool's mode is observe",
             Self::ApplyOnly => "the pool's mode is apply: it never releases",
+            Self::TakenBack => "workers on their way out are taken back, and are enough",
             Self::Enough => "what is idle and on its way is enough",
             Self::NoOffer => "each of its flavors and zones was refused not long ago",
             Self::SoldOut => "the cloud has none of its flavors in its zones",

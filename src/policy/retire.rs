@@ -311,6 +311,7 @@ const fn nearness(reason: &Reason) -> u32 {
         | Reason::Observe
         | Reason::ApplyOnly
         | Reason::Enough
+        | Reason::TakenBack
         | Reason::CloudRefuses(_)
         | Reason::NoOffer
         | Reason::SoldOut

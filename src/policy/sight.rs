@@ -23,6 +23,8 @@ pub struct Sight<'a> {
     pub instances: Option<InstancesSeen>,
     /// By the last attempt to cordon it, which also looks whether all instances have left.
     pub drain: Option<DrainReport>,
+    /// Since when every look at OBS has shown all its instances as `down`; `None` while that is not so.
+    pub quiet: Option<Timestamp>,
     /// Whether an ssh check of it is under way just now: it may be starting the service.
     pub checking: bool,
     /// Whether the cloud may be asked to delete it.
@@ -152,6 +154,21 @@ impl InstancesSeen {
     }
 }
 
+/// Since when a worker with so many instances has been quiet, after one more look. What can not be seen is not quiet.
+#[must_use]
+pub fn next_quiet(
+    before: Option<Timestamp>,
+    seen: Option<&InstancesSeen>,
+    instances: u32,
+) -> Option<Timestamp> {
+    let seen = seen?;
+    let others = InstanceState::ALL.into_iter();
+    let mut others = others.filter(|state| *state != InstanceState::Down);
+    let alone = others.all(|state| seen.counts.get(state) == 0);
+    let quiet = alone && seen.counts.get(InstanceState::Down) >= instances;
+    quiet.then(|| before.unwrap_or(seen.at))
+}
+
 /// What an attempt to cordon a worker found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrainReport {
@@ -168,6 +185,13 @@ pub enum DrainOutcome {
     AllLeft,
     /// This many instances are not there yet.
     Remaining(u32),
+    /// The cordon was not proved on what the worker runs, and the other way is closed: why.
+    Unproved(String),
+    /// The cordon was not proved on what the worker runs: every backend of it was told to give it no more jobs.
+    Disabled {
+        /// Since when all of them have been told.
+        since: Timestamp,
+    },
     /// No session came about.
     Unreachable(String),
 }
@@ -182,7 +206,12 @@ impl Sight<'_> {
         };
         let drain = self.drain.as_ref().map(|report| &report.outcome);
         let drained = match drain {
-            Some(DrainOutcome::AllLeft | DrainOutcome::Remaining(_)) => true,
+            Some(
+                DrainOutcome::AllLeft
+                | DrainOutcome::Remaining(_)
+                | DrainOutcome::Unproved(_)
+                | DrainOutcome::Disabled { .. },
+            ) => true,
             Some(DrainOutcome::Unreachable(_)) | None => false,
         };
         checked || drained

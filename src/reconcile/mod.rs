@@ -106,6 +106,8 @@ struct Seen {
     checks: BTreeMap<ServerId, CheckReport>,
     drains: BTreeMap<ServerId, DrainReport>,
     absences: BTreeMap<ServerId, Absence>,
+    /// Since when each server's instances have all been down.
+    quiet: BTreeMap<ServerId, Timestamp>,
     /// Since when every list has had a server.
     presences: BTreeMap<ServerId, Timestamp>,
     /// Servers that people took from us: lists that were asked for until then may still show them as ours.
@@ -339,6 +341,7 @@ impl Reconciler {
                     pool, count, offer, ..
                 } => self.order(pool, *count, offer.clone(), look)?,
                 Step::Release { server, pool } => self.release(server, pool, look.now)?,
+                Step::TakeBack { server, pool } => self.take_back(server, pool, look.now)?,
                 Step::Refit { server, .. } => self.refit(server, look.now)?,
                 Step::Isolate { .. } => self.isolate(step, look.now)?,
             }
@@ -354,6 +357,7 @@ impl Seen {
         self.checks.retain(|server, _| in_hand(server));
         self.drains.retain(|server, _| in_hand(server));
         self.absences.retain(|server, _| in_hand(server));
+        self.quiet.retain(|server, _| in_hand(server));
         self.presences.retain(|server, _| in_hand(server));
         self.sub_jobs.retain(|server, _| in_hand(server));
         self.calls

@@ -43,6 +43,13 @@ impl Reconciler {
                 DrainOutcome::Remaining(left) => {
                     tracing::info!(%server, left, "draining");
                 }
+                DrainOutcome::Unproved(why) => {
+                    tracing::warn!(%server, why, "can not be cordoned, and is left as it is");
+                }
+                DrainOutcome::Disabled { since } => {
+                    tracing::warn!(%server, %since,
+                        "cordoning was not proved on its worker code: disabled on its backends, which takes a heartbeat");
+                }
                 DrainOutcome::Unreachable(why) => {
                     tracing::warn!(%server, why, "can not be cordoned over ssh");
                 }

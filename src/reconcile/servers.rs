@@ -1,6 +1,6 @@
 //! Servers: taken up from the cloud's list, moved on, and let go.
 
-use super::{Look, Reconciler, spans};
+use super::{Look, Reconciler, Seen, spans};
 use crate::config::Policy;
 use crate::execute::Deed;
 use crate::journal::JournalError;
@@ -12,7 +12,7 @@ use crate::model::{
 use crate::policy::offers::{self, Refused};
 use crate::policy::{
     self, Act, Cloud, Lease, Sight, SubJob, Terms, View, advance, instances_seen, next_absence,
-    pool_of_server, supply,
+    next_quiet, pool_of_server, supply,
 };
 use jiff::Timestamp;
 use std::net::IpAddr;
@@ -135,7 +135,8 @@ impl Reconciler {
             let ordered = ordered.cloned();
             let flavor = ordered.as_ref().map(|order| &order.flavor);
             let terms = Terms::new(look.policy, pool, &member, flavor);
-            let sight = self.sight(&view, &member);
+            let mut sight = self.sight(&view, &member);
+            sight.quiet = self.seen.note_quiet(&member, &sight, &terms);
             let live = sight
                 .instances
                 .map(|seen| seen.counts.live())
@@ -196,6 +197,7 @@ impl Reconciler {
             check: self.seen.checks.get(&member.server).cloned(),
             instances: name.and_then(|name| instances_seen(view, &member.pool, name)),
             drain: self.seen.drains.get(&member.server).cloned(),
+            quiet: None,
             checking: self.deeds.is_checking(&member.server),
             deletion: Self::deletion(view, &member.server),
         }
@@ -361,6 +363,17 @@ impl Reconciler {
         })
     }
 
+    /// Takes a worker back that is on its way out: what the check finds cordoned it takes back.
+    pub(super) fn take_back(
+        &mut self,
+        server: &ServerId,
+        pool: &PoolName,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        tracing::info!(%server, %pool, "needed again: taken back");
+        self.refit(server, now)
+    }
+
     /// How many instances a worker of the pool has, going by the configuration.
     fn configured(&self, pool: &PoolName) -> u32 {
         let pool = self.parts.config.policy.pools.get(pool);
@@ -381,6 +394,21 @@ impl Reconciler {
         let live = self.configured(pool);
         let stage = Stage::Cordoned { why: Why::Idle };
         self.enter(&member, stage, member.reached, live, now)
+    }
+}
+
+impl Seen {
+    /// Notes since when a server's instances have all been down.
+    fn note_quiet(
+        &mut self,
+        member: &Member,
+        sight: &Sight<'_>,
+        terms: &Terms<'_>,
+    ) -> Option<Timestamp> {
+        let before = self.quiet.remove(&member.server);
+        let quiet = next_quiet(before, sight.instances.as_ref(), terms.instances)?;
+        self.quiet.insert(member.server.clone(), quiet);
+        Some(quiet)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::InvalidKey;
 use super::command::Account;
 use super::host_key::supported;
+use super::proved::proved_with;
 use crate::config;
 use russh::keys::{PrivateKey, PublicKey};
 use secrecy::{ExposeSecret, SecretString};
@@ -66,6 +67,7 @@ pub struct Access {
     pub(super) command_timeout: Duration,
     pub(super) session_timeout: Duration,
     pub(super) sysconfig: String,
+    pub(super) proved: String,
 }
 
 impl Access {
@@ -89,6 +91,16 @@ impl Access {
             command_timeout: config.command_timeout,
             session_timeout: config.session_timeout,
             sysconfig: config.sysconfig.clone(),
+            proved: proved_with(&config.proved_worker_code),
         })
+    }
+
+    /// The same for another account.
+    #[must_use]
+    pub fn with_user(&self, user: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            ..self.clone()
+        }
     }
 }

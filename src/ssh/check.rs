@@ -5,7 +5,10 @@
 //! serving already with other settings is drained and stopped before they are changed. Whether OBS and the cloud
 //! agree is judged elsewhere.
 
-use super::{Access, Command, DrainOutcome, Pinned, RemoteShell, SshError, WorkerSettings, cordon};
+use super::{
+    Access, Command, DrainOutcome, InstanceLine, Pinned, RemoteShell, SshError, WorkerSettings,
+    cordon,
+};
 use super::{Expected, Finding, Verdict, look};
 use jiff::Timestamp;
 use std::net::SocketAddr;
@@ -136,7 +139,8 @@ async fn all(
 ) -> Result<(), Stop> {
     machine(shell, expected, clock).await?;
     config(shell, settings).await?;
-    service(shell, settings).await
+    service(shell, settings).await?;
+    takes_jobs(shell).await
 }
 
 /// All that is looked at before anything is set or started.
@@ -163,20 +167,44 @@ async fn config(shell: &RemoteShell, settings: &WorkerSettings) -> Result<(), St
         return Ok(());
     };
     let expected = settings.lines().trim_end().replace('\n', ", ");
-    match cordon(shell).await.outcome {
-        DrainOutcome::Drained => {}
-        DrainOutcome::Remaining(n) => {
-            let found = format!("{found}; {n} instances have to finish before it is changed");
-            return Err(Stop::Failed(Check::Config, found, expected));
-        }
-        DrainOutcome::Unreachable(why) => return Err(Stop::Ssh(why)),
-    }
-    shell.run(Command::StopDrainedService).await?;
+    stop(shell, Check::Config, &found, &expected).await?;
     shell.write_settings(&settings.apply(&text)).await?;
     match faults(settings, &shell.read_settings().await?) {
         None => Ok(()),
         Some(found) => Err(Stop::Failed(Check::Config, found, expected)),
     }
+}
+
+/// Stops the service without harm to a build, or says what that has to wait for.
+async fn stop(shell: &RemoteShell, check: Check, found: &str, expected: &str) -> Result<(), Stop> {
+    let waits = match cordon(shell).await.outcome {
+        DrainOutcome::Drained => return Ok(shell.stop_drained().await?),
+        DrainOutcome::Remaining(n) => format!("{n} instances have to finish first"),
+        DrainOutcome::Unproved(code) => unproved(&code),
+        DrainOutcome::Unreachable(why) => return Err(Stop::Ssh(why)),
+    };
+    let found = format!("{found}; {waits}");
+    Err(Stop::Failed(check, found, expected.to_owned()))
+}
+
+fn unproved(code: &str) -> String {
+    format!(
+        "it runs worker code {code}, on which cordoning was not proved (ssh.proved_worker_code)"
+    )
+}
+
+/// Takes back what is cordoned: a worker that was on its way out, or whose settings are again as they were.
+async fn takes_jobs(shell: &RemoteShell) -> Result<(), Stop> {
+    let instances = InstanceLine::parse(&shell.uncordon().await?)?;
+    let expected = "idle or building";
+    let Some(line) = instances.iter().find(|line| !line.takes_jobs()) else {
+        return Ok(());
+    };
+    let found = line.unproved().map_or_else(
+        || format!("instance {} is {}", line.instance, line.after),
+        unproved,
+    );
+    Err(Stop::Failed(Check::Service, found, expected.to_owned()))
 }
 
 fn faults(settings: &WorkerSettings, text: &str) -> Option<String> {
@@ -193,8 +221,15 @@ async fn service(shell: &RemoteShell, settings: &WorkerSettings) -> Result<(), S
     }
     let runs = service.unit == "active";
     expect(Check::Service, runs, service.unit.clone(), "active")?;
-    let instances = service.state_dirs().len();
     let wanted = usize::try_from(settings.instances()).unwrap_or(usize::MAX);
+    if service.state_dirs().len() < wanted {
+        // what has left comes back only with all the others
+        let found = format!("{} instances run", service.state_dirs().len());
+        stop(shell, Check::Service, &found, &wanted.to_string()).await?;
+        start(shell).await?;
+        service = shell.service().await?;
+    }
+    let instances = service.state_dirs().len();
     let found = format!("{instances} instances run");
     expect(Check::Service, instances == wanted, found, wanted)
 }

@@ -33,9 +33,34 @@ pub enum Command<'a> {
         content: &'a str,
     },
     /// Tells every instance to finish its job and to take no other.
-    Cordon,
+    Cordon {
+        /// The worker code that the protocol was proved on: digests, with commas between them.
+        proved: &'a str,
+    },
+    /// Takes every cordoned instance back.
+    Uncordon {
+        /// As for the cordon.
+        proved: &'a str,
+    },
     /// Stops the service; fails, and stops nothing, where an instance is not cordoned yet.
-    StopDrainedService,
+    StopDrainedService {
+        /// As for the cordon.
+        proved: &'a str,
+    },
+    /// On a repository server's host: no more jobs for a worker's instances.
+    Disable {
+        /// The directory of workers; `-`: as the server's configuration has it.
+        workers_dir: &'a str,
+        /// The name of the file, which is a pattern.
+        pattern: &'a str,
+    },
+    /// Takes that back.
+    Enable {
+        /// As for the disabling.
+        workers_dir: &'a str,
+        /// As for the disabling.
+        pattern: &'a str,
+    },
 }
 
 impl Command<'_> {
@@ -48,8 +73,11 @@ impl Command<'_> {
             Self::StartService => Verb::StartService,
             Self::ReadSettings { .. } => Verb::ReadSettings,
             Self::WriteSettings { .. } => Verb::WriteSettings,
-            Self::Cordon => Verb::Cordon,
-            Self::StopDrainedService => Verb::StopDrainedService,
+            Self::Cordon { .. } => Verb::Cordon,
+            Self::Uncordon { .. } => Verb::Uncordon,
+            Self::StopDrainedService { .. } => Verb::StopDrainedService,
+            Self::Disable { .. } => Verb::Disable,
+            Self::Enable { .. } => Verb::Enable,
         }
     }
 
@@ -60,12 +88,18 @@ impl Command<'_> {
             Self::WriteSettings { path, content } => {
                 vec![(*path).to_owned(), content.len().to_string()]
             }
-            Self::Arch
-            | Self::ResourceUse
-            | Self::Service
-            | Self::StartService
-            | Self::Cordon
-            | Self::StopDrainedService => Vec::new(),
+            Self::Cordon { proved }
+            | Self::Uncordon { proved }
+            | Self::StopDrainedService { proved } => vec![(*proved).to_owned()],
+            Self::Disable {
+                workers_dir,
+                pattern,
+            }
+            | Self::Enable {
+                workers_dir,
+                pattern,
+            } => vec![(*workers_dir).to_owned(), (*pattern).to_owned()],
+            Self::Arch | Self::ResourceUse | Self::Service | Self::StartService => Vec::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # cordon.pl - tell the OBS worker instances of this machine to take no new job and to finish the one they have.
 #
-#   perl - [--undo] [STATE_DIR_GLOB...] < cordon.pl
+#   perl - [--undo] --proved CODE[,CODE...] [STATE_DIR_GLOB...] < cordon.pl
 #
 # Call it until it ends with 0: then nothing builds here, nothing will, and the machine may go.
 # Prints one line per instance, "N BEFORE AFTER", with these words:
@@ -13,6 +13,7 @@
 #   starting           a process, and no state file yet
 #   locked             the worker held its lock all the time (it accepts a job, or uploads one)
 #   exit rebooting killed discarded ...   on their way elsewhere; not ours to change
+#   unproved:CODE      runs code that --proved does not name: nothing was written
 # Exit code: 0 all are cordoned or gone (with --undo: idle, building or gone); 75 not yet, call again; 1 something
 # could not be done, said on stderr. May be repeated at any time.
 #
@@ -21,20 +22,24 @@
 # state is "idle" and acts on the words that it knows, so it stays as it is. OBS' own "exit" will not do: before it
 # ends, the worker writes "idle" once more, and a request accepted just before gets its job then, and dies with it.
 #
-# --undo: OBS counts the instance as idle again at its next report, within 5 minutes.
+# CODE is a digest of the files that the protocol rests on, as this instance runs them: see worker_code.
+#
+# --undo: a cordoned instance tells its servers at once that it is idle, as it does every 5 minutes by itself.
 use strict;
 use warnings;
+use Digest::MD5;
 use Fcntl ':flock';
 use IO::Socket::INET;
 
 my %cordon   = ('idle' => 'cordoned', 'building' => 'building+cordoned');
 my %uncordon = reverse %cordon;
 my $undo     = @ARGV && $ARGV[0] eq '--undo' ? shift @ARGV : undef;
+my %proved   = @ARGV > 1 && shift @ARGV eq '--proved' ? map { $_ => 1 } split /,/, shift @ARGV : die "no --proved\n";
 my %step     = $undo ? %uncordon : %cordon;
 my %settled  = map { $_ => 1 } $undo ? ('gone', 'idle', 'building') : ('gone', 'cordoned');
 my $code     = 0;
 
-my %workers = workers();    # by state directory: command lines of its processes
+my %workers = workers();    # by state directory: its processes, each its id and its command line
 for my $dir (@ARGV ? (map { glob } @ARGV) : state_dirs()) {
   my ($name) = $dir =~ m{([^/]+)/*$};
   next unless $workers{$dir} || -e "$dir/state";
@@ -72,7 +77,7 @@ sub workers {    # a worker's command line names its state directory
     next unless (slurp("$proc/comm") // '') eq "bs_worker\n";
     my @words = split /\0/, slurp("$proc/cmdline") // '';
     my ($dir) = option('--statedir', @words) or next;
-    push @{$workers{$dir}}, \@words;
+    push @{$workers{$dir}}, [$proc, @words];
   }
   return %workers;
 }
@@ -96,27 +101,90 @@ sub turn {    # one instance: (before, after)
   my $xml    = slurp("$dir/state") // die "cannot read state: $!\n";
   my $before = word($xml);
   my $after  = $step{$before} // $before;
-  write_state($dir, rewrite($xml, $after), stat $lock) if $after ne $before;
+  if ($after ne $before) {
+    my $code = worker_code($dir, @{$processes[0]});    # under the lock: new code comes with a job
+    return ($before, "unproved:$code") unless $proved{$code};
+    tell_idle(@processes) if $after eq 'idle';
+    write_state($dir, rewrite($xml, $after), stat $lock);
+  }
   close $lock;
   tell_down(@{$processes[0]}) if $before eq 'idle' && $after eq 'cordoned';
   $after = 'cordoned+child' if $after eq 'cordoned' && @processes > 1;
   return ($before, $after);
 }
 
+# The code that an instance runs: what it took from a server since its start, in STATE_DIR/worker; else where it was
+# started from, by its command line; the init script calls that ./bs_worker, and has it beside the state directories.
+# BSConfig.pm is another at each site and does not count.
+sub worker_code {
+  my ($dir, $proc, @words) = @_;
+  my ($from) = map { m{^(/.*)/bs_worker$} ? $1 : () } @words;
+  my ($home) = grep { -e "$_/bs_worker" } "$dir/worker", $from // (), "$dir/../boot" or return 'unknown';
+  my $sums = '';
+  for my $file ('BSServer.pm', 'BSUtil.pm', 'BSXML.pm', 'bs_worker') {
+    my $text = slurp("$home/$file") // return 'unknown';
+    $sums .= Digest::MD5::md5_hex($text) . "  $file\n";
+  }
+  return Digest::MD5::md5_hex($sums);
+}
+
 # What a worker says when it leaves: OBS lists it as down and sends no job. Only a courtesy, a job would be refused.
 sub tell_down {
-  my @words = @_;
-  my ($id)   = option('--id', @words) or return;
-  chomp(my ($arch) = (option('--arch', @words), `uname -m`));    # as the worker finds it
+  my ($proc, @words) = @_;
+  my ($id) = option('--id', @words) or return;
+  my $arch = host_arch(@words);
   for my $server (option('--reposerver', @words)) {
-    my ($host) = $server =~ m{^http://([^/]+)} or next;
-    my $socket = IO::Socket::INET->new(PeerAddr => $host, PeerPort => 80, Timeout => 3) or next;
-    print {$socket} "GET /worker?state=exit&arch=$arch&port=65535&workerid=$id HTTP/1.0\r\nHost: $host\r\n\r\n";
-    my $answer = '';
-    vec(my $ready = '', fileno $socket, 1) = 1;
-    sysread $socket, $answer, 1000 if select($ready, undef, undef, 3);
+    my $answer = ask(time + 3, $server, "GET /worker?state=exit&arch=$arch&port=65535&workerid=$id HTTP/1.0") // next;
     warn "$server: ", $answer =~ /\A([^\r\n]*)/, "\n" unless $answer =~ m{^HTTP/\S+ 200};
   }
+}
+
+# What a worker says when it is idle, with what the server knows of its hardware already. The lock is held, and the
+# state is still ours: a job that comes at once waits for the lock, and finds the worker idle. A dispatcher waits 10 s
+# for that, so all of it ends in 4 s. Only a courtesy as well.
+sub tell_idle {
+  my ($proc, @words) = @{$_[0]};
+  my ($id)  = option('--id', @words) or return;
+  my $port  = port(map { $_->[0] } @_) or return;
+  my $arch  = host_arch(@words);
+  my $until = time + 4;
+  for my $server (option('--reposerver', @words)) {
+    my $known = ask($until, $server, "GET /worker/$arch:$id HTTP/1.0") // next;
+    my ($about) = $known =~ m{^HTTP/\S+ 200.*?\r\n\r\n(.*<worker\b.*)}s or next;
+    my $head = "POST /worker?state=idle&arch=$arch&port=$port&workerid=$id HTTP/1.0";
+    ask($until, $server, "$head\r\nContent-Type: text/xml\r\nContent-Length: " . length($about), $about);
+  }
+}
+
+sub host_arch {    # as the worker finds it
+  my ($arch) = (option('--arch', @_), `uname -m`);
+  chomp $arch;
+  return $arch;
+}
+
+sub port {    # where one of these processes listens
+  my %sockets = map { (readlink($_) // '') =~ /^socket:\[(\d+)\]$/ ? ($1 => 1) : () } map { glob "$_/fd/*" } @_;
+  for my $line (split /\n/, (slurp('/proc/net/tcp') // '') . (slurp('/proc/net/tcp6') // '')) {
+    my @fields = split ' ', $line;
+    return hex $1 if $fields[3] eq '0A' && $sockets{$fields[9]} && $fields[1] =~ /:([0-9A-F]{4})$/;
+  }
+  return undef;
+}
+
+sub ask {    # ask(UNTIL, SERVER, HEAD, BODY): the answer, as far as it has come by then; undef where there is no server
+  my ($until, $server, $head, $body) = @_;
+  my ($host, $port) = $server =~ m{^http://([^/:]+)(?::(\d+))?} or return undef;
+  my $left   = $until - time;
+  my $socket = $left > 0 && IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port || 80, Timeout => $left) or return undef;
+  print {$socket} "$head\r\nHost: $host\r\n\r\n", $body // '';
+  $socket->flush;
+  my $answer = '';
+  while (length $answer < 1_000_000) {
+    vec(my $ready = '', fileno $socket, 1) = 1;
+    $left = $until - time;
+    last unless $left > 0 && select($ready, undef, undef, $left) && sysread $socket, $answer, 10_000, length $answer;
+  }
+  return $answer;
 }
 
 # Never creates the file. At nlink 0 the worker has renamed a new one over it: that one is to be locked.

@@ -5,6 +5,7 @@
 //! builds on the worker and nothing will. Cordoned instances stay, and refuse every job: a worker that
 //! is told to leave by OBS' own means may lose a job in its last moments.
 
+use super::verb::Verb;
 use super::{Access, Command, Output, Pinned, RemoteShell, Service, SshError};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub enum DrainOutcome {
     Drained,
     /// So many instances are not there yet; at least 1.
     Remaining(usize),
+    /// Some instance runs worker code, with this digest, that the cordon was not proved on: it was left as it is.
+    Unproved(String),
     /// It could not be learnt: nothing may be concluded.
     Unreachable(SshError),
 }
@@ -59,8 +62,38 @@ pub async fn cordon(shell: &RemoteShell) -> DrainReport {
     looked.unwrap_or_else(DrainReport::unreachable)
 }
 
+impl RemoteShell {
+    /// Tells every instance to finish its job and to take no other; nothing to one whose code was not proved.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn cordon(&self) -> Result<Output, SshError> {
+        let proved = &self.proved;
+        self.run(Command::Cordon { proved }).await
+    }
+
+    /// Takes every cordoned instance back.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn uncordon(&self) -> Result<Output, SshError> {
+        let proved = &self.proved;
+        self.run(Command::Uncordon { proved }).await
+    }
+
+    /// Stops the service, where every instance is cordoned.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; where an instance is not cordoned nothing is stopped.
+    pub async fn stop_drained(&self) -> Result<(), SshError> {
+        let proved = &self.proved;
+        self.run(Command::StopDrainedService { proved }).await?;
+        Ok(())
+    }
+}
+
 async fn look(shell: &RemoteShell) -> Result<DrainReport, SshError> {
-    let output = shell.run(Command::Cordon).await?;
+    let output = shell.cordon().await?;
     let instances = InstanceLine::parse(&output)?;
     let mut service = shell.service().await?;
     if service.unit == "active" && service.processes.is_empty() {
@@ -76,6 +109,9 @@ async fn look(shell: &RemoteShell) -> Result<DrainReport, SshError> {
 
 /// Processes are looked at after the cordon: an instance that came between the two looks is seen.
 fn outcome(status: u32, instances: &[InstanceLine], service: &Service) -> DrainOutcome {
+    if let Some(code) = instances.iter().find_map(InstanceLine::unproved) {
+        return DrainOutcome::Unproved(code.to_owned());
+    }
     let building = instances.iter().filter(|line| !line.is_done()).count();
     let new = service.state_dirs();
     let new = new
@@ -105,13 +141,29 @@ impl InstanceLine {
         matches!(self.after.as_str(), "cordoned" | "gone")
     }
 
+    /// Whether it takes jobs, now or after the one that it has; of one that is not there nothing is expected.
+    #[must_use]
+    pub fn takes_jobs(&self) -> bool {
+        matches!(self.after.as_str(), "idle" | "building" | "gone")
+    }
+
+    /// The code that it runs, where the protocol was not proved on that: nothing was changed.
+    #[must_use]
+    pub fn unproved(&self) -> Option<&str> {
+        self.after.strip_prefix("unproved:")
+    }
+
     /// Whether it is the cordoned instance with this state directory.
     fn is_of(&self, state_dir: &str) -> bool {
         let name = state_dir.trim_end_matches('/').rsplit('/').next();
         self.after != "gone" && name == Some(self.instance.as_str())
     }
 
-    fn parse(output: &Output) -> Result<Vec<Self>, SshError> {
+    /// The lines of a cordon, or of a taking back.
+    ///
+    /// # Errors
+    /// A line that is not understood.
+    pub fn parse(output: &Output) -> Result<Vec<Self>, SshError> {
         let line = |line: &str| match *line.split(' ').collect::<Vec<_>>() {
             [instance, before, after] => Ok(Self {
                 instance: instance.to_owned(),
@@ -119,7 +171,7 @@ impl InstanceLine {
                 after: after.to_owned(),
             }),
             _ => Err(SshError::Answer {
-                command: Command::Cordon.name(),
+                command: Verb::Cordon.task().name,
                 found: line.to_owned(),
             }),
         };

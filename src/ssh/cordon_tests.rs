@@ -24,12 +24,18 @@ print "ready\n";
 sleep 600;
 "#;
 
+/// Of the stand-in.
+const PROVED: &str = "cb953ce86469c6470290d88b960b5be8";
+
 fn worker(home: &Path, number: &str, state: Option<&str>, lock: &str) -> Worker {
     use std::os::unix::fs::PermissionsExt;
     let program = home.join("bs_worker");
     if !program.exists() {
         std::fs::write(&program, WORKER).unwrap();
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        for file in ["BSServer.pm", "BSUtil.pm", "BSXML.pm"] {
+            std::fs::write(home.join(file), file).unwrap();
+        }
     }
     let dir = home.join(number);
     std::fs::create_dir(&dir).unwrap();
@@ -49,14 +55,19 @@ fn worker(home: &Path, number: &str, state: Option<&str>, lock: &str) -> Worker 
     Worker { process, dir }
 }
 
-/// Runs the program on these state directories only, never on a worker of this machine.
+/// Cordons these state directories only, never a worker of this machine.
 fn run(dirs: &[&Path]) -> (u32, Vec<(String, String)>) {
+    run_with(&["--proved", PROVED], dirs)
+}
+
+fn run_with(options: &[&str], dirs: &[&Path]) -> (u32, Vec<(String, String)>) {
     assert!(
         !dirs.is_empty(),
         "without a directory it would look for workers"
     );
     let mut perl = std::process::Command::new("/usr/bin/perl")
         .arg("-")
+        .args(options)
         .args(dirs)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -135,6 +146,91 @@ fn what_is_in_between_is_left_alone_and_asks_for_another_look() {
             state
         );
     }
+}
+
+#[test]
+fn every_word_that_a_worker_writes_has_its_answer() {
+    // what the state file says, what a cordon makes of it, what taking back makes of it
+    let table = [
+        ("idle", "cordoned", "idle"),
+        ("building", "building+cordoned", "building"),
+        ("building+cordoned", "building+cordoned", "building"),
+        ("cordoned", "cordoned", "idle"),
+        ("exit", "exit", "exit"),
+        ("building+exit", "building+exit", "building+exit"),
+        ("rebooting", "rebooting", "rebooting"),
+        ("killed", "killed", "killed"),
+        ("killed+exit", "killed+exit", "killed+exit"),
+        ("discarded", "discarded", "discarded"),
+        ("discarded+exit", "discarded+exit", "discarded+exit"),
+    ];
+    let home = tempfile::tempdir().unwrap();
+    let one = worker(home.path(), "1", Some(""), "-");
+    for (before, cordoned, taken_back) in table {
+        for (options, after, settled) in [
+            (vec!["--proved", PROVED], cordoned, cordoned == "cordoned"),
+            (
+                vec!["--undo", "--proved", PROVED],
+                taken_back,
+                matches!(taken_back, "idle" | "building"),
+            ),
+        ] {
+            std::fs::write(one.dir.join("state"), state_file(before)).unwrap();
+            let status = if settled { 0 } else { 75 };
+            let expected = (status, pairs(&[(before, after)]));
+            assert_eq!(run_with(&options, &[&one.dir]), expected);
+            let written = std::fs::read_to_string(one.dir.join("state")).unwrap();
+            assert_eq!(written, state_file(after));
+        }
+    }
+}
+
+/// What a worker has on disk in this state, by our word.
+fn state_file(word: &str) -> String {
+    let (state, next) = word.split_once('+').unwrap_or((word, ""));
+    let next = match next {
+        "" => String::new(),
+        next => format!(r#" nextstate="{next}""#),
+    };
+    format!(r#"<workerstate state="{state}"{next} jobid="8f3a" />"#)
+}
+
+#[test]
+fn code_that_the_cordon_was_not_proved_on_is_named_and_nothing_is_written() {
+    let home = tempfile::tempdir().unwrap();
+    let idle = state_file("idle");
+    let one = worker(home.path(), "1", Some(&idle), "-");
+    let state = || std::fs::read_to_string(one.dir.join("state")).unwrap();
+    let other = ["--proved", "0123,4567"];
+    let unproved = format!("unproved:{PROVED}");
+    let expected = (75, pairs(&[("idle", unproved.as_str())]));
+    assert_eq!(run_with(&other, &[&one.dir]), expected);
+    assert_eq!(state(), idle);
+
+    // an instance that has taken new code from its server runs that, and no longer what it was started from
+    let taken = one.dir.join("worker");
+    std::fs::create_dir(&taken).unwrap();
+    std::fs::write(taken.join("bs_worker"), "new").unwrap();
+    let expected = (75, pairs(&[("idle", "unproved:unknown")]));
+    assert_eq!(run(&[&one.dir]), expected);
+    for file in ["BSServer.pm", "BSUtil.pm", "BSXML.pm"] {
+        std::fs::write(taken.join(file), file).unwrap();
+    }
+    let (status, words) = run(&[&one.dir]);
+    assert!(
+        status == 75 && words[0].1.starts_with("unproved:"),
+        "{words:?}"
+    );
+    assert_ne!(words[0].1, unproved);
+    assert_eq!(state(), idle);
+}
+
+#[test]
+fn a_worker_of_unproved_code_is_neither_drained_nor_stopped() {
+    let unproved = lines("1 idle unproved:c0de\n2 gone gone\n");
+    let process = "71 /usr/bin/perl -w ./bs_worker --statedir /run/obs/worker/1 --jobs 4";
+    let found = outcome(75, &unproved, &service("active", process));
+    assert_eq!(found, DrainOutcome::Unproved("c0de".to_owned()));
 }
 
 #[test]

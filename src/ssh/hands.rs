@@ -27,6 +27,9 @@ refuse() { echo "obs-scaler-hands: refused: $1" >&2; exit 77; }
 as_root() { [ "$(id -u)" -eq 0 ] || exec sudo -n -- "$0" "$request"; }
 are() { [ "$1" -eq "$2" ] || refuse 'the number of arguments'; }
 settings() { [ "$1" = "$settings" ] || refuse 'another file than the settings'; }
+codes() { case $1 in '' | *[!0-9a-f,]*) refuse 'no digests' ;; esac; }
+workers_dir() { [ "$1" = - ] || refuse 'another directory than the server has'; }
+pattern() { case $1 in '' | .* | *[!][A-Za-z0-9_.:-]*) refuse 'no name of a worker' ;; esac; }
 number() { case $1 in '' | *[!0-9]*) refuse 'no number' ;; esac; }
 "#;
 
@@ -83,6 +86,9 @@ fn branch(task: &Task) -> String {
     let checks = arguments.map(|(at, argument)| match argument {
         Argument::Settings => format!("settings \"${}\"; ", at + 1),
         Argument::Number => format!("number \"${}\"; ", at + 1),
+        Argument::Codes => format!("codes \"${}\"; ", at + 1),
+        Argument::WorkersDir => format!("workers_dir \"${}\"; ", at + 1),
+        Argument::Pattern => format!("pattern \"${}\"; ", at + 1),
     });
     let root = if task.root { "as_root; " } else { "" };
     let call = format!("{} \"$@\"", function(task));

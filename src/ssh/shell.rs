@@ -38,6 +38,7 @@ pub struct RemoteShell {
     account: Account,
     command_timeout: Duration,
     sysconfig: String,
+    pub(super) proved: String,
 }
 
 impl RemoteShell {
@@ -56,6 +57,7 @@ impl RemoteShell {
             account: access.account,
             command_timeout: access.command_timeout,
             sysconfig: access.sysconfig.clone(),
+            proved: access.proved.clone(),
         })
     }
 

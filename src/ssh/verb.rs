@@ -27,6 +27,12 @@ pub(super) enum Argument {
     Settings,
     /// A whole number.
     Number,
+    /// Digests of worker code, with commas between them.
+    Codes,
+    /// `-`: the directory of workers is asked for where the server has it. An account with a shell may be given its path.
+    WorkersDir,
+    /// A name in `workers/disable`.
+    Pattern,
 }
 
 /// What a verb reads.
@@ -68,6 +74,17 @@ const PLAIN: Task = Task {
     root: false,
     well: &[0],
 };
+
+/// What starts, stops, takes back or writes waits for whoever does so on this worker: between a cordon that finds it
+/// drained and the stop behind it nobody may start it or take it back. The service gets nothing of the lock.
+macro_rules! one_at_a_time {
+    ($then:literal) => {
+        concat!(
+            "exec 9>>/run/lock/obs-scaler-hands && flock -w 30 9 || exit\n",
+            $then
+        )
+    };
+}
 
 /// Declares the verbs. `ALL` is all of them.
 macro_rules! verbs {
@@ -150,7 +167,19 @@ verbs! {
     Cordon = Task {
         word: "cordon",
         name: "cordon",
-        text: "exec perl -",
+        text: r#"exec perl - --proved "$1""#,
+        arguments: &[Argument::Codes],
+        input: Input::Program(&CORDON),
+        root: true,
+        well: &[0, 75],
+        ..PLAIN
+    };
+    /// Takes back every instance that is cordoned. Its 75 asks for another look.
+    Uncordon = Task {
+        word: "uncordon",
+        name: "taking back",
+        text: one_at_a_time!(r#"exec perl - --undo --proved "$1""#),
+        arguments: &[Argument::Codes],
         input: Input::Program(&CORDON),
         root: true,
         well: &[0, 75],
@@ -161,11 +190,60 @@ verbs! {
         word: "stop-drained",
         name: "stop of the drained service",
         text: STOP,
+        arguments: &[Argument::Codes],
         input: Input::Program(&CORDON),
         root: true,
         ..PLAIN
     };
+    /// On a repository server's host: no instance of this name is given a job after its next report. Prints for how
+    /// many seconds that has been so.
+    Disable = Task {
+        word: "disable",
+        name: "disabling on the backend",
+        text: DISABLE,
+        arguments: &[Argument::WorkersDir, Argument::Pattern],
+        root: true,
+        ..PLAIN
+    };
+    /// Takes that back.
+    Enable = Task {
+        word: "enable",
+        name: "enabling on the backend",
+        text: ENABLE,
+        arguments: &[Argument::WorkersDir, Argument::Pattern],
+        root: true,
+        ..PLAIN
+    };
 }
+
+/// Where a repository server keeps its workers, as its own configuration has it (`$workersdir` of bs_repserver).
+macro_rules! in_workers_dir {
+    ($then:literal) => {
+        concat!(
+            r#"
+if [ "$1" = - ]; then
+  dir=$(cd /usr/lib/obs/server && perl -I. -MBSConfiguration -e 'print "$BSConfig::bsdir/workers"') || exit
+else
+  dir=$1
+fi
+[ -d "$dir" ] || { echo "no directory $dir" >&2; exit 1; }
+file=$dir/disable/$2
+"#,
+            $then
+        )
+    };
+}
+
+/// The file's own time says since when: it is made once.
+const DISABLE: &str = in_workers_dir!(
+    r#"umask 022
+mkdir -p -- "$dir/disable" || exit
+[ -e "$file" ] || : >"$file" || exit
+now=$(date +%s) && made=$(stat -c %Y -- "$file") && echo $((now - made))
+"#
+);
+
+const ENABLE: &str = in_workers_dir!(r#"rm -f -- "$file""#);
 
 /// The unit's state in systemd's word on the first line, then a line for each worker process. `-x`
 /// compares names: `-f` would find the shell that asks.
@@ -180,32 +258,36 @@ printf '%s\n' "$unit" "$processes"
 /// Starts the service where no worker process runs, for a start beside a running build kills it.
 /// systemd may call a unit active whose processes have all left: it has to be stopped first, once it
 /// is sure that they are not just coming. At the end they must have stayed for 3 s.
-const START: &str = r#"
+const START: &str = one_at_a_time!(
+    r#"
 runs() { pgrep -x bs_worker >/dev/null; }
 comes() { for i in 1 2 3 4 5 6 7 8 9 10; do runs && return; sleep 0.3; done; return 1; }
 runs && exit
 if systemctl is-active --quiet obsworker; then
   comes && exit
-  systemctl stop obsworker || exit
+  systemctl stop obsworker 9>&- || exit
 fi
-systemctl start obsworker || exit
+systemctl start obsworker 9>&- || exit
 comes && sleep 3 && runs && exit
 echo 'the service was started, and no bs_worker runs' >&2
 exit 1
-"#;
+"#
+);
 
 /// A stop kills what builds: so it comes right behind a cordon that says that nothing does.
-const STOP: &str = "perl - >&2 && systemctl stop obsworker";
+const STOP: &str = one_at_a_time!(r#"perl - --proved "$1" >&2 && systemctl stop obsworker 9>&-"#);
 
 /// A copy is changed and renamed over the file, with its owner and mode; not where less arrived than
 /// was sent. Arguments: the file, the number of bytes.
-const WRITE: &str = r#"
+const WRITE: &str = one_at_a_time!(
+    r#"
 file=$(readlink -f -- "$1") && new=$file.obs-scaler || exit
 if [ -e "$file" ]; then cp -p -- "$file" "$new"; else (umask 022 && : >"$new"); fi || exit
 cat >"$new" || exit
 [ "$(wc -c <"$new")" -eq "$2" ] || { echo 'cut off on the way' >&2; exit 1; }
 mv -f -- "$new" "$file"
-"#;
+"#
+);
 
 /// A missing file reads as empty: it sets nothing. Argument: the file.
 const READ: &str = r#"[ ! -e "$1" ] || cat -- "$1""#;

@@ -20,9 +20,10 @@ async fn the_last_worker_that_a_job_needs_stays_and_without_it_obs_fails_the_job
         farm.boot_unmanaged(SMALL, "127.0.9.1", 4, 8).await?;
         farm.package(NEEDED, 2, "jobs=8", None).await?;
         has(farm, NEEDED, "succeeded").await?;
-        let kept = the_last_one_stays(farm).await?;
-        without_it_the_job_waits_for_what_obs_remembers(farm, &kept).await?;
-        and_fails_when_obs_does_not(farm, &kept).await
+        the_last_one_stays_until_the_job_has_it(farm).await?;
+        farm.kill_scaler().await?;
+        a_job_waits_for_those_that_obs_remembers(farm).await?;
+        and_fails_when_it_remembers_none(farm).await
     })
     .await;
 }
@@ -35,19 +36,17 @@ async fn has(farm: &mut Farm, package: &str, code: &str) -> Result<()> {
     .await
 }
 
-/// The servers that are there: id and name.
-async fn alive(farm: &Farm) -> Result<Vec<(String, String)>> {
+/// The names of the servers that were ever bought.
+async fn bought(farm: &Farm) -> Result<Vec<String>> {
     let ledger = farm.ledger().await?;
-    let there = |s: &&&Value| !s["deleted_at"].is_string();
-    let word = |s: &Value, key: &str| s[key].as_str().unwrap_or_default().to_owned();
-    let servers = ledger.servers();
-    let servers = servers.iter().filter(there);
-    Ok(servers.map(|s| (word(s, "id"), word(s, "name"))).collect())
+    let name = |server: &&Value| server["name"].as_str().unwrap_or_default().to_owned();
+    Ok(ledger.servers().iter().map(name).collect())
 }
 
-/// Of two bought workers that stand idle one is given back, and the other is kept for the job that is blocked.
-async fn the_last_one_stays(farm: &mut Farm) -> Result<(String, String)> {
-    farm.rebuild(NEEDED, 75).await?;
+/// Of two bought workers that stand idle one is given back; the other is kept for the job that is blocked,
+/// builds it, and goes then.
+async fn the_last_one_stays_until_the_job_has_it(farm: &mut Farm) -> Result<()> {
+    farm.rebuild(NEEDED, 60).await?;
     has(farm, NEEDED, "building").await?;
     farm.package(WIDE, 2, "processors=16", Some(NEEDED)).await?;
     has(farm, WIDE, "blocked").await?;
@@ -56,55 +55,49 @@ async fn the_last_one_stays(farm: &mut Farm) -> Result<(String, String)> {
     farm.wait(given_back, 2 * MINUTE, async |farm: &Farm| {
         let log = std::fs::read_to_string(farm.scaler_log())?;
         let kept = log.contains("no other worker meets the constraints of some job");
-        let servers = farm.ledger().await?.servers().len();
-        Ok(kept && servers == 2 && alive(farm).await?.len() == 1)
+        let ledger = farm.ledger().await?;
+        Ok(kept && ledger.servers().len() == 2 && ledger.alive() == 1)
     })
     .await?;
     let code = farm.obs().code(WIDE).await?;
     ensure!(code == "blocked", "{WIDE} was {code} when the other went");
     has(farm, WIDE, "succeeded").await?;
-    let kept = alive(farm).await?.pop().context("a worker was kept")?;
+    let goes = "nothing needs it any more, and it goes";
+    farm.wait(goes, MINUTE, async |farm: &Farm| {
+        Ok(farm.ledger().await?.alive() == 0)
+    })
+    .await?;
     let ends = farm.obs().ends(WIDE).await?;
-    let by_it = ends
-        .iter()
-        .all(|(by, _)| by.starts_with(&format!("{}:", kept.1)));
+    let names = bought(farm).await?;
+    let by_us = |by: &str| names.iter().any(|name| by.starts_with(&format!("{name}:")));
     ensure!(
-        ends.len() == 1 && by_it,
-        "built by {ends:?}, not by {}",
-        kept.1
+        ends.len() == 1 && by_us(&ends[0].0),
+        "built by {ends:?}, not by {names:?}"
     );
-    Ok(kept)
+    Ok(())
 }
 
-/// Nobody guards it now: a person deletes the server. OBS finds out when it offers the job, and has it wait for
-/// the worker that it remembers as down.
-async fn without_it_the_job_waits_for_what_obs_remembers(
-    farm: &mut Farm,
-    (id, name): &(String, String),
-) -> Result<()> {
-    farm.kill_scaler().await?;
-    farm.destroy(id).await?;
-    farm.rebuild(NEEDED, 5).await?;
-    let down = "OBS finds the worker gone, and the job waits";
-    farm.wait(down, MINUTE, async |farm: &Farm| {
-        let down = farm.obs().instances("down").await?;
-        let gone = down.iter().filter(|i| i.starts_with(&format!("{name}:")));
-        let waits = farm.obs().code(WIDE).await? == "scheduled";
-        Ok(gone.count() == 2 && waits)
+/// No worker that meets the job is there, and nobody buys one: the dispatcher finds those gone that it has listed,
+/// and has the job wait for what it lists as down.
+async fn a_job_waits_for_those_that_obs_remembers(farm: &mut Farm) -> Result<()> {
+    farm.rebuild(WIDE, 2).await?;
+    let waits = "the job waits for compliant workers that are down";
+    farm.wait(waits, MINUTE, async |farm: &Farm| {
+        let says = farm.obs().status(WIDE).await?;
+        Ok(says.contains("scheduled") && says.contains("compliant workers"))
     })
     .await
 }
 
-/// The same once OBS does not list it any more: the dispatcher itself ends the job.
-async fn and_fails_when_obs_does_not(farm: &mut Farm, (_, name): &(String, String)) -> Result<()> {
-    farm.forget(name).await?;
-    farm.rebuild(NEEDED, 5).await?;
+/// The same job with new sources, where OBS lists none of them any more: the dispatcher itself ends it.
+async fn and_fails_when_it_remembers_none(farm: &mut Farm) -> Result<()> {
+    for name in bought(farm).await? {
+        farm.forget(&name).await?;
+    }
+    farm.package(WIDE, 3, "processors=16", Some(NEEDED)).await?;
     has(farm, WIDE, "failed").await?;
     let ends = farm.obs().ends(WIDE).await?;
-    let last = ends.last().context("an end")?;
-    ensure!(
-        *last == ("dispatcher".to_owned(), "failed".to_owned()),
-        "{ends:?}"
-    );
-    farm.start_scaler().await
+    let (by, code) = ends.last().context("an end")?;
+    ensure!(by == "dispatcher" && code == "failed", "{ends:?}");
+    Ok(())
 }

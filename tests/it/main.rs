@@ -13,6 +13,8 @@ mod dashboards;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod hands_walk;
+#[cfg(test)]
 mod hosts;
 #[cfg(test)]
 mod last_compliant;

@@ -221,7 +221,7 @@ async fn the_service_is_neither_stopped_nor_started_where_an_instance_still_buil
     assert_eq!(shell.arch().await.unwrap(), ARCH.as_str());
     machine.write("unit", "inactive\n");
     shell.run(Command::StartService).await.unwrap();
-    let refused = shell.run(Command::StopDrainedService).await;
+    let refused = shell.stop_drained().await;
     assert_eq!(refused.unwrap_err().label(), "exit_status");
     assert_eq!(machine.read("log"), "cordon\n");
 }
@@ -276,4 +276,110 @@ async fn a_worker_is_drained_once_every_instance_is_cordoned_and_unknown_while_i
     );
     let stranger = drain(&machine.access("other"), &machine.pinned("host")).await;
     assert!(matches!(stranger.outcome, DrainOutcome::Unreachable(_)));
+}
+
+#[tokio::test]
+async fn what_is_cordoned_on_a_worker_that_is_right_is_taken_back_by_its_check() {
+    let machine = Machine::boot();
+    machine.write("obs-server", &settings().lines());
+    machine.write(
+        "uncordoned",
+        "1 cordoned idle\n2 building+cordoned building\n",
+    );
+    assert_eq!(checked(&machine).await, CheckOutcome::Passed);
+    for (instance, found) in [
+        ("2 locked locked", "instance 2 is locked"),
+        ("2 cordoned unproved:c0de", "c0de"),
+    ] {
+        machine.write("uncordoned", &format!("1 cordoned idle\n{instance}\n"));
+        let outcome = checked(&machine).await;
+        let CheckOutcome::Failed {
+            check, found: said, ..
+        } = &outcome
+        else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(*check, Check::Service);
+        assert!(said.contains(found), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn instances_that_have_left_come_back_by_a_start_of_all_and_not_beside_a_build() {
+    let machine = Machine::boot();
+    machine.write("obs-server", &settings().lines());
+    assert_eq!(checked(&machine).await, CheckOutcome::Passed);
+    let one = machine.read("processes").lines().next().unwrap().to_owned();
+    machine.write("processes", &format!("{one}\n"));
+    machine.write("cordoned", "1 building building+cordoned\n");
+    machine.write("cordon-status", "75");
+    let waits = checked(&machine).await;
+    assert!(
+        matches!(
+            waits,
+            CheckOutcome::Failed {
+                check: Check::Service,
+                ..
+            }
+        ),
+        "{waits:?}"
+    );
+    assert_eq!(machine.read("log"), "start\ncordon\n");
+    machine.write("cordoned", "1 cordoned cordoned\n");
+    machine.write("cordon-status", "0");
+    assert_eq!(checked(&machine).await, CheckOutcome::Passed);
+    assert_eq!(
+        machine.read("log"),
+        "start\ncordon\ncordon\ncordon\nstop\nstart\n"
+    );
+}
+
+#[tokio::test]
+async fn a_worker_of_code_that_was_not_proved_is_left_as_it_is_and_told_so() {
+    let machine = Machine::boot();
+    serves_with_one_job(&machine);
+    machine.write("cordoned", "1 idle unproved:c0de\n");
+    machine.write("cordon-status", "75");
+    let unproved = DrainOutcome::Unproved("c0de".to_owned());
+    assert_eq!(drained(&machine).await, unproved);
+    let waits = checked(&machine).await;
+    assert!(
+        matches!(&waits, CheckOutcome::Failed { check: Check::Config, found, .. } if found.contains("c0de")),
+        "{waits:?}"
+    );
+    assert!(!machine.read("log").contains("stop"));
+}
+
+#[tokio::test]
+async fn a_backend_is_told_once_of_a_worker_and_says_for_how_long() {
+    let machine = Machine::boot();
+    let access = machine.access("client");
+    let shell = RemoteShell::connect(&access, &machine.pinned("host"))
+        .await
+        .unwrap();
+    let workers = machine.home("workers");
+    let dir = Some(workers.as_str());
+    let missing = shell.disable(dir, "w1:").await.unwrap_err();
+    assert_eq!(missing.label(), "exit_status");
+    std::fs::create_dir(&workers).unwrap();
+    assert!(shell.disable(dir, "w1:").await.unwrap() < Duration::from_secs(5));
+    let file = std::path::Path::new(&workers).join("disable/w1:");
+    let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    let opened = std::fs::File::options().append(true).open(&file).unwrap();
+    opened.set_modified(hour_ago).unwrap();
+    let told = shell.disable(dir, "w1:").await.unwrap();
+    assert!((3600..3700).contains(&told.as_secs()), "{told:?}");
+    shell.enable(dir, "w1:").await.unwrap();
+    shell.enable(dir, "w1:").await.unwrap();
+    assert!(!file.exists());
+    // where the server itself has it
+    machine.command("perl", &format!("printf %s '{workers}'"));
+    if std::path::Path::new("/usr/lib/obs/server").is_dir() {
+        shell.disable(None, "w[.]2:").await.unwrap();
+        assert!(
+            std::path::Path::new(&workers)
+                .join("disable/w[.]2:")
+                .exists()
+        );
+    }
 }

@@ -48,8 +48,9 @@ async fn every_command_works_through_the_forced_command() {
         Command::Facts { path: &path },
         Command::StartService,
         Command::Service,
-        Command::Cordon,
-        Command::StopDrainedService,
+        Command::Cordon { proved: "a1,b2" },
+        Command::Uncordon { proved: "a1" },
+        Command::StopDrainedService { proved: "a1" },
     ] {
         shell
             .run(command.clone())
@@ -89,7 +90,7 @@ async fn only_what_needs_root_goes_through_sudo() {
     shell.run(Command::ResourceUse).await.unwrap();
     shell.write_settings("A=1\n").await.unwrap();
     assert_eq!(shell.read_settings().await.unwrap(), "A=1\n");
-    shell.run(Command::Cordon).await.unwrap();
+    shell.cordon().await.unwrap();
     let asked = machine.read("sudo");
     let expected = format!(
         "obs-scaler-hands write-settings {path} 4\nobs-scaler-hands read-settings {path}\nobs-scaler-hands cordon\n"

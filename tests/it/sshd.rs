@@ -38,7 +38,11 @@ esac
 "#;
 const PGREP: &str = r#"cd "$(dirname "$0")/.." && [ -s processes ] && cat processes"#;
 const PERL: &str = r#"
-cd "$(dirname "$0")/.." && cat >program && echo cordon >>log && cat cordoned && exit "$(cat cordon-status)"
+cd "$(dirname "$0")/.." && cat >program || exit
+case $2 in
+  --undo) cat uncordoned;;
+  *) echo cordon >>log && cat cordoned && exit "$(cat cordon-status)";;
+esac
 "#;
 
 /// The machine. It is switched off when it is dropped.
@@ -70,7 +74,7 @@ impl Machine {
             generate_key(&dir.path().join(name), &["-t", "ed25519"]);
         }
         fs::copy(dir.path().join("client.pub"), dir.path().join("authorized")).unwrap();
-        for file in ["obs-server", "processes", "cordoned", "log"] {
+        for file in ["obs-server", "processes", "cordoned", "uncordoned", "log"] {
             fs::write(dir.path().join(file), "").unwrap();
         }
         fs::write(dir.path().join("unit"), "inactive\n").unwrap();
@@ -166,6 +170,8 @@ impl Machine {
             command_timeout: Duration::from_secs(10),
             session_timeout: Duration::from_secs(60),
             sysconfig: self.path("obs-server").to_str().unwrap().to_owned(),
+            proved_worker_code: Vec::new(),
+            backend_hosts: std::collections::BTreeMap::new(),
         }
     }
 

@@ -101,6 +101,8 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
             command_timeout: Duration::from_secs(10),
             session_timeout: Duration::from_secs(60),
             sysconfig: SYSCONFIG.to_owned(),
+            proved_worker_code: Vec::new(),
+            backend_hosts: std::collections::BTreeMap::new(),
         })
         .unwrap()
     };

@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-static ONE_FARM: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
+/// OBS has one set of ports.
+pub(crate) static ONE_FARM: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 pub(crate) fn options() -> Options {

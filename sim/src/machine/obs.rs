@@ -62,6 +62,13 @@ impl Obs {
         judge(status == 200, status, &text)
     }
 
+    /// Takes that back.
+    pub(super) async fn take_back(&self, name: &str) -> Result<(), String> {
+        let path = format!("/_sim/hosts/{name}/take-back");
+        let (status, text) = self.call(Method::POST, &path, String::new()).await?;
+        judge(status == 200, status, &text)
+    }
+
     pub(super) async fn instances(&self, name: &str) -> Result<Vec<Instance>, String> {
         let path = format!("/_sim/hosts/{name}");
         let (status, text) = self.call(Method::GET, &path, String::new()).await?;

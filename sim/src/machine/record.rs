@@ -40,16 +40,18 @@ enum Verb {
     Read,
     Write,
     Cordon,
+    Uncordon,
     Stop,
 }
 
 /// Looked through in this order: the start asks for the state as well.
-const WORDS: [(&str, Verb); 8] = [
+const WORDS: [(&str, Verb); 9] = [
     ("MemTotal", Verb::Facts),
     ("exec uname -m", Verb::Arch),
-    ("perl - >&2 && systemctl stop obsworker", Verb::Stop),
+    (">&2 && systemctl stop obsworker", Verb::Stop),
     ("systemctl start obsworker", Verb::Start),
     ("pgrep -a -x bs_worker", Verb::Service),
+    ("exec perl - --undo", Verb::Uncordon),
     ("exec perl -", Verb::Cordon),
     ("mv -f --", Verb::Write),
     ("cat -- ", Verb::Read),
@@ -108,6 +110,7 @@ impl Record {
                 Ok(String::new())
             }
             Verb::Cordon => return self.cordon().await,
+            Verb::Uncordon => return self.uncordon().await,
             Verb::Stop => return self.stop().await,
         };
         match done {
@@ -203,6 +206,26 @@ impl Record {
         Output {
             status: if building { 75 } else { 0 },
             ..Output::said(instances.iter().map(cordon_line).collect())
+        }
+    }
+
+    async fn uncordon(&self) -> Output {
+        if self.processes.is_empty() {
+            return Output::default();
+        }
+        let taken_back = self.obs.take_back(&self.name).await;
+        let instances = match taken_back {
+            Ok(()) => self.obs.instances(&self.name).await,
+            Err(why) => Err(why),
+        };
+        match instances {
+            Ok(instances) => {
+                let lines = instances
+                    .iter()
+                    .map(|i| format!("{} cordoned {}\n", i.number, i.state));
+                Output::said(lines.collect())
+            }
+            Err(why) => Output::failed(1, why),
         }
     }
 

@@ -58,6 +58,7 @@ pub(super) fn answer(shared: &Shared, method: &Method, path: &str, body: &[u8]) 
         ("POST", ["hosts", name, verb]) => {
             let done = match *verb {
                 "drain" => farm.world.drain(name),
+                "take-back" => farm.world.take_back(name),
                 "kill" => farm.world.kill(name),
                 "spoil" => farm.world.spoil(name),
                 "away" => farm.world.set(name, Doing::Away),
@@ -65,7 +66,7 @@ pub(super) fn answer(shared: &Shared, method: &Method, path: &str, body: &[u8]) 
                 "idle" => farm.world.set(name, Doing::Idle),
                 _ => {
                     return Err(bad(format!(
-                        "{verb}: drain, kill, spoil, away, dead or idle"
+                        "{verb}: drain, take-back, kill, spoil, away, dead or idle"
                     )));
                 }
             };
@@ -113,5 +114,5 @@ pub(super) const fn word(doing: Doing) -> &'static str {
 
 const HELP: &str = "GET /_sim/state · POST /_sim/jobs {arch, count, seconds, prefix} · POST /_sim/hosts \
     {name, ip, arch, instances, vcpus} · GET, DELETE /_sim/hosts/NAME · POST /_sim/hosts/NAME/\
-    drain|kill|spoil|away|dead|idle · PUT /_sim/faults {routes: {workerstatus|result|jobhistory|worker|source|\
+    drain|take-back|kill|spoil|away|dead|idle · PUT /_sim/faults {routes: {workerstatus|result|jobhistory|worker|source|\
     other|all: hang|cut|error|garbage|empty|frozen|slow}, daemons: {dispatcher: dead}}";

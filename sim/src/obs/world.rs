@@ -176,6 +176,18 @@ impl World {
         })
     }
 
+    /// Takes that back: what has left is idle again. `false` where there is none.
+    pub(super) fn take_back(&mut self, name: &str) -> bool {
+        self.hosts.get_mut(name).is_some_and(|host| {
+            if host.leaving {
+                host.leaving = false;
+                let left = host.instances.iter_mut().filter(|i| i.doing == Doing::Down);
+                left.for_each(|i| i.doing = Doing::Idle);
+            }
+            true
+        })
+    }
+
     /// Kills a worker: what it builds is a ghost from now on.
     pub(super) fn kill(&mut self, name: &str) -> bool {
         let Some(host) = self.hosts.get_mut(name) else {

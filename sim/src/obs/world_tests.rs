@@ -131,4 +131,11 @@ fn a_leaving_worker_ends_its_builds_and_takes_no_other() {
             .iter()
             .all(|i| i.doing == Doing::Down)
     );
+    assert!(world.take_back(&name));
+    assert!(
+        world.hosts[&name]
+            .instances
+            .iter()
+            .all(|i| i.doing == Doing::Idle)
+    );
 }

@@ -45,6 +45,8 @@ pub enum Law {
     Refits,
     /// Only a worker that loses what others build is cordoned as a black hole.
     BlackHole,
+    /// Only a worker that was given up because it was idle, and is not being deleted, is taken back, and only once.
+    TakeBack,
     /// Never a third of a pool's workers are cordoned as black holes.
     Share,
 }
@@ -74,6 +76,7 @@ impl Law {
             Self::Releases => "releases",
             Self::Refits => "refits",
             Self::BlackHole => "black_hole",
+            Self::TakeBack => "take_back",
             Self::Share => "share",
         }
     }

@@ -174,7 +174,7 @@ fn a_leaving_worker_is_no_supply_but_uses_the_ceiling() {
     farm.worker("x-l1", "w", 7);
     assert_eq!(decided(&farm, "x-l1", Action::Apply).1, Reason::Enough);
     let member = farm.member("x-l1", "w", Stage::Serving);
-    member.stage = Stage::Cordoned { why: Why::Idle };
+    member.stage = Stage::Cordoned { why: Why::Asked };
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 1);
     farm.policy.ceiling = Vcpus(63);
     assert_eq!(decided(&farm, "x-l1", Action::Apply).1, Reason::Ceiling);

@@ -3,9 +3,10 @@
 use super::super::fixtures::{NOW, at};
 use super::super::{
     Absence, Act, Cloud, DrainOutcome, DrainReport, InstancesSeen, Sight, SubJob, next_absence,
+    next_quiet,
 };
 use super::life::{Case, SINCE, booting, cordoned, drain, seen};
-use crate::model::{InstanceState, ServerStatus, Stage, Why};
+use crate::model::{InstanceCounts, InstanceState, ServerStatus, Stage, Why};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -48,6 +49,65 @@ fn a_drained_worker_is_deleted_only_after_obs_was_read_again() {
     for sight in stays {
         assert_eq!(case.next(&sight), (cordoned(Why::Idle), Act::Cordon));
     }
+}
+
+#[test]
+fn a_worker_that_its_backends_were_told_to_leave_alone_is_deleted_when_all_its_instances_stayed_down()
+ {
+    let case = Case::new(cordoned(Why::Idle));
+    let told = NOW - 400;
+    let sight = |since, quiet: Option<i64>, live| Sight {
+        instances: seen(NOW - 10, 0, live),
+        drain: drain(NOW - 20, DrainOutcome::Disabled { since: at(since) }),
+        quiet: quiet.map(at),
+        ..case.listed()
+    };
+    let deleting = (Stage::Deleting { why: Why::Idle }, Act::Delete);
+    assert_eq!(case.next(&sight(told, Some(told + 60), 0)), deleting);
+    let stays = [
+        // told not long enough ago, for the first look or for the second
+        sight(NOW - 300, Some(NOW - 300), 0),
+        sight(NOW - 385, Some(NOW - 385), 0),
+        // seen down by one look only, or not by all
+        sight(told, Some(NOW - 10), 0),
+        sight(told, None, 0),
+        sight(told, Some(told + 60), 1),
+        // left as it is, since the other way is closed
+        Sight {
+            drain: drain(NOW - 20, DrainOutcome::Unproved(String::new())),
+            ..sight(told, Some(told + 60), 0)
+        },
+        // OBS is not read any more
+        Sight {
+            instances: None,
+            ..sight(told, Some(told + 60), 0)
+        },
+    ];
+    for sight in stays {
+        assert_eq!(case.next(&sight), (cordoned(Why::Idle), Act::Cordon));
+    }
+}
+
+#[test]
+fn a_worker_is_quiet_while_every_look_shows_all_its_instances_down() {
+    let looked = |at_second, down, idle| {
+        let mut counts = InstanceCounts::default();
+        let states = [(InstanceState::Down, down), (InstanceState::Idle, idle)];
+        for (state, count) in states {
+            (0..count).for_each(|_| counts.add(state));
+        }
+        InstancesSeen {
+            at: at(at_second),
+            counts,
+        }
+    };
+    let quiet = |before, seen: &InstancesSeen| next_quiet(before, Some(seen), 4);
+    assert_eq!(quiet(None, &looked(10, 4, 0)), Some(at(10)));
+    assert_eq!(quiet(Some(at(10)), &looked(40, 4, 0)), Some(at(10)));
+    for (down, idle) in [(3, 1), (3, 0), (0, 0)] {
+        assert_eq!(quiet(Some(at(10)), &looked(40, down, idle)), None);
+    }
+    assert_eq!(next_quiet(Some(at(10)), None, 4), None);
 }
 
 #[test]

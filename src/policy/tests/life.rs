@@ -50,6 +50,7 @@ impl Case {
             check: None,
             instances: None,
             drain: None,
+            quiet: None,
             checking: false,
             deletion: Allowed::Freely,
         }

@@ -12,6 +12,7 @@ mod life;
 mod properties;
 mod refits;
 mod refusals;
+mod taking_back;
 mod vanished;
 
 use super::fixtures::{Farm, pool};
@@ -30,6 +31,11 @@ fn book(farm: &mut Farm, plan: &Plan) {
                 member.stage = crate::model::Stage::Cordoned {
                     why: crate::model::Why::Idle,
                 };
+            }
+            Step::TakeBack { server, .. } => {
+                let member = farm.ledger.members.get_mut(server).unwrap();
+                member.stage = crate::model::Stage::Refitting;
+                member.since = super::fixtures::at(super::fixtures::NOW);
             }
             Step::Refit { server, .. } => {
                 let member = farm.ledger.members.get_mut(server).unwrap();
@@ -65,7 +71,11 @@ fn decided(farm: &Farm, name: &str, direction: Action) -> (Outcome, Reason) {
 fn ordered(plan: &Plan, name: &str) -> u32 {
     let of = |step: &Step| match step {
         Step::Order { pool: p, count, .. } if *p == pool(name) => *count,
-        Step::Order { .. } | Step::Release { .. } | Step::Refit { .. } | Step::Isolate { .. } => 0,
+        Step::Order { .. }
+        | Step::TakeBack { .. }
+        | Step::Release { .. }
+        | Step::Refit { .. }
+        | Step::Isolate { .. } => 0,
     };
     plan.steps.iter().map(of).sum()
 }
@@ -74,7 +84,9 @@ fn ordered(plan: &Plan, name: &str) -> u32 {
 fn released(plan: &Plan) -> Vec<String> {
     let of = |step: &Step| match step {
         Step::Release { server, .. } => Some(server.as_str().to_owned()),
-        Step::Order { .. } | Step::Refit { .. } | Step::Isolate { .. } => None,
+        Step::Order { .. } | Step::TakeBack { .. } | Step::Refit { .. } | Step::Isolate { .. } => {
+            None
+        }
     };
     plan.steps.iter().filter_map(of).collect()
 }

@@ -147,7 +147,10 @@ fn bought(farm: &Farm) -> u32 {
 fn vcpus(plan: &Plan) -> u32 {
     let of = |step: &Step| match step {
         Step::Order { count, vcpus, .. } => vcpus.times(*count).0,
-        Step::Release { .. } | Step::Refit { .. } | Step::Isolate { .. } => 0,
+        Step::TakeBack { .. }
+        | Step::Release { .. }
+        | Step::Refit { .. }
+        | Step::Isolate { .. } => 0,
     };
     plan.steps.iter().map(of).sum()
 }
@@ -156,6 +159,7 @@ fn vcpus(plan: &Plan) -> u32 {
 fn steps_of(plan: &Plan, pools: &[&str]) -> Vec<Step> {
     let concerns = |step: &&Step| match step {
         Step::Order { pool, .. }
+        | Step::TakeBack { pool, .. }
         | Step::Release { pool, .. }
         | Step::Refit { pool, .. }
         | Step::Isolate { pool, .. } => pools.contains(&pool.as_str()),

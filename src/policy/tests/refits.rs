@@ -18,7 +18,10 @@ fn due(farm: &mut Farm, server: &ServerId, at_once: u32) {
 fn sent(plan: &Plan) -> Vec<&str> {
     let ids = plan.steps.iter().filter_map(|step| match step {
         Step::Refit { server, .. } => Some(server.as_str()),
-        Step::Order { .. } | Step::Release { .. } | Step::Isolate { .. } => None,
+        Step::Order { .. }
+        | Step::TakeBack { .. }
+        | Step::Release { .. }
+        | Step::Isolate { .. } => None,
     });
     ids.collect()
 }

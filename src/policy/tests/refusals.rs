@@ -32,7 +32,10 @@ const FIRST: &str = "x86_64.32";
 fn orders(farm: &Farm) -> Vec<(String, u32)> {
     let of = |step: &Step| match step {
         Step::Order { offer, count, .. } => Some((offer.to_string(), *count)),
-        Step::Release { .. } | Step::Refit { .. } | Step::Isolate { .. } => None,
+        Step::TakeBack { .. }
+        | Step::Release { .. }
+        | Step::Refit { .. }
+        | Step::Isolate { .. } => None,
     };
     farm.see(plan).steps.iter().filter_map(of).collect()
 }

@@ -8,7 +8,7 @@ mod farm;
 mod judge;
 mod mischief;
 mod owners;
-mod random;
+pub(crate) mod random;
 mod refit;
 mod rows;
 mod scaler;

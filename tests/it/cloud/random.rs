@@ -2,10 +2,10 @@
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 #[derive(Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -18,23 +18,23 @@ impl Random {
     }
 
     /// A number below `most`, which is at least 1.
-    pub(super) fn below(&mut self, most: u64) -> u64 {
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
         self.next() % most
     }
 
     /// Whether it happens, so many times in a hundred.
-    pub(super) fn percent(&mut self, percent: u64) -> bool {
+    pub(crate) fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
     /// One of them; `None` where there is none.
-    pub(super) fn one<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
+    pub(crate) fn one<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         let index = self.below(of.len().max(1) as u64);
         of.get(index as usize)
     }
 
     /// Some of them: each by an even chance, and one at least where there is one.
-    pub(super) fn some<T: Clone>(&mut self, of: &[T]) -> Vec<T> {
+    pub(crate) fn some<T: Clone>(&mut self, of: &[T]) -> Vec<T> {
         let sure = self.below(of.len().max(1) as u64) as usize;
         let all = of.iter().enumerate();
         let taken = all.filter(|(index, _)| *index == sure || self.percent(50));

@@ -1,7 +1,7 @@
 //! The whole farm on one machine: started in order, stopped in order, by process id.
 
 use crate::files::{self, Places};
-use crate::process::{Process, script, script_with, usage};
+use crate::process::{Process, script, usage};
 use crate::watch::{self, Ledger};
 use anyhow::{Context, Result, bail};
 use std::io::Write;
@@ -181,47 +181,8 @@ impl Farm {
         Ok(())
     }
 
-    /// Boots a worker that nobody bought: of this name, with one instance and so many vCPU and jobs.
-    ///
-    /// # Errors
-    /// Where it can not be launched.
-    pub async fn boot_unmanaged(&self, name: &str, ip: &str, vcpus: u32, jobs: u32) -> Result<()> {
-        let data = self.options.root.join(format!("{name}.user-data"));
-        let lines = [
-            "OBS_SRC_SERVER=127.0.0.1:5352".to_owned(),
-            "OBS_REPO_SERVERS=127.0.0.1:5252".to_owned(),
-            "OBS_WORKER_INSTANCES=1".to_owned(),
-            format!("OBS_WORKER_JOBS={jobs}"),
-        ];
-        let lines = lines.map(|line| format!("      {line}\n")).concat();
-        let head = "#cloud-config\nwrite_files:\n  - path: /etc/sysconfig/obs-server\n";
-        let whole = format!("{head}    append: true\n    content: |\n{lines}");
-        std::fs::write(&data, whole)?;
-        let (vcpus, data) = (vcpus.to_string(), text(&data)?.to_owned());
-        let order = [
-            ["--id", name],
-            ["--name", name],
-            ["--ip", ip],
-            ["--arch", "x86_64"],
-            ["--vcpus", &vcpus],
-            ["--user-data", &data],
-            ["--key-name", files::KEY_NAME],
-        ];
-        let arguments = [&["boot"], order.as_flattened()].concat();
-        let machine = self.options.script("machine.sh");
-        let starts = [("RIG_IMAGE_STARTS_WORKER", "1")];
-        script_with(&machine, &self.options.root, &arguments, &starts).await?;
-        Ok(())
-    }
-
-    /// Takes a machine away at once, as a person does who deletes its server.
-    ///
-    /// # Errors
-    /// Where it does not end.
-    pub async fn destroy(&self, id: &str) -> Result<()> {
-        let machine = self.options.script("machine.sh");
-        script(&machine, &self.options.root, &["destroy", "--id", id]).await?;
-        Ok(())
+    pub(crate) const fn options(&self) -> &Options {
+        &self.options
     }
 
     pub(crate) const fn client(&self) -> &reqwest::Client {
@@ -426,7 +387,7 @@ impl Farm {
 
 impl Options {
     /// One of the rig's scripts.
-    fn script(&self, name: &str) -> PathBuf {
+    pub(crate) fn script(&self, name: &str) -> PathBuf {
         self.repository.join("tests/rig").join(name)
     }
 }
@@ -444,7 +405,7 @@ pub async fn clean_up(options: &Options) -> Result<()> {
     ends.into_iter().collect()
 }
 
-fn keep_logs(root: &Path) -> Result<()> {
+pub(crate) fn keep_logs(root: &Path) -> Result<()> {
     let kept = PathBuf::from(format!("{}-logs", root.display()));
     std::fs::create_dir_all(&kept)?;
     for log in std::fs::read_dir(root.join("log"))?.filter_map(Result::ok) {

@@ -4,17 +4,20 @@
 mod backend;
 mod farm;
 mod files;
+mod machine;
 mod process;
 mod prometheus;
 pub mod simulated;
 mod story;
 mod watch;
+mod yard;
 
 pub use backend::Backend;
 pub use farm::{Farm, Options, clean_up};
 pub use prometheus::Prometheus;
 pub use story::{Load, judge, run};
 pub use watch::{History, Ledger, Obs, Story};
+pub use yard::{Machine, Trace, Yard};
 
 /// Build instances of each worker in the rig's configuration.
 pub const INSTANCES: usize = 2;

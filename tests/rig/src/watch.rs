@@ -103,6 +103,15 @@ impl Obs {
         Ok(code.unwrap_or_default())
     }
 
+    /// What OBS says of a package's job for x86_64, as it says it.
+    ///
+    /// # Errors
+    /// Where OBS does not answer.
+    pub async fn status(&self, package: &str) -> Result<String> {
+        let rest = format!("standard_x86_64/x86_64/{package}/_status");
+        self.build(&rest).await
+    }
+
     /// Who had each build of a package for x86_64 that ended, and how it ended, oldest first.
     ///
     /// # Errors
@@ -151,7 +160,7 @@ impl Obs {
     pub async fn history(&self) -> Result<History> {
         let mut history = History::new();
         for arch in ["x86_64", "aarch64"] {
-            let rest = format!("standard_{arch}/{arch}/_jobhistory?limit=10000");
+            let rest = format!("standard_{arch}/{arch}/_jobhistory?limit=100000");
             for job in elements(&self.build(&rest).await?, "jobhist")? {
                 let package = job.get("package").cloned().unwrap_or_default();
                 let code = job.get("code").cloned().unwrap_or_default();

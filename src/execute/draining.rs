@@ -1,0 +1,138 @@
+//! Draining: by the worker's own state files, or, where that was not proved on the code that it runs, by its backends.
+
+use super::{Hands, NotPrepared};
+use crate::config::BackendHost;
+use crate::model::{BackendName, Member};
+use crate::policy::{CheckOutcome, DrainOutcome, DrainReport, setup};
+use crate::ssh::{
+    self, Access, Pinned, RemoteShell, SshError, Unpinned, disable_pattern, known_pin,
+};
+use jiff::Timestamp;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Why a worker can not be told to its backends.
+#[derive(Debug, thiserror::Error)]
+enum NotTold {
+    /// Who serves it is not known.
+    #[error(transparent)]
+    NotPrepared(#[from] NotPrepared),
+    /// Its name is no plain one.
+    #[error("its name can not stand in workers/disable")]
+    Name,
+    /// A backend's host is not configured.
+    #[error("no ssh.backend_hosts.{0} is configured")]
+    NoHost(BackendName),
+    /// The host key of a backend's host is not known.
+    #[error("the host of backend {0}: {1}")]
+    Unpinned(BackendName, Unpinned),
+    /// The session or the command there failed.
+    #[error("the host of backend {0}: {1}")]
+    Ssh(BackendName, SshError),
+}
+
+impl Hands {
+    pub(super) async fn drain(&self, member: &Member, ip: IpAddr) -> DrainReport {
+        let at = self.clock.now();
+        let outcome = match self.host(member, ip) {
+            Ok(host) => match ssh::drain(&self.access, &host).await.outcome {
+                ssh::DrainOutcome::Drained => DrainOutcome::AllLeft,
+                ssh::DrainOutcome::Remaining(left) => {
+                    DrainOutcome::Remaining(u32::try_from(left).unwrap_or(u32::MAX))
+                }
+                ssh::DrainOutcome::Unproved(code) => self.disable(member, &code, at).await,
+                ssh::DrainOutcome::Unreachable(why) => DrainOutcome::Unreachable(why.to_string()),
+            },
+            Err(why) => DrainOutcome::Unreachable(why.to_string()),
+        };
+        DrainReport { at, outcome }
+    }
+
+    /// Tells every backend of a worker to give it no more jobs.
+    async fn disable(&self, member: &Member, code: &str, at: Timestamp) -> DrainOutcome {
+        let told = self.tell_backends(member, Word::Disable).await;
+        match told {
+            Ok(least) => DrainOutcome::Disabled {
+                since: at.checked_sub(least).unwrap_or(Timestamp::MIN),
+            },
+            Err(why) => DrainOutcome::Unproved(format!("worker code {code}; {why}")),
+        }
+    }
+
+    /// A worker that is right is given jobs again by all its backends: it may have been disabled, or another one of
+    /// its name before it.
+    pub(super) async fn then_enabled(
+        &self,
+        member: &Member,
+        checked: CheckOutcome,
+    ) -> CheckOutcome {
+        if checked != CheckOutcome::Passed || self.config.ssh.backend_hosts.is_empty() {
+            return checked;
+        }
+        let told = self.tell_backends(member, Word::Enable).await;
+        match told {
+            Ok(_) | Err(NotTold::NoHost(_) | NotTold::Name) => checked,
+            Err(why) => CheckOutcome::Failed {
+                check: "registered".to_owned(),
+                found: why.to_string(),
+                expected: "not in workers/disable".to_owned(),
+            },
+        }
+    }
+
+    /// Tells each backend, and returns for how long the last of them has known of a disabling.
+    async fn tell_backends(&self, member: &Member, word: Word) -> Result<Duration, NotTold> {
+        let pool = self.pool(&member.pool)?;
+        let pattern = member.name.as_ref().and_then(disable_pattern);
+        let pattern = pattern.ok_or(NotTold::Name)?;
+        let mut least = Duration::MAX;
+        for backend in setup::wanted(member, pool).backends {
+            let host = self.config.ssh.backend_hosts.get(&backend);
+            let host = host.ok_or_else(|| NotTold::NoHost(backend.clone()))?;
+            least = least.min(self.tell(&backend, host, &pattern, word).await?);
+        }
+        Ok(least)
+    }
+
+    async fn tell(
+        &self,
+        backend: &BackendName,
+        host: &BackendHost,
+        pattern: &str,
+        word: Word,
+    ) -> Result<Duration, NotTold> {
+        let access = self.access.with_user(&host.user);
+        let known_hosts = self.config.ssh.known_hosts_file.as_deref();
+        let pin = known_pin(
+            known_hosts,
+            &[&host.address.ip().to_string()],
+            host.address.port(),
+        );
+        let pin = pin.map_err(|why| NotTold::Unpinned(backend.clone(), why))?;
+        let pinned = Pinned::new(host.address, pin);
+        let told = speak(&access, &pinned, host, pattern, word).await;
+        told.map_err(|why| NotTold::Ssh(backend.clone(), why))
+    }
+}
+
+/// What a backend is told of a worker.
+#[derive(Debug, Clone, Copy)]
+enum Word {
+    Disable,
+    Enable,
+}
+
+async fn speak(
+    access: &Access,
+    pinned: &Pinned<SocketAddr>,
+    host: &BackendHost,
+    pattern: &str,
+    word: Word,
+) -> Result<Duration, SshError> {
+    let shell = RemoteShell::connect(access, pinned).await?;
+    let dir = host.workers_dir.as_deref();
+    match word {
+        Word::Disable => shell.disable(dir, pattern).await,
+        Word::Enable => shell.enable(dir, pattern).await.map(|()| Duration::ZERO),
+    }
+}
