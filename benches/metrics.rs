@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use obs_scaler::adoption::{Adopt, Disown};
 use obs_scaler::config::{Mode, Pool, Projects};
 use obs_scaler::configure::{self, Configure};
+use obs_scaler::inspect::CheckAsked;
 use obs_scaler::metrics::{
     Coding, Configured, FleetCollector, FleetState, Format, Metrics, Own, PoolFacts, Source,
 };
@@ -23,7 +24,10 @@ use obs_scaler::model::{
     Alarms, Arch, BackendName, BackendView, FlavorName, HostName, Instance, InstanceId,
     InstanceState, Level, Observed, PoolName, Results, Snapshot, Unknown, Vcpus, Workers,
 };
-use obs_scaler::web::{Answered, Answers, App, Doorbell, People, Refitted, Scrapes, Tokens};
+use obs_scaler::roster::{NotAnswered, Question};
+use obs_scaler::web::{
+    Answered, Answers, App, Checked, Doorbell, People, Refitted, Scrapes, Tokens,
+};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
@@ -406,6 +410,10 @@ impl Answers for Nobody {
         Ok(Value::Null)
     }
 
+    fn of_workers(&self, _: &Question) -> Result<Value, NotAnswered> {
+        Ok(Value::Null)
+    }
+
     fn plan_apply(&self) -> Value {
         Value::Null
     }
@@ -430,6 +438,10 @@ impl People for Nobody {
 
     fn disown(&self, _: Disown) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
         Box::pin(ready(Ok(Vec::new())))
+    }
+
+    fn check(&self, _: CheckAsked) -> Pin<Box<dyn Future<Output = Checked> + Send>> {
+        Box::pin(ready(Ok(Value::Null)))
     }
 }
 

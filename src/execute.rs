@@ -1,6 +1,7 @@
 //! One deed to calls. Each may be done again: a repeat finds what the first one did.
 
 mod draining;
+mod looking;
 
 use crate::clock::Clock;
 use crate::cloud::{self, Cloud, CreateRequest, Created, Gone, JobStatus, Leftovers};
@@ -20,6 +21,8 @@ use secrecy::ExposeSecret;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+
+pub use looking::Instead;
 
 /// What a deed is about. There is at most one deed about a subject at a time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -350,7 +353,8 @@ impl Hands {
         let at = self.clock.now();
         let outcome = match self.prepare(member, ip) {
             Ok((host, pool, settings)) => {
-                let checked = ssh::check(&self.access, &host, pool.arch, &settings, at).await;
+                let expected = self.expected(member, pool);
+                let checked = ssh::check(&self.access, &host, &expected, &settings, at).await;
                 self.then_enabled(member, checked.outcome.into()).await
             }
             Err(why) => CheckOutcome::Unreachable(why.to_string()),

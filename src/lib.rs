@@ -14,6 +14,7 @@ pub mod exclusive; // exclusive mode as people ask for it
 pub mod execute; // steps to calls, idempotent
 pub mod gather; // pollers to one snapshot
 pub mod hosts; // the workers' resource use, and where it is to be scraped
+pub mod inspect; // a worker looked at from all sides
 pub mod journal; // intents before deeds, durable
 pub mod metrics; // what is shown to Prometheus
 pub mod model; // nouns with their invariants
@@ -21,6 +22,7 @@ pub mod obs; // Open Build Service: one file per document
 pub mod policy; // deciding: pure functions of values
 pub mod present; // the present, for whoever asks
 pub mod reconcile; // wake, look, plan, audit, carry out
+pub mod roster; // every worker, and what is asked of them
 pub mod ssh; // hands on the workers: pinned hosts, a closed set of commands
 pub mod supervise; // tasks and shutdown
 pub mod web; // routes, Alertmanager's webhook, JSON API

@@ -13,6 +13,7 @@ use crate::model::{
 use crate::policy::bills::Tariff;
 use crate::policy::{self, Kept, Outcome, Plan, Step, Suspect, Verdict, View};
 use crate::reconcile::{InHand, Word};
+use crate::roster::{self, NotAnswered, Question};
 use crate::web::Answers;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -38,6 +39,19 @@ pub struct Present {
 }
 
 impl Present {
+    /// Calls with a view of the present, in which no alarm rings.
+    pub fn seen<T>(&self, call: impl FnOnce(&View<'_>) -> T) -> T {
+        let snapshot = self.snapshot.borrow().clone();
+        let ledger = Arc::clone(&self.in_hand.borrow().ledger);
+        call(&View {
+            snapshot: &snapshot,
+            ledger: &ledger,
+            alarms: &Alarms::default(),
+            policy: &self.config.policy,
+            now: self.clock.now(),
+        })
+    }
+
     /// Plans on the present view, with another policy or ledger where they are given.
     fn plan(&self, policy: &Policy, ledger: &Ledger) -> Plan {
         let snapshot = self.snapshot.borrow().clone();
@@ -137,21 +151,16 @@ impl Answers for Present {
     }
 
     fn discover(&self) -> Result<Value, Unknown> {
-        let snapshot = self.snapshot.borrow().clone();
-        let ledger = Arc::clone(&self.in_hand.borrow().ledger);
-        let view = View {
-            snapshot: &snapshot,
-            ledger: &ledger,
-            alarms: &Alarms::default(),
-            policy: &self.config.policy,
-            now: self.clock.now(),
-        };
-        crate::hosts::discover(&view, self.config.hosts.node_exporter_port)
+        self.seen(|view| crate::hosts::discover(view, self.config.hosts.node_exporter_port))
     }
 
     fn cost(&self, since: Option<Timestamp>) -> Value {
         let bills = Arc::clone(&self.in_hand.borrow().bills);
         costs::as_json(&bills, since, self.clock.now())
+    }
+
+    fn of_workers(&self, question: &Question) -> Result<Value, NotAnswered> {
+        self.seen(|view| roster::answer(view, question, self.config.hosts.resource_use))
     }
 
     fn plan_apply(&self) -> Value {

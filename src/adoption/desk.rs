@@ -4,10 +4,11 @@ use super::{Adopt, AdoptionError, Disown, Outcome, Row, Sight, adopt, disowned};
 use crate::cloud::Cloud;
 use crate::configure::Configure;
 use crate::gather::LookAgain;
+use crate::inspect::{CheckAsked, Inspector};
 use crate::model::{Ledger, ServerId, Snapshot};
 use crate::present::Present;
 use crate::reconcile::Word;
-use crate::web::{Answered, People, Refitted};
+use crate::web::{Answered, Checked, People, Refitted};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct Desk {
     pub cloud: Arc<dyn Cloud>,
     /// Has the pollers look again at once.
     pub look: LookAgain,
+    /// Looks at workers.
+    pub inspector: Inspector,
 }
 
 impl fmt::Debug for Desk {
@@ -98,6 +101,10 @@ impl People for Desk {
 
     fn disown(&self, ask: Disown) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
         Box::pin(to_its_end(self.clone().disown(ask)))
+    }
+
+    fn check(&self, ask: CheckAsked) -> Pin<Box<dyn Future<Output = Checked> + Send>> {
+        Box::pin(self.inspector.clone().check(ask))
     }
 
     fn configure(&self, ask: Configure) -> Pin<Box<dyn Future<Output = Refitted> + Send>> {

@@ -6,6 +6,26 @@ use anyhow::{Context, bail};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
+use std::time::Duration;
+
+/// `POST /api/v1/{route}` of a question whose answer takes its time, with a bearer token.
+pub(super) fn post_and_wait(
+    config: &Config,
+    route: &str,
+    token: &str,
+    body: &Value,
+    patience: Duration,
+) -> anyhow::Result<Value> {
+    ask_within(config, patience, |client| {
+        json_request(client, &url(config, route), token, body)
+    })
+}
+
+fn json_request(client: &Client, url: &str, token: &str, body: &Value) -> RequestBuilder {
+    let request = client.post(url).bearer_auth(token);
+    let request = request.header(CONTENT_TYPE, "application/json");
+    request.body(body.to_string())
+}
 
 /// `GET /api/v1/{route}`.
 pub(super) fn get(config: &Config, route: &str) -> anyhow::Result<Value> {
@@ -31,9 +51,7 @@ pub(super) fn post_json(
     body: &Value,
 ) -> anyhow::Result<Option<Value>> {
     let asked = ask(config, |client| {
-        let request = client.post(url(config, route)).bearer_auth(token);
-        let json = "application/json";
-        request.header(CONTENT_TYPE, json).body(body.to_string())
+        json_request(client, &url(config, route), token, body)
     });
     match asked {
         Err(error) if nobody_listens(&error) => Ok(None),
@@ -47,10 +65,18 @@ fn nobody_listens(error: &anyhow::Error) -> bool {
 }
 
 fn ask(config: &Config, request: impl FnOnce(&Client) -> RequestBuilder) -> anyhow::Result<Value> {
+    ask_within(config, config.poll.timeout, request)
+}
+
+fn ask_within(
+    config: &Config,
+    patience: Duration,
+    request: impl FnOnce(&Client) -> RequestBuilder,
+) -> anyhow::Result<Value> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let client = crate::obs::http_client(config.poll.timeout, true)?;
+    let client = crate::obs::http_client(patience, true)?;
     runtime.block_on(async {
         let answer = request(&client).send().await;
         let answer = answer.with_context(|| {

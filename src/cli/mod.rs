@@ -8,6 +8,7 @@ mod daemon;
 mod doctor;
 mod exclusive;
 mod hands;
+mod instance;
 mod maintenance;
 mod plan;
 mod pool;
@@ -64,14 +65,17 @@ enum Noun {
     /// Show what would be bought or released now, and why (changes nothing)
     #[command(subcommand)]
     Plan(plan::Command),
-    /// Print the program for workers whose ssh account may do nothing else (`ssh.forced_command`)
-    Hands(hands::Args),
-    /// Look after workers
+    /// Ask what the workers are and do, look at them from all sides, set them otherwise
     #[command(subcommand)]
     Worker(worker::Command),
     /// Have workers serve one backend alone for a while
     #[command(subcommand)]
     Exclusive(exclusive::Command),
+    /// Count build instances
+    #[command(subcommand)]
+    Instance(instance::Command),
+    /// Print the program for workers whose ssh account may do nothing else (`ssh.forced_command`)
+    Hands(hands::Args),
     /// Show what servers have cost, by pool and flavor
     Cost(cost::Args),
 }
@@ -103,6 +107,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Noun::Adopt(args) => adopt::adopt(&cli.config, args),
         Noun::Disown(args) => adopt::disown(&cli.config, args),
         Noun::Plan(command) => plan::run(&cli.config, &command),
+        Noun::Instance(command) => instance::run(&cli.config, &command),
         Noun::Hands(hands::Args {}) => hands::run(&cli.config),
         Noun::Worker(command) => worker::run(&cli.config, command),
         Noun::Exclusive(command) => exclusive::run(&cli.config, command),

@@ -9,6 +9,7 @@ use crate::ecs::{Call, EcsClient};
 use crate::execute::Hands;
 use crate::gather::{Collector, Gather, LookAgain};
 use crate::hosts::Reader;
+use crate::inspect::Inspector;
 use crate::journal::Journal;
 use crate::metrics::{
     Configured, Direction, FleetCollector, Metrics, Own, Poller, Source, WorkerBuilds,
@@ -110,10 +111,11 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
     let (speak, words) = mpsc::channel(WORDS);
     let hands =
         Hands::new(Arc::clone(&config), Arc::clone(&cloud), clock).context("ssh.private_key")?;
+    let hands = Arc::new(hands);
     let parts = Parts {
         config: Arc::clone(&config),
         clock,
-        hands: Arc::new(hands),
+        hands: Arc::clone(&hands),
         snapshot: snapshot.clone(),
         alarms: alarms.clone(),
         wake: Arc::clone(&wake),
@@ -130,8 +132,14 @@ async fn serve(config: Arc<Config>) -> anyhow::Result<()> {
         alarms: alarms.subscribe(),
         speak,
     });
+    let inspector = Inspector {
+        present: Arc::clone(&present),
+        cloud: Arc::clone(&cloud),
+        hands,
+    };
     let desk = Desk {
         present: Arc::clone(&present),
+        inspector,
         cloud,
         look,
     };

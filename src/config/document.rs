@@ -5,6 +5,7 @@ use super::archs::read_archs;
 use super::backend_hosts::belong_to_backends;
 use super::backends::{read_backends, readings_outlive_their_cache};
 use super::black_holes::read_black_holes;
+use super::checks::read_checks;
 use super::cloud::{CreateApi, read_credentials, read_rates};
 use super::gates::read_gates;
 use super::hosts::read_hosts;
@@ -59,6 +60,7 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let ecs = ecs.and_then(|node| node.section(|ecs| read_ecs(ecs, pools.as_deref(), secrets)));
         let ssh = doc.need("ssh", "how workers are reached");
         let ssh = ssh.and_then(|node| node.section(|ssh| read_ssh(ssh, secrets)));
+        let checks = doc.part("checks").section(read_checks);
         if let (Some(ssh), Some(backends)) = (&ssh, &backends) {
             belong_to_backends(&ssh.backend_hosts, backends, &doc.part("ssh"));
         }
@@ -79,6 +81,7 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
             poll: poll?,
             ecs: ecs?,
             ssh: ssh?,
+            checks: checks?,
             hosts: hosts?,
             warnings: Faults::default(),
             _checked: Checked,

@@ -8,6 +8,7 @@ mod archs;
 mod backend_hosts;
 mod backends;
 mod black_holes;
+mod checks;
 mod cloud;
 mod document;
 mod fault;
@@ -30,6 +31,7 @@ mod yaml;
 pub use backend_hosts::BackendHost;
 pub use backends::{Access, Backend, Discovery};
 pub use black_holes::{BlackHoleAction, BlackHoles};
+pub use checks::Checks;
 pub use cloud::{CreateApi, Credentials, Rates};
 pub use fault::{Fault, Faults};
 pub use gates::Gates;
@@ -72,6 +74,8 @@ pub struct Config {
     pub ecs: Ecs,
     /// How workers are reached.
     pub ssh: Ssh,
+    /// What a worker has to be before it serves.
+    pub checks: Checks,
     /// How the resource use of workers is read.
     pub hosts: Hosts,
     /// What is valid, and less than what the program can do.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 
 /// One build slot of a worker: `HOST:N` in OBS (`workerid`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -209,6 +210,8 @@ pub struct Workers {
     /// Of these, the builds that the same document contradicts: it lists the instance as idle, dead or
     /// down too, or with a build that was handed out later.
     pub doubted: BTreeSet<Build>,
+    /// Where hosts answer, of those that are idle or build; only the repository server tells.
+    pub addresses: BTreeMap<HostName, IpAddr>,
 }
 
 impl Workers {

@@ -2,7 +2,12 @@
 
 use super::elapsed;
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// For how long the readings of a worker are kept, and how many at most.
+pub const USE_KEPT: Duration = Duration::from_secs(3600);
+const MOST_KEPT: usize = 1024;
 
 /// CPU time since the worker was booted, in seconds summed over its CPUs.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
@@ -52,8 +57,34 @@ pub struct HostCounters {
     pub network_bytes: Option<InOut>,
 }
 
-/// A worker's use of its resources.
+/// A reading of the past.
 #[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PastUse {
+    /// When the counters stood so.
+    pub at: Timestamp,
+    /// The counters.
+    pub counters: HostCounters,
+}
+
+/// What a worker did over a while. What was not told, or not twice, is `None`.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub struct UseOver {
+    /// From the first reading within the while to the last one, in seconds.
+    pub seconds: f64,
+    /// How many readings it rests on.
+    pub readings: usize,
+    /// The share of its CPUs that was busy, 0 to 1.
+    pub cpu: Option<f64>,
+    /// The mean share of its memory that was used, 0 to 1.
+    pub memory: Option<f64>,
+    /// Disk operations in a second: read, written.
+    pub operations: Option<InOut>,
+    /// Bytes over the network in a second: received, transmitted.
+    pub network: Option<InOut>,
+}
+
+/// A worker's use of its resources.
+#[derive(Debug, Clone, PartialEq)]
 pub struct HostUse {
     /// When the counters stood so.
     pub at: Timestamp,
@@ -62,6 +93,8 @@ pub struct HostUse {
     /// The share of its CPUs that was busy between the reading before and this one, 0 to 1; `None`
     /// where there is no reading before, or the worker was booted in between.
     pub cpu_usage_ratio: Option<f64>,
+    /// The readings before, from the oldest on: those of the last [`USE_KEPT`].
+    pub past: Arc<[PastUse]>,
 }
 
 impl HostUse {
@@ -70,7 +103,7 @@ impl HostUse {
     #[must_use]
     pub fn next(before: Option<&Self>, at: Timestamp, counters: HostCounters) -> Self {
         if let Some(before) = before.filter(|before| before.at == at) {
-            return *before;
+            return before.clone();
         }
         let earlier = before.and_then(|before| before.counters.cpu);
         let ratio = earlier
@@ -80,6 +113,44 @@ impl HostUse {
             at,
             counters,
             cpu_usage_ratio: ratio,
+            past: before.map(|before| before.kept(at)).unwrap_or_default(),
+        }
+    }
+
+    fn readings(&self) -> impl Iterator<Item = PastUse> + '_ {
+        let last = PastUse {
+            at: self.at,
+            counters: self.counters,
+        };
+        self.past.iter().copied().chain([last])
+    }
+
+    /// What is still of interest at `now`.
+    fn kept(&self, now: Timestamp) -> Arc<[PastUse]> {
+        let skip = (self.past.len() + 1).saturating_sub(MOST_KEPT);
+        let kept = self.readings().skip(skip);
+        kept.filter(|r| elapsed(r.at, now) <= USE_KEPT).collect()
+    }
+
+    /// What it did in the while before `now`. Over a boot in between nothing is counted.
+    #[must_use]
+    pub fn over(&self, window: Duration, now: Timestamp) -> UseOver {
+        let within = self.readings().filter(|r| elapsed(r.at, now) <= window);
+        let readings: Vec<PastUse> = within.collect();
+        let (Some(first), Some(last)) = (readings.first(), readings.last()) else {
+            return UseOver::default();
+        };
+        let memory: Vec<f64> = readings
+            .iter()
+            .filter_map(|r| r.counters.memory_usage_ratio)
+            .collect();
+        UseOver {
+            seconds: elapsed(first.at, last.at).as_secs_f64(),
+            readings: readings.len(),
+            cpu: busy_over(&readings),
+            memory: mean(&memory),
+            operations: rate(&readings, |counters| counters.disk_operations),
+            network: rate(&readings, |counters| counters.network_bytes),
         }
     }
 
@@ -92,10 +163,53 @@ impl HostUse {
 
 /// The busy share of the time between; `None` where a counter began again, or nothing was counted.
 fn busy_between(before: CpuTime, after: CpuTime) -> Option<f64> {
+    spent_between(before, after).map(|(busy, total)| busy / total)
+}
+
+/// The busy time and all time between.
+fn spent_between(before: CpuTime, after: CpuTime) -> Option<(f64, f64)> {
     let (busy, idle) = (after.busy - before.busy, after.idle - before.idle);
     let waiting = (after.waiting - before.waiting).max(0.0);
     let total = busy + idle + waiting;
-    (busy >= 0.0 && idle >= 0.0 && total > 0.0).then(|| busy / total)
+    (busy >= 0.0 && idle >= 0.0 && total > 0.0).then_some((busy, total))
+}
+
+/// Each reading with the one before it.
+fn pairs(readings: &[PastUse]) -> impl Iterator<Item = (&PastUse, &PastUse)> {
+    readings.iter().zip(readings.iter().skip(1))
+}
+
+fn busy_over(readings: &[PastUse]) -> Option<f64> {
+    let spent = pairs(readings).filter_map(|(before, after)| {
+        let (before, after) = before.counters.cpu.zip(after.counters.cpu)?;
+        spent_between(before, after)
+    });
+    let (busy, total) = spent.fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+    (total > 0.0).then(|| busy / total)
+}
+
+/// What was counted in a second, over the pairs of readings between which no counter began again.
+fn rate(readings: &[PastUse], of: fn(&HostCounters) -> Option<InOut>) -> Option<InOut> {
+    let (mut sum, mut seconds) = (InOut::default(), 0.0);
+    for (before, after) in pairs(readings) {
+        let Some((old, new)) = of(&before.counters).zip(of(&after.counters)) else {
+            continue;
+        };
+        if new.inward >= old.inward && new.outward >= old.outward {
+            sum.inward += new.inward - old.inward;
+            sum.outward += new.outward - old.outward;
+            seconds += elapsed(before.at, after.at).as_secs_f64();
+        }
+    }
+    (seconds > 0.0).then(|| InOut {
+        inward: sum.inward / seconds,
+        outward: sum.outward / seconds,
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a few readings")]
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 #[cfg(test)]
@@ -160,5 +274,65 @@ mod tests {
         let second = HostUse::next(Some(&first), at(30), counters(30.0, 30.0, 0.0));
         let again = HostUse::next(Some(&second), at(30), counters(30.0, 30.0, 0.0));
         assert_eq!(again.cpu_usage_ratio, Some(0.5));
+    }
+
+    /// A reading every 30 s: 15 s busy each time, a boot between the third and the fourth.
+    fn a_while() -> HostUse {
+        let told = |busy, read| HostCounters {
+            memory_usage_ratio: Some(busy / 100.0),
+            disk_operations: Some(InOut {
+                inward: read,
+                outward: 0.0,
+            }),
+            ..counters(busy, busy, 0.0)
+        };
+        let readings = [
+            (0.0, 0.0),
+            (15.0, 300.0),
+            (30.0, 600.0),
+            (5.0, 10.0),
+            (20.0, 310.0),
+        ];
+        let mut last: Option<HostUse> = None;
+        for (n, (busy, read)) in (0..).zip(readings) {
+            last = Some(HostUse::next(last.as_ref(), at(n * 30), told(busy, read)));
+        }
+        last.unwrap()
+    }
+
+    #[test]
+    fn use_over_a_while_is_that_of_its_readings_and_a_boot_is_left_out() {
+        let all = a_while().over(Duration::from_secs(120), at(120));
+        assert_eq!((all.readings, all.seconds), (5, 120.0));
+        assert_eq!((all.cpu, all.network), (Some(0.5), None));
+        assert!((all.memory.unwrap() - 0.14).abs() < 1e-9);
+        assert_eq!(all.operations.unwrap().inward, 10.0);
+        let one = a_while().over(Duration::from_secs(10), at(120));
+        assert_eq!((one.readings, one.cpu, one.operations), (1, None, None));
+        assert_eq!(one.memory, Some(0.2));
+        let later = a_while().over(Duration::from_secs(10), at(300));
+        assert_eq!(later, UseOver::default());
+    }
+
+    #[test]
+    fn readings_older_than_an_hour_are_forgotten() {
+        let mut last: Option<HostUse> = None;
+        for n in 0..2000 {
+            last = Some(HostUse::next(
+                last.as_ref(),
+                at(n * 30),
+                counters(0.0, 1.0, 0.0),
+            ));
+        }
+        assert_eq!(last.unwrap().past.len(), 120);
+        let mut often: Option<HostUse> = None;
+        for n in 0..2000 {
+            often = Some(HostUse::next(
+                often.as_ref(),
+                at(n),
+                counters(0.0, 1.0, 0.0),
+            ));
+        }
+        assert_eq!(often.unwrap().past.len(), MOST_KEPT);
     }
 }

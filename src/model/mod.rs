@@ -30,7 +30,7 @@ pub use farm::{
     JobState, PackageKey, Results, Start, Workers,
 };
 pub use fleet::{Fleet, Server, ServerStatus, Tags};
-pub use host::{CpuTime, HostCounters, HostUse, InOut};
+pub use host::{CpuTime, HostCounters, HostUse, InOut, PastUse, USE_KEPT, UseOver};
 pub use lease::{LeaseTag, OwnLease, Scaler, ScalerId};
 pub use ledger::{IdleStreak, Ledger, Member, Order, Stage, Supply, Why};
 pub use market::{Availability, FlavorStock, Limit, Market, Price, PriceList, Quota, Stock};

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
+use std::net::{IpAddr, SocketAddr};
 
 /// One line of the document. OBS lists an instance twice where a job file outlived its build.
 struct Listed {
@@ -40,6 +41,7 @@ pub(super) fn parse(document: impl BufRead) -> Result<Workers, Malformed> {
     let mut daemons = Vec::new();
     let mut builds = Vec::new();
     let mut not_building = BTreeSet::new();
+    let mut addresses = BTreeMap::new();
     walk(document, "workerstatus", |element| {
         match element.path() {
             "workerstatus/partition/daemon" => daemons.push(listing(daemon(element)?)?),
@@ -47,6 +49,9 @@ pub(super) fn parse(document: impl BufRead) -> Result<Workers, Malformed> {
             path => {
                 if let Some(state) = path.strip_prefix("workerstatus/").and_then(state_of) {
                     let line = instance(element, state)?;
+                    if let Some(ip) = element.find("uri")?.as_deref().and_then(address) {
+                        addresses.insert(line.instance.id.host.clone(), ip);
+                    }
                     match line.build(element)? {
                         Some(build) => builds.push(build),
                         None if state != InstanceState::Away => {
@@ -73,7 +78,14 @@ pub(super) fn parse(document: impl BufRead) -> Result<Workers, Malformed> {
         builds,
         doubted,
         start: None,
+        addresses,
     })
+}
+
+/// The address in `http://IP:PORT`, as the repository server sees the worker.
+fn address(uri: &str) -> Option<IpAddr> {
+    let addr: SocketAddr = uri.strip_prefix("http://")?.parse().ok()?;
+    Some(addr.ip())
 }
 
 fn state_of(word: &str) -> Option<InstanceState> {

@@ -1,4 +1,5 @@
 //! The checks of a new worker, over ssh: right machine, right settings, service running.
+//! All that can only be looked at comes before anything that is set or started.
 //!
 //! The image has the service off; it is started here, last, once the rest is right. A worker that is
 //! serving already with other settings is drained and stopped before they are changed. Whether OBS and the cloud
@@ -8,34 +9,53 @@ use super::{
     Access, Command, DrainOutcome, InstanceLine, Pinned, RemoteShell, SshError, WorkerSettings,
     cordon,
 };
-use crate::model::Arch;
+use super::{Expected, Finding, Verdict, look};
 use jiff::Timestamp;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 /// What was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
-    /// The machine is what was ordered.
+    /// The machine is what was ordered, and has the name of its server.
     Machine,
+    /// It builds on the disk that is meant for it, with enough room.
+    Disk,
+    /// Its clock goes right.
+    Clock,
+    /// The cloud has it as what was ordered.
+    Flavor,
     /// Its settings, in the file and in the processes that run.
     Config,
     /// The service runs, with all instances.
     Service,
+    /// OBS lists every instance.
+    Registered,
     /// The session holds to the end of the checks.
     Session,
 }
 
 impl Check {
     /// The checks on a machine, in the order in which they are run.
-    pub const ORDER: [Self; 3] = [Self::Machine, Self::Config, Self::Service];
+    pub const ORDER: [Self; 5] = [
+        Self::Machine,
+        Self::Disk,
+        Self::Clock,
+        Self::Config,
+        Self::Service,
+    ];
 
     /// The word in labels and output.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Machine => "machine",
+            Self::Disk => "disk",
+            Self::Clock => "clock",
+            Self::Flavor => "flavor",
             Self::Config => "config",
             Self::Service => "service",
+            Self::Registered => "registered",
             Self::Session => "session",
         }
     }
@@ -73,12 +93,13 @@ pub struct CheckReport {
 pub async fn check(
     access: &Access,
     host: &Pinned<SocketAddr>,
-    arch: Arch,
+    expected: &Expected,
     settings: &WorkerSettings,
     now: Timestamp,
 ) -> CheckReport {
+    let begun = Instant::now();
     let outcome = match RemoteShell::connect(access, host).await {
-        Ok(shell) => judge(all(&shell, arch, settings).await),
+        Ok(shell) => judge(all(&shell, expected, settings, (now, begun)).await),
         Err(why) => CheckOutcome::Unreachable(why),
     };
     CheckReport { outcome, at: now }
@@ -110,16 +131,32 @@ impl From<SshError> for Stop {
     }
 }
 
-async fn all(shell: &RemoteShell, arch: Arch, settings: &WorkerSettings) -> Result<(), Stop> {
-    machine(shell, arch).await?;
+async fn all(
+    shell: &RemoteShell,
+    expected: &Expected,
+    settings: &WorkerSettings,
+    clock: (Timestamp, Instant),
+) -> Result<(), Stop> {
+    machine(shell, expected, clock).await?;
     config(shell, settings).await?;
     service(shell, settings).await?;
     takes_jobs(shell).await
 }
 
-async fn machine(shell: &RemoteShell, arch: Arch) -> Result<(), Stop> {
-    let found = shell.arch().await?;
-    expect(Check::Machine, found == arch.as_str(), found, arch)
+/// All that is looked at before anything is set or started.
+async fn machine(
+    shell: &RemoteShell,
+    expected: &Expected,
+    clock: (Timestamp, Instant),
+) -> Result<(), Stop> {
+    let findings = look::machine(shell, expected, clock).await;
+    let bad = |f: &&Finding| matches!(f.verdict, Verdict::Wrong | Verdict::Unknown);
+    let Some(finding) = findings.iter().find(bad) else {
+        return Ok(());
+    };
+    let wanted = finding.expected.as_ref().map(ToString::to_string);
+    let wanted = wanted.unwrap_or_else(|| "an answer".to_owned());
+    expect(finding.check, false, finding.found_words(), wanted)
 }
 
 async fn config(shell: &RemoteShell, settings: &WorkerSettings) -> Result<(), Stop> {

@@ -11,6 +11,11 @@ pub enum Command<'a> {
     Arch,
     /// What the kernel counts of CPUs, memory, disks and network interfaces.
     ResourceUse,
+    /// What the machine is, and where it builds.
+    Facts {
+        /// The settings file.
+        path: &'a str,
+    },
     /// Whether the service is active, and the worker processes that run.
     Service,
     /// Starts the service, if no worker process runs; ends well when they run 3 s later.
@@ -63,6 +68,7 @@ impl Command<'_> {
         match self {
             Self::Arch => Verb::Arch,
             Self::ResourceUse => Verb::ResourceUse,
+            Self::Facts { .. } => Verb::Facts,
             Self::Service => Verb::Service,
             Self::StartService => Verb::StartService,
             Self::ReadSettings { .. } => Verb::ReadSettings,
@@ -78,7 +84,7 @@ impl Command<'_> {
     /// In the order of the verb's own.
     fn arguments(&self) -> Vec<String> {
         match self {
-            Self::ReadSettings { path } => vec![(*path).to_owned()],
+            Self::Facts { path } | Self::ReadSettings { path } => vec![(*path).to_owned()],
             Self::WriteSettings { path, content } => {
                 vec![(*path).to_owned(), content.len().to_string()]
             }

@@ -3,7 +3,7 @@
 use super::access::Login;
 use super::command::Account;
 use super::leash::{Grip, Leash, leashed};
-use super::{Access, Command, Output, Pinned, Service, SshError};
+use super::{Access, Command, Facts, Output, Pinned, Service, SshError};
 use russh::client::{self, AuthResult, DisconnectReason};
 use russh::keys::{Algorithm, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{Channel, ChannelMsg, Preferred, kex};
@@ -91,6 +91,15 @@ impl RemoteShell {
     pub async fn arch(&self) -> Result<String, SshError> {
         let output = self.run(Command::Arch).await?;
         Ok(output.stdout.trim().to_owned())
+    }
+
+    /// What the machine is.
+    ///
+    /// # Errors
+    /// As [`Self::run`], or an answer that is not understood.
+    pub async fn facts(&self) -> Result<Facts, SshError> {
+        let path = &self.sysconfig;
+        Facts::parse(&self.run(Command::Facts { path }).await?)
     }
 
     /// The state of the service.

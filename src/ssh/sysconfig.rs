@@ -151,10 +151,7 @@ impl WorkerSettings {
     #[must_use]
     pub fn differences(&self, text: &str) -> Vec<Difference> {
         let differs = |(key, expected): (&'static str, String)| {
-            let lines = assignments(text);
-            let mut lines = lines.into_iter().filter_map(|(_, set)| set);
-            let found = lines.rfind(|set| set.key == key);
-            let found = found.map(Assignment::into_value);
+            let found = value_of(text, key);
             (found.as_ref() != Some(&expected)).then_some(Difference {
                 key,
                 found,
@@ -192,6 +189,14 @@ impl WorkerSettings {
             None => text.to_owned(),
         }
     }
+}
+
+/// The value of a key in such a file; `None` where it is not set.
+pub(super) fn value_of(text: &str, key: &str) -> Option<String> {
+    let lines = assignments(text);
+    let mut lines = lines.into_iter().filter_map(|(_, set)| set);
+    let last = lines.rfind(|set| set.key == key);
+    last.map(Assignment::into_value)
 }
 
 /// What a file's end lacks before something can be added: its last newline, and one more where that would be a

@@ -120,6 +120,15 @@ verbs! {
         text: RESOURCE_USE,
         ..PLAIN
     };
+    /// What the machine is. Argument: the settings file.
+    Facts = Task {
+        word: "facts",
+        name: "facts of the machine",
+        text: super::facts::SCRIPT,
+        arguments: &[Argument::Settings],
+        root: true,
+        ..PLAIN
+    };
     /// The unit's state, then a line for each worker process.
     Service = Task {
         word: "service",

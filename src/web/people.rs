@@ -1,16 +1,18 @@
 //! `POST /api/v1/adopt` and `/disown`: what people ask of the running daemon, with the webhook's token.
 
 use super::App;
-use super::routes::{Answer, failed, not_allowed, ok};
+use super::routes::{Answer, failed, not_allowed, not_answered, ok};
 use crate::adoption::{Adopt, AdoptionError, Disown, Row};
 use crate::configure::{self, Configure};
 use crate::exclusive;
+use crate::inspect::CheckAsked;
+use crate::roster::NotAnswered;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body;
 use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::error::Error;
 use std::pin::Pin;
 
@@ -25,6 +27,8 @@ struct Nothing {}
 /// A row for each address, or why nothing was done for any.
 pub type Answered = Result<Vec<Row>, AdoptionError>;
 
+/// A row for each worker that was looked at, or why none was.
+pub type Checked = Result<Value, NotAnswered>;
 /// A row for each address; `None` where the program is about to end.
 pub type Refitted = Option<Vec<configure::Row>>;
 
@@ -34,6 +38,8 @@ pub trait People: Send + Sync {
     fn adopt(&self, ask: Adopt) -> Pin<Box<dyn Future<Output = Answered> + Send>>;
     /// Servers are not ours any more.
     fn disown(&self, ask: Disown) -> Pin<Box<dyn Future<Output = Answered> + Send>>;
+    /// Workers are looked at, and nothing on them is changed.
+    fn check(&self, ask: CheckAsked) -> Pin<Box<dyn Future<Output = Checked> + Send>>;
     /// Workers are to be told something else.
     fn configure(&self, ask: Configure) -> Pin<Box<dyn Future<Output = Refitted> + Send>>;
 }
@@ -57,6 +63,20 @@ impl App {
     {
         match self.read(request).await {
             Ok(ask) => rows(self.people.disown(ask).await),
+            Err(refused) => *refused,
+        }
+    }
+
+    pub(super) async fn asked_to_check<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        match self.read(request).await {
+            Ok(ask) => match self.people.check(ask).await {
+                Ok(rows) => ok(&rows),
+                Err(why) => not_answered(&why),
+            },
             Err(refused) => *refused,
         }
     }

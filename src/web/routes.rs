@@ -6,6 +6,7 @@ use crate::configure;
 use crate::exclusive;
 use crate::metrics::{Coding, Format, Source};
 use crate::model::{BackendName, Observed, PoolName, Snapshot, Unknown};
+use crate::roster::{NotAnswered, Question};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes};
 use hyper::header::{
@@ -52,6 +53,11 @@ pub trait Answers: Send + Sync {
     /// What would be released now, and why not the others; with another number of looks, and another
     /// time between them, than the configured ones where they are given.
     fn plan_release(&self, checks: Option<u32>, interval: Option<Duration>) -> Value;
+    /// What the workers are and do.
+    ///
+    /// # Errors
+    /// Names what there is no answer to.
+    fn of_workers(&self, question: &Question) -> Result<Value, NotAnswered>;
 }
 
 /// Everything that a request may need.
@@ -91,10 +97,14 @@ impl App {
             "/api/v1/disown" => self.asked_to_disown(request).await,
             "/api/v1/maintenance" if gets => ok(&self.answers.maintenance()),
             "/api/v1/maintenance" => self.asked_to_maintain(request).await,
+            "/api/v1/workers/check" => self.asked_to_check(request).await,
             "/api/v1/workers/configure" => self.asked_to_configure(request).await,
             "/api/v1/exclusive/on" => self.asked_to_be_exclusive(request, true).await,
             "/api/v1/exclusive/off" => self.asked_to_be_exclusive(request, false).await,
             path if let Some(pool) = accepted_pool(path) => self.accept(&request, pool),
+            path if let Some(path) = of_workers(path) => {
+                self.of_workers(path, request.uri().query().unwrap_or_default(), gets)
+            }
             "/"
             | "/metrics"
             | "/-/healthy"
@@ -215,12 +225,33 @@ impl App {
         }
     }
 
+    /// `GET /api/v1/workers`, `workers/usage`, `instances` and `instances/idle`.
+    fn of_workers(&self, path: &str, query: &str, gets: bool) -> Answer {
+        let question = match Question::read(path, query) {
+            Ok(None) => return text(StatusCode::NOT_FOUND, "no such page; see /\n"),
+            Ok(Some(_)) if !gets => return not_allowed("GET, HEAD"),
+            Ok(Some(question)) => question,
+            Err(why) => return not_answered(&why),
+        };
+        match self.answers.of_workers(&question) {
+            Ok(answer) => ok(&answer),
+            Err(why) => not_answered(&why),
+        }
+    }
+
     fn plan_release(&self, query: &str) -> Answer {
         match looks(query) {
             Ok((checks, interval)) => ok(&self.answers.plan_release(checks, interval)),
             Err(why) => failed(StatusCode::BAD_REQUEST, &why),
         }
     }
+}
+
+/// The part behind `/api/v1/` of a path that asks of workers.
+fn of_workers(path: &str) -> Option<&str> {
+    let path = path.strip_prefix("/api/v1/")?;
+    let noun = path.split('/').next();
+    matches!(noun, Some("workers" | "instances")).then_some(path)
 }
 
 /// Reads `since=DATE`, which may be left out: a day, or a moment, of UTC.
@@ -326,6 +357,8 @@ const LANDING: &str = concat!(
     "<li><a href=\"/metrics\">metrics</a><li><a href=\"/-/ready\">ready</a>",
     "<li><a href=\"/-/healthy\">healthy</a>",
     "<li><a href=\"/api/v1/sd\">where the workers' node_exporters are</a>",
+    "<li><a href=\"/api/v1/workers\">every worker</a>",
+    "<li><a href=\"/api/v1/instances\">what their instances do</a>",
     "<li><a href=\"/api/v1/cost\">what servers have cost</a>",
     "<li><a href=\"/api/v1/maintenance\">which backends are under maintenance</a>",
     "<li><a href=\"/api/v1/plan/apply\">what would be bought now</a>",
@@ -346,6 +379,15 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 
 pub(super) fn ok(value: &Value) -> Answer {
     with(StatusCode::OK, "application/json", value.to_string())
+}
+
+pub(super) fn not_answered(why: &NotAnswered) -> Answer {
+    let status = match why {
+        NotAnswered::UnknownAddress(_) => StatusCode::NOT_FOUND,
+        NotAnswered::Question { .. } => StatusCode::BAD_REQUEST,
+        NotAnswered::NotRead => StatusCode::CONFLICT,
+    };
+    failed(status, &why.to_string())
 }
 
 pub(super) fn failed(status: StatusCode, why: &str) -> Answer {

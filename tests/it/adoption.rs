@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const PROJECT: &str = "0605767d5a00d5762fb7c00a3d5f1b9c";
 
 /// A farm with a worker that nobody adopted, a server that is no worker, and one of another owner.
-struct Farm {
+pub(crate) struct Farm {
     cloud: ecs::Running,
     obs: obs::Simulator,
     folder: TempDir,
@@ -33,7 +33,7 @@ fn free_port() -> u16 {
 }
 
 impl Farm {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let size = obs::Size {
             workers: 2,
             instances: 7,
@@ -120,7 +120,7 @@ impl Farm {
     }
 
     /// Runs one to its end, beside the simulators.
-    async fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let mut command = self.command(arguments);
         let output = tokio::task::spawn_blocking(move || command.output());
         let Output {
@@ -141,7 +141,7 @@ impl Farm {
         tags
     }
 
-    fn serve(&self) -> Daemon {
+    pub(crate) fn serve(&self) -> Daemon {
         let log = self.folder.path().join("log");
         let mut command = self.command(&["serve"]);
         let file = std::fs::File::create(&log).unwrap();
@@ -149,20 +149,20 @@ impl Farm {
         Daemon { child, log }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.cloud.stop().await.unwrap();
         self.obs.stop().await;
     }
 }
 
 /// A daemon that is ended with its test.
-struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     log: std::path::PathBuf,
 }
 
 impl Daemon {
-    async fn until(&self, words: &str) {
+    pub(crate) async fn until(&self, words: &str) {
         let end = Instant::now() + Duration::from_secs(60);
         let said = || std::fs::read_to_string(&self.log).unwrap();
         while !said().contains(words) {

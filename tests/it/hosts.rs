@@ -8,6 +8,7 @@ use obs_scaler::clock::Clock;
 use obs_scaler::config::{Config, ResourceUse, SecretPlace};
 use obs_scaler::configure::Configure;
 use obs_scaler::hosts::{Reader, Target};
+use obs_scaler::inspect::CheckAsked;
 use obs_scaler::metrics::{Configured, FleetCollector, Metrics, Own, Source};
 use obs_scaler::model::{
     Alarms, FlavorName, Fleet, HostName, HostUse, Observed, OrderId, PoolName, Server, ServerId,
@@ -15,8 +16,9 @@ use obs_scaler::model::{
 };
 use obs_scaler::present::Present;
 use obs_scaler::reconcile::InHand;
+use obs_scaler::roster::NotAnswered;
 use obs_scaler::ssh::HostKeys;
-use obs_scaler::web::{self, AT_ONCE, Answered, App, Doorbell, People, Scrapes, Tokens};
+use obs_scaler::web::{self, AT_ONCE, Answered, App, Checked, Doorbell, People, Scrapes, Tokens};
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -192,6 +194,10 @@ impl People for Nobody {
 
     fn disown(&self, _: Disown) -> Answering {
         Box::pin(std::future::ready(Err(AdoptionError::Stopping)))
+    }
+
+    fn check(&self, _: CheckAsked) -> Pin<Box<dyn Future<Output = Checked> + Send>> {
+        Box::pin(std::future::ready(Err(NotAnswered::NotRead)))
     }
 }
 

@@ -42,3 +42,4 @@ mod the_loop;
 mod tidy;
 #[cfg(test)]
 mod two_backends;
+mod workers;

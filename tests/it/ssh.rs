@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use obs_scaler::config::{Access, Backend, Discovery};
 use obs_scaler::model::{Arch, BackendName, Setup};
 use obs_scaler::ssh::{
-    Check, CheckOutcome, Command, DrainOutcome, InvalidKey, Pinned, RemoteShell, SshError, SshKey,
-    WorkerSettings, check, drain,
+    Check, CheckOutcome, Command, DrainOutcome, Expected, InvalidKey, Pinned, RemoteShell,
+    SshError, SshKey, WorkerSettings, check, drain,
 };
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -39,9 +39,22 @@ pub(crate) fn settings() -> WorkerSettings {
     WorkerSettings::of(&setup, &BTreeMap::from([(name, backend)])).unwrap()
 }
 
+/// What the machine of the tests should be: nothing of it is the tests' own machine's but the disk.
+pub(crate) fn expected() -> Expected {
+    Expected {
+        arch: Some(ARCH.to_string()),
+        vcpus: None,
+        memory_gib: None,
+        host: None,
+        local_disk: false,
+        free_gib: 0,
+        clock: Duration::from_secs(5),
+    }
+}
+
 pub(crate) async fn checked(machine: &Machine) -> CheckOutcome {
     let (access, host) = (machine.access("client"), machine.pinned("host"));
-    let report = check(&access, &host, ARCH, &settings(), Timestamp::UNIX_EPOCH).await;
+    let report = check(&access, &host, &expected(), &settings(), Timestamp::now()).await;
     report.outcome
 }
 
@@ -239,7 +252,7 @@ async fn a_machine_of_another_architecture_is_found_before_anything_is_touched()
     let outcome = checked(&machine).await;
     let expected = CheckOutcome::Failed {
         check: Check::Machine,
-        found: other.to_string(),
+        found: format!("arch {other}"),
         expected: ARCH.to_string(),
     };
     assert_eq!(outcome, expected);

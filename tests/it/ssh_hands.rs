@@ -45,6 +45,7 @@ async fn every_command_works_through_the_forced_command() {
             path: &path,
             content: "OBS_WORKER_INSTANCES=\"1\" # $(id) 'x'\n",
         },
+        Command::Facts { path: &path },
         Command::StartService,
         Command::Service,
         Command::Cordon { proved: "a1,b2" },

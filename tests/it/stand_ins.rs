@@ -3,9 +3,10 @@
 
 use jiff::Timestamp;
 use obs_scaler::config::{self, Backend, Discovery};
-use obs_scaler::model::{Arch, BackendName, OrderId, Setup};
+use obs_scaler::model::{Arch, BackendName, HostName, OrderId, Setup};
 use obs_scaler::ssh::{
-    Access, CheckOutcome, DrainOutcome, HostKeys, Pinned, WorkerSettings, check, drain, user_data,
+    Access, CheckOutcome, DrainOutcome, Expected, HostKeys, Pinned, WorkerSettings, check, drain,
+    user_data,
 };
 use obs_sim::machine::{self, NewMachine, StandIns};
 use obs_sim::obs;
@@ -135,9 +136,18 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
         SocketAddr::new(IP.parse().unwrap(), port),
         key.pin().clone(),
     );
-    let checked = async |key, arch| {
+    let checked = async |key, arch: Arch| {
         let (access, settings) = (access(key), settings());
-        let report = check(&access, &host, arch, &settings, Timestamp::UNIX_EPOCH);
+        let expected = Expected {
+            arch: Some(arch.to_string()),
+            vcpus: Some(32),
+            memory_gib: Some(128),
+            host: Some(HostName::new("sim-1")),
+            local_disk: false,
+            free_gib: 10,
+            clock: Duration::from_secs(5),
+        };
+        let report = check(&access, &host, &expected, &settings, Timestamp::now());
         report.await.outcome
     };
 

@@ -3,6 +3,7 @@
 use super::NewMachine;
 use super::obs::{Host, Instance, Obs};
 use super::user_data::UserData;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a command said and how it ended.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,7 @@ impl Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verb {
     Arch,
+    Facts,
     Service,
     Start,
     Read,
@@ -43,7 +45,8 @@ enum Verb {
 }
 
 /// Looked through in this order: the start asks for the state as well.
-const WORDS: [(&str, Verb); 8] = [
+const WORDS: [(&str, Verb); 9] = [
+    ("MemTotal", Verb::Facts),
     ("exec uname -m", Verb::Arch),
     (">&2 && systemctl stop obsworker", Verb::Stop),
     ("systemctl start obsworker", Verb::Start),
@@ -98,6 +101,7 @@ impl Record {
         };
         let done = match verb {
             Verb::Arch => Ok(format!("{}\n", self.arch)),
+            Verb::Facts => self.facts(),
             Verb::Service => Ok(self.service()),
             Verb::Start => self.start().await.map(|()| String::new()),
             Verb::Read => Ok(self.settings.clone()),
@@ -113,6 +117,20 @@ impl Record {
             Ok(stdout) => Output::said(stdout),
             Err(why) => Output::failed(1, why),
         }
+    }
+
+    /// 4 GiB for each processor, of which the system keeps a little, and a volume of 200 GiB.
+    fn facts(&self) -> Result<String, String> {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        let seconds = since_1970.map_err(|e| e.to_string())?.as_secs();
+        let (vcpus, memory) = (self.vcpus, u64::from(self.vcpus) * 4 * 1_020_000);
+        let root = self.setting("OBS_WORKER_DIRECTORY");
+        let root = root.unwrap_or("/var/cache/obs/worker");
+        Ok(format!(
+            "cpus\t{vcpus}\nmemory\t{memory}\nhost\t{}\ntime\t{seconds}\n\
+             disk\t{root}\t188743680\t/\tvda1 vda1 vda\n",
+            self.name
+        ))
     }
 
     fn service(&self) -> String {

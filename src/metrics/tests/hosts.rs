@@ -15,6 +15,7 @@ fn used(read: i64, cpu: Option<f64>) -> HostUse {
             network_bytes: cpu.and(pair(1.0, 2.0)),
         },
         cpu_usage_ratio: cpu,
+        past: Arc::default(),
     }
 }
 
@@ -25,7 +26,7 @@ pub(super) fn read() -> Arc<Observed<BTreeMap<HostName, HostUse>>> {
 
 fn known(hosts: &[(&str, HostUse)]) -> Arc<Observed<BTreeMap<HostName, HostUse>>> {
     let hosts = hosts.iter();
-    let hosts = hosts.map(|(name, used)| (HostName::new(*name), *used));
+    let hosts = hosts.map(|(name, used)| (HostName::new(*name), used.clone()));
     Arc::new(Observed::known(at(NOW), hosts.collect()))
 }
 

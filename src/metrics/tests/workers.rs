@@ -26,7 +26,7 @@ fn a_check_that_was_not_made_is_not_shown() {
     let checking = || Stage::Checking { active: at(1) };
     let failed = |check: &str| Some(checked(check).outcome);
     assert_eq!(checks(checking(), failed("machine")), ["machine 0"]);
-    let at_service = ["machine 1", "config 1", "service 0"];
+    let at_service = ["machine 1", "disk 1", "clock 1", "config 1", "service 0"];
     assert_eq!(checks(checking(), failed("service")), at_service);
     for unknown in [
         failed("session"),
@@ -35,7 +35,14 @@ fn a_check_that_was_not_made_is_not_shown() {
     ] {
         assert!(checks(checking(), unknown).is_empty());
     }
-    let all = |registered| ["machine 1", "config 1", "service 1", registered].map(str::to_owned);
+    let all =
+        |registered: &str| format!("machine 1,disk 1,clock 1,config 1,service 1,{registered}");
+    let all = |registered| {
+        all(registered)
+            .split(',')
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let joining = Stage::Joining { active: at(1) };
     assert_eq!(
         checks(joining, Some(CheckOutcome::Passed)),

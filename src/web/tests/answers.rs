@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::Unknown;
+use crate::roster::{NotAnswered, Question};
 
 /// Answers with what it was asked.
 pub(super) struct Echo {
@@ -39,6 +40,13 @@ impl Answers for Echo {
         match ask {
             Some(ask) if ask.backend != "main" => Err(format!("no backend {}", ask.backend)),
             _ => Ok(true),
+        }
+    }
+
+    fn of_workers(&self, question: &Question) -> Result<Value, NotAnswered> {
+        match question {
+            Question::Usage(_) => Err(NotAnswered::NotRead),
+            question => Ok(json!(format!("{question:?}"))),
         }
     }
 
@@ -124,4 +132,24 @@ async fn a_backends_maintenance_is_said_with_the_token_for_a_known_backend_and_a
             "{wrong}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_the_workers_are_is_asked_by_get_and_an_unknown_address_or_parameter_is_told() {
+    let app = app(Snapshot::default());
+    for (path, status) in [
+        ("/api/v1/workers?idle=true&ip=10.0.0.1", 200),
+        ("/api/v1/instances", 200),
+        ("/api/v1/instances/idle", 200),
+        ("/api/v1/workers/usage?window=5m", 409),
+        ("/api/v1/workers?ip=here", 400),
+        ("/api/v1/workers/usage?window=1d", 400),
+        ("/api/v1/workers/none", 404),
+        ("/api/v1/workersandmore", 404),
+    ] {
+        let (found, said) = get(&app, path).await;
+        assert_eq!(found, status, "{path}: {said}");
+    }
+    let posted = send(&app, "POST", "/api/v1/workers", &[], "").await;
+    assert_eq!(posted.0, StatusCode::METHOD_NOT_ALLOWED);
 }

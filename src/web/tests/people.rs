@@ -3,6 +3,8 @@
 use super::*;
 use crate::adoption::{Adopt, AdoptionError, Disown, Outcome, Row};
 use crate::configure::{self, Configure};
+use crate::inspect::CheckAsked;
+use crate::roster::NotAnswered;
 use crate::web::Refitted;
 use std::pin::Pin;
 
@@ -56,6 +58,13 @@ impl People for Desk {
         let answered = Ok(rows(&ask.ips, Outcome::Disowned));
         Box::pin(std::future::ready(answered))
     }
+
+    fn check(&self, ask: CheckAsked) -> Pin<Box<dyn Future<Output = Checked> + Send>> {
+        let unknown = |ip: &std::net::IpAddr| NotAnswered::UnknownAddress(ip.to_string());
+        let unknown = ask.ips.iter().find(|ip| ip.is_loopback()).map(unknown);
+        let answered = unknown.map_or_else(|| Ok(json!(ask)), Err);
+        Box::pin(std::future::ready(answered))
+    }
 }
 
 #[tokio::test]
@@ -82,6 +91,24 @@ async fn servers_are_adopted_and_disowned_only_for_a_person_with_the_token() {
     let ask = r#"{"ips": ["10.0.0.1"], "pool": "aarch64-l1"}"#;
     let (_, said) = send(&app, "POST", "/api/v1/adopt", &ours, ask).await;
     assert!(said.contains(r#""outcome":"adopted""#), "{said}");
+}
+
+#[tokio::test]
+async fn workers_are_looked_at_only_for_a_person_with_the_token() {
+    let app = app(Snapshot::default());
+    let ours = [("authorization", &*format!("Bearer {TOKEN}"))];
+    let path = "/api/v1/workers/check";
+    let ask = r#"{"ips": ["10.0.0.1"], "expect": {"vcpus": 32}}"#;
+    for (method, headers, body, status) in [
+        ("POST", &ours[..], ask, 200),
+        ("POST", &[], ask, 401),
+        ("GET", &ours, ask, 405),
+        ("POST", &ours, r#"{"ips": ["127.0.0.1"]}"#, 404),
+        ("POST", &ours, r#"{"ips": [], "expect": {"disks": 1}}"#, 400),
+    ] {
+        let answer = send(&app, method, path, headers, body).await;
+        assert_eq!(answer.0, status, "{method} {body}: {}", answer.1);
+    }
 }
 
 #[tokio::test]

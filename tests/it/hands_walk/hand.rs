@@ -305,7 +305,14 @@ impl Machine {
         let begun = Instant::now();
         loop {
             let (access, host) = (&self.access, &self.host);
-            let report = check(access, host, Arch::X86_64, settings, Timestamp::now()).await;
+            let report = check(
+                access,
+                host,
+                &anything_of(Arch::X86_64),
+                settings,
+                Timestamp::now(),
+            )
+            .await;
             if report.outcome == CheckOutcome::Passed {
                 return Ok(());
             }
@@ -391,5 +398,18 @@ impl Machine {
             Ok::<_, SshError>(())
         };
         told.await.map_err(|e| e.to_string())
+    }
+}
+
+/// A machine of this architecture, whatever else it is.
+fn anything_of(arch: Arch) -> obs_scaler::ssh::Expected {
+    obs_scaler::ssh::Expected {
+        arch: Some(arch.to_string()),
+        vcpus: None,
+        memory_gib: None,
+        host: None,
+        local_disk: false,
+        free_gib: 0,
+        clock: std::time::Duration::from_secs(5),
     }
 }
