@@ -105,6 +105,8 @@ fn pool() -> Pool {
         vcpus: Vcpus(32),
         instances: 7,
         jobs: 32,
+        cache_mib: None,
+        workers: obs_scaler::config::Workers::default(),
         projects: Projects::default(),
     }
 }
@@ -373,6 +375,17 @@ fn line(what: &str, figure: &Figure, base: &Figure) {
 struct Nobody;
 
 impl Answers for Nobody {
+    fn exclusive(&self) -> Value {
+        serde_json::json!({ "mode": "off", "workers": [] })
+    }
+
+    fn be_exclusive(&self, ask: Option<obs_scaler::exclusive::Ask>) -> Result<bool, String> {
+        match ask {
+            Some(ask) if ask.backend != "main" => Err(format!("no backend {}", ask.backend)),
+            _ => Ok(true),
+        }
+    }
+
     fn configured(&self) -> Vec<configure::Row> {
         Vec::new()
     }

@@ -226,6 +226,8 @@ fn words(setup: &Setup) -> String {
         instances,
         jobs,
         cache_mib,
+        cache_dir,
+        binaries_proxy,
     } = setup;
     let backends: Vec<&str> = backends.iter().map(BackendName::as_str).collect();
     let mut words = format!(
@@ -234,6 +236,12 @@ fn words(setup: &Setup) -> String {
     );
     if let Some(mib) = cache_mib {
         let _infallible = write!(words, ", {mib} MiB of cache");
+    }
+    if let Some(dir) = cache_dir {
+        let _infallible = write!(words, ", cache in {dir}");
+    }
+    if let Some(url) = binaries_proxy {
+        let _infallible = write!(words, ", binaries through {url}");
     }
     words
 }

@@ -10,6 +10,7 @@ pub mod config; // YAML to a Config that is valid by construction
 pub mod configure; // what people want workers to be told, and what becomes of it
 pub mod doctor; // what is wrong, and how to mend it
 pub mod ecs; // a cloud: Huawei Cloud ECS; signed calls, jobs, classes of errors
+pub mod exclusive; // exclusive mode as people ask for it
 pub mod execute; // steps to calls, idempotent
 pub mod gather; // pollers to one snapshot
 pub mod hosts; // the workers' resource use, and where it is to be scraped

@@ -5,6 +5,7 @@ mod costs;
 use crate::clock::Clock;
 use crate::config::{Config, Policy};
 use crate::configure;
+use crate::exclusive;
 use crate::metrics::{FleetState, Source};
 use crate::model::{
     Action, Alarms, HostName, Ledger, PoolName, ServerId, Snapshot, Unknown, elapsed,
@@ -96,6 +97,25 @@ impl Answers for Present {
             let check = checks.get(server).filter(|check| check.at >= since)?;
             Some(check.outcome.to_string())
         })
+    }
+
+    fn exclusive(&self) -> Value {
+        let snapshot = self.snapshot.borrow().clone();
+        let ledger = Arc::clone(&self.in_hand.borrow().ledger);
+        exclusive::status(&View {
+            snapshot: &snapshot,
+            ledger: &ledger,
+            alarms: &Alarms::default(),
+            policy: &self.config.policy,
+            now: self.clock.now(),
+        })
+    }
+
+    fn be_exclusive(&self, ask: Option<exclusive::Ask>) -> Result<bool, String> {
+        let now = self.clock.now();
+        let mode = ask.map(|ask| exclusive::decide(&ask, &self.config.policy, now));
+        let word = Word::Exclusive(mode.transpose()?);
+        Ok(self.speak.try_send(word).is_ok())
     }
 
     fn discover(&self) -> Result<Value, Unknown> {

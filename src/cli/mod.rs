@@ -6,6 +6,7 @@ mod configure;
 mod cost;
 mod daemon;
 mod doctor;
+mod exclusive;
 mod hands;
 mod plan;
 mod pool;
@@ -65,6 +66,9 @@ enum Noun {
     /// Look after workers
     #[command(subcommand)]
     Worker(worker::Command),
+    /// Have workers serve one backend alone for a while
+    #[command(subcommand)]
+    Exclusive(exclusive::Command),
     /// Show what servers have cost, by pool and flavor
     Cost(cost::Args),
 }
@@ -97,6 +101,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Noun::Plan(command) => plan::run(&cli.config, &command),
         Noun::Hands(hands::Args {}) => hands::run(&cli.config),
         Noun::Worker(command) => worker::run(&cli.config, command),
+        Noun::Exclusive(command) => exclusive::run(&cli.config, command),
         Noun::Cost(args) => cost::run(&cli.config, &args),
     };
     match done {

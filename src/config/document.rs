@@ -17,6 +17,7 @@ use super::units::{
     base_url, duration, identifier, local_path, margin, number, ratio, retention, text, whole_name,
     word,
 };
+use super::workers::read_workers;
 use super::yaml::Tree;
 use super::{Checked, Config, Ecs, Faults, History, Levels, Mode, Naming, Policy, Poll, Web};
 use crate::model::{Arch, Level, Vcpus, ZoneName};
@@ -43,8 +44,10 @@ pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option
         let backends = backends.and_then(|node| read_backends(&node, secrets));
         let flavors = doc.need("flavors", "the flavors by arch and level");
         let flavors = flavors.and_then(|node| read_flavors(&node));
+        let workers = doc.part("workers").section(read_workers);
         let pools = doc.need("pools", "the pools");
-        let pools = pools.and_then(|node| read_pools(&node, backends.as_ref(), flavors.as_ref()));
+        let (served, sold) = (backends.as_ref(), flavors.as_ref());
+        let pools = pools.and_then(|node| read_pools(&node, served, sold, workers.as_ref()));
         let history = doc.part("history").section(read_history);
         let named = flavors.as_ref().zip(pools.as_deref());
         let prices = named.map(|(flavors, pools)| prices(&named_flavors(flavors, pools)));

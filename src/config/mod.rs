@@ -23,6 +23,7 @@ mod ssh;
 #[cfg(test)]
 mod tests;
 mod units;
+mod workers;
 mod yaml;
 
 pub use backend_hosts::BackendHost;
@@ -36,6 +37,7 @@ pub use load::{ConfigError, Notices, check};
 pub use projects::{Projects, pool_of_project, rest_of};
 pub use secret::{Outside, SecretPlace, SecretSource};
 pub use ssh::{Login, Ssh};
+pub use workers::Workers;
 
 use crate::model::{
     Arch, BackendName, FlavorName, Level, Numbering, Offer, PoolName, Price, Vcpus, ZoneName,
@@ -144,6 +146,10 @@ pub struct Pool {
     pub instances: u32,
     /// `OBS_WORKER_JOBS`; at least 1.
     pub jobs: u32,
+    /// `OBS_CACHE_SIZE`, in MiB: its own, or what the section `workers` says; `None` where neither says one.
+    pub cache_mib: Option<u64>,
+    /// What the workers of all pools are told.
+    pub workers: Workers,
 }
 
 impl Pool {

@@ -4,6 +4,7 @@ use super::prices::{Named, price};
 use super::projects::read_projects;
 use super::reader::{Node, Section};
 use super::units::{identifier, number, word};
+use super::workers::{Workers, cache_mib};
 use super::yaml::Tree;
 use super::{Backend, Mode, Pool, Projects};
 use crate::model::{Arch, BackendName, FlavorName, Level, PoolName, Price, Vcpus};
@@ -128,8 +129,9 @@ pub(super) fn read_pools<'a>(
     list: &Node<'a>,
     backends: Option<&BTreeMap<BackendName, Backend>>,
     flavors: Option<&Flavors<'_>>,
+    workers: Option<&Workers>,
 ) -> Option<Vec<Written<'a>>> {
-    let pools = list.list(|node| node.section(|s| pool(node, s, flavors)))?;
+    let pools = list.list(|node| node.section(|s| pool(node, s, flavors, workers)))?;
     refuse_repeated_names(&pools);
     if let Some(backends) = backends {
         each_job_has_one_pool(list, &pools, backends);
@@ -141,6 +143,7 @@ fn pool<'a>(
     node: &Node<'a>,
     s: &Section<'a>,
     flavors: Option<&Flavors<'_>>,
+    workers: Option<&Workers>,
 ) -> Option<Written<'a>> {
     let name = s.required("name", pool_name);
     let arch = s.required("arch", word(ARCHS));
@@ -153,6 +156,7 @@ fn pool<'a>(
     let own = s.get("flavor").map(|node| node.section(own_flavor));
     let own_instances = s.get("instances").map(|node| node.read(number(1..=MOST)));
     let own_jobs = s.get("jobs").map(|node| node.read(jobs));
+    let own_cache = s.or("cache_mib", None, cache_mib);
     let (arch, level) = (arch?, level?);
     let common = flavors?.0.get(&arch).and_then(|levels| levels.get(&level));
     let own_flavors = own.iter().flatten().flat_map(|own| own.named.clone());
@@ -186,6 +190,8 @@ fn pool<'a>(
             vcpus,
             instances: instances?,
             jobs: jobs.unwrap_or(vcpus.0),
+            cache_mib: own_cache?.or(workers?.cache_mib),
+            workers: workers?.clone(),
         },
     })
 }

@@ -71,7 +71,7 @@ fn every_key_there_is_stands_in_the_shipped_file() {
     let unknown_everywhere = "{zz: 1, web: {zz: 1}, backends: [{zz: 1}], flavors: {aarch64: {l1: {zz: 1}}}, \
         levels: {zz: 1, l1: {zz: 1}, packages: [{zz: 1}]}, pools: [{zz: 1, flavor: {zz: 1}}], \
         scaling: {zz: 1, release: {zz: 1}}, history: {zz: 1}, poll: {zz: 1}, ecs: {zz: 1}, ssh: {zz: 1}, \
-        hosts: {zz: 1}}";
+        hosts: {zz: 1}, workers: {zz: 1}}";
     let faults = Config::parse(unknown_everywhere, &given).unwrap_err().all;
     let unknown = faults
         .iter()
@@ -263,6 +263,26 @@ fn a_pool_overrides_its_flavor() {
     let pool = &config.policy.pools[&PoolName::try_from("aarch64-l3").unwrap()];
     let has = (pool.flavor.as_str(), pool.vcpus, pool.instances, pool.jobs);
     assert_eq!(has, ("kc1.4xlarge.4", Vcpus(16), 1, 16));
+}
+
+#[test]
+fn workers_are_told_of_their_cache_and_proxy_and_a_pool_may_have_a_cache_of_its_own() {
+    let text = SHIPPED.replace("    # cache_mib: 102400", "    cache_mib: 102400");
+    let told = "workers: { cache_mib: 51200, cache_dir: /var/cache/obs, binaries_proxy: 'http://10.0.0.7:5254' }";
+    let config = Config::parse(&format!("{text}{told}\n"), &given).unwrap();
+    let pool = |name: &str| &config.policy.pools[&PoolName::try_from(name).unwrap()];
+    let own = crate::policy::setup::of_pool(pool("aarch64-l1"));
+    assert_eq!(own.cache_mib, Some(102_400));
+    let common = crate::policy::setup::of_pool(pool("x86-64-l1"));
+    assert_eq!(common.cache_mib, Some(51_200));
+    assert_eq!(common.cache_dir.as_deref(), Some("/var/cache/obs"));
+    let proxy = common.binaries_proxy.as_deref();
+    assert_eq!(proxy, Some("http://10.0.0.7:5254"));
+    for wrong in ["/", "var/cache", "/var/../etc", "/a b", "//"] {
+        let text = format!("{SHIPPED}workers: {{ cache_dir: {wrong} }}\n");
+        let faults = parse(&text).unwrap_err();
+        assert!(faults.contains("workers.cache_dir"), "{wrong}: {faults}");
+    }
 }
 
 #[test]

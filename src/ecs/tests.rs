@@ -70,6 +70,8 @@ pub(super) fn pool() -> config::Pool {
         vcpus: Vcpus(32),
         instances: 7,
         jobs: 32,
+        cache_mib: None,
+        workers: config::Workers::default(),
     }
 }
 

@@ -48,6 +48,8 @@ fn pool(of: &str, backends: &[&str]) -> Pool {
         vcpus: Vcpus(64),
         instances: 7,
         jobs: 64,
+        cache_mib: None,
+        workers: crate::config::Workers::default(),
     }
 }
 

@@ -16,6 +16,10 @@ pub struct Setup {
     pub jobs: u32,
     /// The size of its cache of binaries, in MiB (`OBS_CACHE_SIZE`); `None` leaves it as it is.
     pub cache_mib: Option<u64>,
+    /// Where that cache is (`OBS_CACHE_DIR`); `None` leaves it as it is.
+    pub cache_dir: Option<String>,
+    /// The base URL of a proxy that it fetches binaries from (`OBS_WORKER_BINARIES_PROXY`); `None` leaves it as it is.
+    pub binaries_proxy: Option<String>,
 }
 
 /// What a person wants to be otherwise on one worker than its pool has it.

@@ -3,6 +3,7 @@
 use super::SETTLE;
 use super::View;
 use super::account::{Account, count};
+use super::exclusive::sets_aside;
 use super::held::{Held, Source};
 use super::placement::{Hosts, Placement, Standing};
 use super::refit::back_soon;
@@ -81,6 +82,9 @@ pub struct PoolState {
     pub no_idle_fit: u32,
     /// Jobs in the queue that no worker meets, nor would one that is bought: they ask for no worker.
     pub no_compliant: u32,
+    /// Jobs in the queue of other backends than the one that the pool's workers serve alone by a person's word: they
+    /// wait, and ask for no worker.
+    pub set_aside: u32,
     /// Jobs on an instance that builds them.
     pub building: u32,
     /// Jobs that OBS shows on an instance which does not build them: they wait for nothing that could
@@ -214,6 +218,7 @@ struct Seen<'a> {
     account: Account,
     jobs: BTreeMap<(PoolName, JobState), u32>,
     ghosts: BTreeMap<PoolName, u32>,
+    set_aside: BTreeMap<PoolName, u32>,
     waiting: Waiting,
     workforce: Workforce<'a>,
     instances: BTreeMap<PoolName, BTreeMap<&'a InstanceId, (InstanceState, Standing)>>,
@@ -228,6 +233,7 @@ impl<'a> Seen<'a> {
             account: Account::of(fleet, view.ledger),
             jobs: BTreeMap::new(),
             ghosts: BTreeMap::new(),
+            set_aside: BTreeMap::new(),
             waiting: Waiting::default(),
             workforce: Workforce::new(view, fleet),
             instances: BTreeMap::new(),
@@ -273,6 +279,8 @@ impl<'a> Seen<'a> {
             };
             if ghosts.contains(&job.key) {
                 *self.ghosts.entry(pool.name.clone()).or_default() += 1;
+            } else if state == JobState::Scheduled && sets_aside(self.view, &pool.name, backend) {
+                *self.set_aside.entry(pool.name.clone()).or_default() += 1;
             } else if state == JobState::Scheduled {
                 self.waiting.add(pool, backend, &job.key, known);
             } else {
@@ -317,6 +325,7 @@ impl<'a> Seen<'a> {
             scheduled: 0,
             no_idle_fit: 0,
             no_compliant: 0,
+            set_aside: self.set_aside.get(&pool.name).copied().unwrap_or_default(),
             building: self.jobs(pool, JobState::Building),
             ghosts: self.ghosts.get(&pool.name).copied().unwrap_or_default(),
             blocked: self.jobs(pool, JobState::Blocked),

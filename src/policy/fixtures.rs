@@ -103,6 +103,8 @@ fn configured(name: &str, backend: &str, arch: Arch, level: Level, size: u32) ->
         vcpus: Vcpus(size),
         instances: if level == Level::L3 { 12 } else { 7 },
         jobs: size,
+        cache_mib: None,
+        workers: crate::config::Workers::default(),
     }
 }
 

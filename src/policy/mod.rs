@@ -14,6 +14,8 @@
 //!
 //! [`Suspect`] (a worker that loses the builds which it takes) is decided beside 6, and goes into the plan.
 //!
+//! [`exclusive`] decides whose settings become due by a person's word that workers serve one backend alone.
+//!
 //! Beside it stand [`advance`] (the life of one server), [`supply`] (the rule that a farm which
 //! vanished is a broken view) and [`evaluate`] (the formula on lists from outside).
 
@@ -26,6 +28,7 @@ pub mod bills;
 mod black_holes;
 mod costs;
 mod demand;
+pub mod exclusive;
 mod fit;
 mod ghosts;
 mod held;

@@ -252,12 +252,10 @@ fn grant(
         };
         let needed = to_buy(state, name, returned);
         let choice = wanted(view, pool, state)
-            .and_then(|()| {
-                if needed == 0 {
-                    Err(Reason::TakenBack)
-                } else {
-                    Ok(())
-                }
+            .and(if needed == 0 {
+                Err(Reason::TakenBack)
+            } else {
+                Ok(())
             })
             .and_then(|()| chooser.choose(pool))
             .and_then(|choice| choice.named(view, pool, needed));

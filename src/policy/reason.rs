@@ -217,6 +217,8 @@ impl fmt::Display for Reason {
 pub struct Figures {
     /// Jobs in the queue.
     pub scheduled: u32,
+    /// Jobs of other backends than the one that is served alone.
+    pub set_aside: u32,
     /// Idle instances.
     pub idle: u32,
     /// Instances about to be idle.
@@ -241,6 +243,7 @@ impl Figures {
     pub(super) fn of(state: &PoolState, bought: Vcpus, ceiling: Vcpus) -> Self {
         Self {
             scheduled: state.scheduled,
+            set_aside: state.set_aside,
             idle: state.idle,
             returning: state.returning,
             per_worker: state.per_worker,
@@ -270,6 +273,13 @@ impl fmt::Display for Figures {
             self.reserve,
             self.bought,
             self.ceiling
-        )
+        )?;
+        match self.set_aside {
+            0 => Ok(()),
+            n => write!(
+                f,
+                "; {n} jobs of other backends wait, by the exclusive mode"
+            ),
+        }
     }
 }

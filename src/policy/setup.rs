@@ -1,7 +1,9 @@
 //! What a worker is to be told.
 
+use super::View;
 use crate::config::Pool;
-use crate::model::{Member, Setup};
+use crate::model::{BackendName, HostName, Member, Setup, Stage};
+use std::collections::BTreeSet;
 
 /// What this worker is to be told: what its pool says, but for what a person wants otherwise on it; and bound to
 /// one backend, that one alone.
@@ -14,7 +16,8 @@ pub fn wanted(member: &Member, pool: &Pool) -> Setup {
         backends: bound.unwrap_or_else(|| backends.clone()),
         instances: own.instances.unwrap_or(pool.instances),
         jobs: own.jobs.unwrap_or(pool.jobs),
-        cache_mib: own.cache_mib,
+        cache_mib: own.cache_mib.or(pool.cache_mib),
+        ..of_pool(pool)
     }
 }
 
@@ -25,6 +28,29 @@ pub fn of_pool(pool: &Pool) -> Setup {
         backends: pool.backends.clone(),
         instances: pool.instances,
         jobs: pool.jobs,
-        cache_mib: None,
+        cache_mib: pool.cache_mib,
+        cache_dir: pool.workers.cache_dir.clone(),
+        binaries_proxy: pool.workers.binaries_proxy.clone(),
     }
+}
+
+/// The backends of their pool that workers in service do not serve, by what they were told. A repository server may go
+/// on listing such a worker as `idle` until it tries to give it a job.
+#[must_use]
+pub(super) fn not_served<'a>(view: &View<'a>) -> BTreeSet<(&'a HostName, &'a BackendName)> {
+    let mut all = BTreeSet::new();
+    for member in view.ledger.members.values() {
+        let pool = view.policy.pools.get(&member.pool);
+        let (Some(pool), Some(host)) = (pool, &member.name) else {
+            continue;
+        };
+        // while its settings are due it is what it was before, which is not known: it is taken to serve them all,
+        // so that it is rather kept for one more try of the dispatcher than lost to a job
+        if member.stage == Stage::Serving && member.due.is_none() {
+            let served = wanted(member, pool).backends;
+            let others = pool.backends.iter().filter(|name| !served.contains(name));
+            all.extend(others.map(|name| (host, name)));
+        }
+    }
+    all
 }

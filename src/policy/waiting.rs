@@ -5,6 +5,7 @@ use super::demand::fresh;
 use super::fit::{asked, meets, would_meet};
 use super::placement::{Hosts, Standing};
 use super::reason::Reason;
+use super::setup::not_served;
 use crate::config::Pool;
 use crate::model::{
     Arch, BackendName, Capabilities, Constraints, Fleet, HostName, Job, JobState, PackageKey,
@@ -26,6 +27,7 @@ pub(super) struct Workforce<'a> {
 impl<'a> Workforce<'a> {
     pub(super) fn new(view: &View<'a>, fleet: &'a Fleet) -> Self {
         let hosts = Hosts::new(fleet, view.ledger);
+        let not_served = not_served(view);
         let mut all = Self::default();
         for (name, backend) in &view.snapshot.backends {
             let Ok(workers) = fresh(&backend.workers, view) else {
@@ -44,6 +46,7 @@ impl<'a> Workforce<'a> {
                 if let Some(arch) = instance.arch
                     && instance.state.is_live()
                     && !leaving
+                    && !not_served.contains(&(host, name))
                 {
                     all.able.entry((name, arch)).or_default().insert(host, has);
                 }
@@ -52,7 +55,7 @@ impl<'a> Workforce<'a> {
         all
     }
 
-    fn able<'s>(
+    pub(super) fn able<'s>(
         &'s self,
         backend: &'s BackendName,
         arch: Arch,

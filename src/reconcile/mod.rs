@@ -10,6 +10,7 @@ mod configure;
 mod costs;
 mod deeds;
 mod ends;
+mod exclusive;
 mod ghosts;
 mod lease;
 mod leftovers;
@@ -265,6 +266,7 @@ impl Reconciler {
         self.note_pins(&look);
         self.books.forget_setbacks_of_servers_gone();
         self.take_up(&look)?;
+        self.keep_exclusive(&look)?;
         self.count(&look)?;
         self.keep_bills(&look)?;
         self.move_servers_on(&look)?;

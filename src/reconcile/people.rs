@@ -6,7 +6,7 @@ use crate::cloud;
 use crate::configure::{Configure, Row};
 use crate::execute::Deed;
 use crate::journal::JournalError;
-use crate::model::{Class, Member, PoolName, ServerId};
+use crate::model::{Class, Exclusive, Member, PoolName, ServerId};
 use crate::policy;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -36,6 +36,8 @@ pub enum Word {
         /// Who waits for the rows.
         reply: oneshot::Sender<Vec<Row>>,
     },
+    /// Workers are to serve one backend alone; `None` takes it back.
+    Exclusive(Option<Exclusive>),
 }
 
 impl Reconciler {
@@ -51,6 +53,7 @@ impl Reconciler {
                 reply,
             } => self.disown(server, bought, reply),
             Word::Configure { ask, reply } => self.configure(&ask, reply),
+            Word::Exclusive(mode) => self.be_exclusive(mode),
         }
     }
 

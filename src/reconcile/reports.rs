@@ -1,11 +1,13 @@
 //! What became of the deeds about a server.
 
-use super::Reconciler;
+use super::{Reconciler, Seen};
 use crate::cloud;
 use crate::journal::JournalError;
-use crate::model::{Scope, ServerId};
+use crate::model::{Member, Scope, ServerId};
 use crate::policy::offers::{self, Refused};
-use crate::policy::{CheckOutcome, CheckReport, DrainOutcome, DrainReport};
+use crate::policy::{
+    CheckOutcome, CheckReport, DrainOutcome, DrainReport, Sight, Terms, next_quiet,
+};
 use jiff::Timestamp;
 
 impl Reconciler {
@@ -86,5 +88,20 @@ impl Reconciler {
                 Ok(())
             }
         }
+    }
+}
+
+impl Seen {
+    /// Notes since when a server's instances have all been down.
+    pub(super) fn note_quiet(
+        &mut self,
+        member: &Member,
+        sight: &Sight<'_>,
+        terms: &Terms<'_>,
+    ) -> Option<Timestamp> {
+        let before = self.quiet.remove(&member.server);
+        let quiet = next_quiet(before, sight.instances.as_ref(), terms.instances)?;
+        self.quiet.insert(member.server.clone(), quiet);
+        Some(quiet)
     }
 }

@@ -1,6 +1,6 @@
 //! Servers: taken up from the cloud's list, moved on, and let go.
 
-use super::{Look, Reconciler, Seen, spans};
+use super::{Look, Reconciler, spans};
 use crate::config::Policy;
 use crate::execute::Deed;
 use crate::journal::JournalError;
@@ -12,7 +12,7 @@ use crate::model::{
 use crate::policy::offers::{self, Refused};
 use crate::policy::{
     self, Act, Cloud, Lease, Sight, SubJob, Terms, View, advance, instances_seen, next_absence,
-    next_quiet, pool_of_server, supply,
+    pool_of_server, supply,
 };
 use jiff::Timestamp;
 use std::net::IpAddr;
@@ -394,21 +394,6 @@ impl Reconciler {
         let live = self.configured(pool);
         let stage = Stage::Cordoned { why: Why::Idle };
         self.enter(&member, stage, member.reached, live, now)
-    }
-}
-
-impl Seen {
-    /// Notes since when a server's instances have all been down.
-    fn note_quiet(
-        &mut self,
-        member: &Member,
-        sight: &Sight<'_>,
-        terms: &Terms<'_>,
-    ) -> Option<Timestamp> {
-        let before = self.quiet.remove(&member.server);
-        let quiet = next_quiet(before, sight.instances.as_ref(), terms.instances)?;
-        self.quiet.insert(member.server.clone(), quiet);
-        Some(quiet)
     }
 }
 

@@ -176,6 +176,10 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[path = "write_tests.rs"]
+mod write_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write as _;

@@ -15,6 +15,9 @@ pub enum InvalidSettings {
     /// A value that a shell would not take literally.
     #[error("{0:?} is not an address: letters, digits and any of '.:-_[]'")]
     Address(String),
+    /// The same of a path or a URL.
+    #[error("{0:?} is not a path or a URL: letters, digits and any of '.:-_[]/'")]
+    Place(String),
 }
 
 /// What a worker is told.
@@ -24,6 +27,9 @@ pub struct WorkerSettings {
     repository_servers: Vec<String>,
     instances: u32,
     jobs: u32,
+    cache_mib: Option<u64>,
+    cache_dir: Option<String>,
+    binaries_proxy: Option<String>,
 }
 
 /// A setting that is not as wanted.
@@ -68,6 +74,9 @@ impl WorkerSettings {
             repository_servers: servers.collect::<Result<_, _>>()?,
             instances: setup.instances,
             jobs: setup.jobs,
+            cache_mib: setup.cache_mib,
+            cache_dir: setup.cache_dir.as_deref().map(place).transpose()?,
+            binaries_proxy: setup.binaries_proxy.as_deref().map(place).transpose()?,
         })
     }
 
@@ -89,15 +98,43 @@ impl WorkerSettings {
         self.jobs
     }
 
-    /// Keys and values, in the order in which they are written.
+    /// The size of the cache of binaries in MiB; `None` where that is left as it is.
     #[must_use]
-    pub fn pairs(&self) -> [(&'static str, String); 4] {
-        [
+    pub const fn cache_mib(&self) -> Option<u64> {
+        self.cache_mib
+    }
+
+    /// Where that cache is; `None` where that is left as it is.
+    #[must_use]
+    pub fn cache_dir(&self) -> Option<&str> {
+        self.cache_dir.as_deref()
+    }
+
+    /// The base URL of the proxy for binaries; `None` where that is left as it is.
+    #[must_use]
+    pub fn binaries_proxy(&self) -> Option<&str> {
+        self.binaries_proxy.as_deref()
+    }
+
+    /// Keys and values, in the order in which they are written. The keys are those that the service's init script
+    /// reads (`/etc/init.d/obsworker` of OBS 2.9.4).
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(&'static str, String)> {
+        let always = [
             ("OBS_SRC_SERVER", self.source_server.clone()),
             ("OBS_REPO_SERVERS", self.repository_servers.join(" ")),
             ("OBS_WORKER_INSTANCES", self.instances.to_string()),
             ("OBS_WORKER_JOBS", self.jobs.to_string()),
-        ]
+        ];
+        let cache_mib = self.cache_mib.map(|mib| mib.to_string());
+        let some = [
+            ("OBS_CACHE_SIZE", cache_mib),
+            ("OBS_CACHE_DIR", self.cache_dir.clone()),
+            ("OBS_WORKER_BINARIES_PROXY", self.binaries_proxy.clone()),
+        ];
+        let some = some.into_iter();
+        let some = some.filter_map(|(key, value)| Some((key, value?)));
+        always.into_iter().chain(some).collect()
     }
 
     /// The lines that set them, in any file, when they stand at its end.
@@ -114,10 +151,9 @@ impl WorkerSettings {
     #[must_use]
     pub fn differences(&self, text: &str) -> Vec<Difference> {
         let differs = |(key, expected): (&'static str, String)| {
-            let found = text
-                .lines()
-                .filter_map(Assignment::of)
-                .rfind(|a| a.key == key);
+            let lines = assignments(text);
+            let mut lines = lines.into_iter().filter_map(|(_, set)| set);
+            let found = lines.rfind(|set| set.key == key);
             let found = found.map(Assignment::into_value);
             (found.as_ref() != Some(&expected)).then_some(Difference {
                 key,
@@ -129,42 +165,105 @@ impl WorkerSettings {
     }
 
     /// The file with everything set as wanted. Where the last assignment of a key is a plain one it
-    /// is replaced in place, else one is added at the end; everything else stays as it is.
+    /// is replaced in place, else one is added at the end; everything else stays as it is. So does a whole file
+    /// that ends within a quote.
     #[must_use]
     pub fn apply(&self, text: &str) -> String {
         let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+        let found = assignments(text);
+        let mut added = String::new();
         for Difference { key, expected, .. } in self.differences(text) {
-            let last = lines
-                .iter_mut()
-                .rev()
-                .find(|l| Assignment::of(l).is_some_and(|a| a.key == key));
-            let replaced = last.and_then(|line| {
-                let new = Assignment::of(line)?.replaced(&expected)?;
-                *line = new;
-                Some(())
-            });
-            if replaced.is_none() {
-                end_line(&mut lines);
-                lines.push(format!("{key}=\"{expected}\"\n"));
+            let is_it = |(_, set): &(_, Option<Assignment<'_>>)| {
+                set.as_ref().is_some_and(|set| set.key == key)
+            };
+            let at = found.iter().rposition(is_it);
+            let set = at.and_then(|at| found.get(at)?.1.as_ref());
+            let new = set.and_then(|set| set.replaced(&expected));
+            let line = at.and_then(|at| lines.get_mut(at));
+            match new.zip(line) {
+                Some((new, line)) => *line = new,
+                None => added.push_str(&format!("{key}=\"{expected}\"\n")),
             }
         }
-        lines.concat()
+        let kept = lines.concat();
+        match ending(&kept) {
+            Some(end) if !added.is_empty() => format!("{kept}{end}{added}"),
+            Some(_) => kept,
+            None => text.to_owned(),
+        }
     }
 }
 
-fn end_line(lines: &mut [String]) {
-    if let Some(last) = lines.last_mut().filter(|l| !l.ends_with('\n')) {
-        last.push('\n');
+/// What a file's end lacks before something can be added: its last newline, and one more where that would be a
+/// continuation. `None` where a quote is open: no shell gets through such a file, whatever is added.
+fn ending(text: &str) -> Option<&'static str> {
+    let last = text.split_inclusive('\n').fold(Open::Nothing, Open::after);
+    let ended = text.is_empty() || text.ends_with('\n');
+    match (last, ended) {
+        (Open::Nothing, true) => Some(""),
+        (Open::Nothing, false) | (Open::Line, true) => Some("\n"),
+        (Open::Line, false) => Some("\n\n"),
+        (Open::Quote(_), _) => None,
     }
 }
 
 /// What may stand between double quotes without a shell or systemd seeing more in it.
 fn address(text: &str) -> Result<String, InvalidSettings> {
-    let lawful = |c: char| c.is_ascii_alphanumeric() || ".:-_[]".contains(c);
-    if !text.is_empty() && text.chars().all(lawful) {
-        Ok(text.to_owned())
-    } else {
-        Err(InvalidSettings::Address(text.to_owned()))
+    literal(text, ".:-_[]").ok_or_else(|| InvalidSettings::Address(text.to_owned()))
+}
+
+fn place(text: &str) -> Result<String, InvalidSettings> {
+    literal(text, ".:-_[]/").ok_or_else(|| InvalidSettings::Place(text.to_owned()))
+}
+
+fn literal(text: &str, besides: &str) -> Option<String> {
+    let lawful = |c: char| c.is_ascii_alphanumeric() || besides.contains(c);
+    let fits = !text.is_empty() && text.chars().all(lawful);
+    fits.then(|| text.to_owned())
+}
+
+/// Every line, with what it sets. A line that goes on with what one before left open sets nothing.
+fn assignments(text: &str) -> Vec<(&str, Option<Assignment<'_>>)> {
+    let lines = text.split_inclusive('\n');
+    let lines = lines.scan(Open::Nothing, |open, line| {
+        let begins = *open == Open::Nothing;
+        *open = open.after(line);
+        Some((line, begins.then(|| Assignment::of(line)).flatten()))
+    });
+    lines.collect()
+}
+
+/// What a line leaves open for the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Nothing,
+    /// This quote.
+    Quote(char),
+    /// The line itself: it ends in a backslash.
+    Line,
+}
+
+impl Open {
+    fn after(self, line: &str) -> Self {
+        let mut quote = match self {
+            Self::Quote(open) => Some(open),
+            Self::Nothing | Self::Line => None,
+        };
+        let mut in_word = self != Self::Nothing;
+        let mut chars = line.trim_end_matches('\n').chars();
+        while let Some(c) = chars.next() {
+            match (quote, c) {
+                (None, '#') if !in_word => return Self::Nothing,
+                (None | Some('"'), '\\') if chars.next().is_none() => {
+                    return quote.map_or(Self::Line, Self::Quote);
+                }
+                (None, '"' | '\'') => quote = Some(c),
+                (Some(open), _) if open == c => quote = None,
+                _ => {}
+            }
+            in_word = quote.is_some() || !" \t;&|()".contains(c);
+        }
+        quote.map_or(Self::Nothing, Self::Quote)
     }
 }
 

@@ -163,7 +163,6 @@ verbs! {
         input: Input::Program(&CORDON),
         root: true,
         well: &[0, 75],
-        ..PLAIN
     };
     /// Takes back every instance that is cordoned. Its 75 asks for another look.
     Uncordon = Task {
@@ -174,7 +173,6 @@ verbs! {
         input: Input::Program(&CORDON),
         root: true,
         well: &[0, 75],
-        ..PLAIN
     };
     /// Stops the service where every instance is cordoned.
     StopDrainedService = Task {
@@ -268,15 +266,17 @@ exit 1
 /// A stop kills what builds: so it comes right behind a cordon that says that nothing does.
 const STOP: &str = one_at_a_time!(r#"perl - --proved "$1" >&2 && systemctl stop obsworker 9>&-"#);
 
-/// A copy is changed and renamed over the file, with its owner and mode; not where less arrived than
-/// was sent. Arguments: the file, the number of bytes.
+/// A copy is changed and renamed over the file, with its owner and mode; not where less arrived than was sent. It is
+/// on the disk before it takes the file's place. A copy that a run left which was killed is overwritten by the
+/// next. Arguments: the file, the number of bytes.
 const WRITE: &str = one_at_a_time!(
     r#"
 file=$(readlink -f -- "$1") && new=$file.obs-scaler || exit
+trap 'rm -f -- "$new"' EXIT
 if [ -e "$file" ]; then cp -p -- "$file" "$new"; else (umask 022 && : >"$new"); fi || exit
 cat >"$new" || exit
 [ "$(wc -c <"$new")" -eq "$2" ] || { echo 'cut off on the way' >&2; exit 1; }
-mv -f -- "$new" "$file"
+sync -- "$new" && mv -f -- "$new" "$file" && sync -- "$(dirname -- "$file")"
 "#
 );
 

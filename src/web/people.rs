@@ -4,9 +4,11 @@ use super::App;
 use super::routes::{Answer, failed, not_allowed, ok};
 use crate::adoption::{Adopt, AdoptionError, Disown, Row};
 use crate::configure::{self, Configure};
+use crate::exclusive;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body;
 use hyper::{Method, Request, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::error::Error;
@@ -14,6 +16,11 @@ use std::pin::Pin;
 
 /// The largest question, in bytes: some thousand addresses.
 const MAX_BODY: usize = 64 << 10;
+
+/// A question that asks nothing.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 /// A row for each address, or why nothing was done for any.
 pub type Answered = Result<Vec<Row>, AdoptionError>;
@@ -72,6 +79,24 @@ impl App {
                     "not now: it is about to end",
                 ),
             },
+        }
+    }
+
+    /// `POST /api/v1/exclusive/on` with a question, and `/off` with `{}`.
+    pub(super) async fn asked_to_be_exclusive<B>(&self, request: Request<B>, on: bool) -> Answer
+    where
+        B: Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let ask = match on {
+            true => self.read::<exclusive::Ask, B>(request).await.map(Some),
+            false => self.read::<Nothing, B>(request).await.map(|_| None),
+        };
+        match ask.map(|ask| self.answers.be_exclusive(ask)) {
+            Err(refused) => *refused,
+            Ok(Err(why)) => failed(StatusCode::BAD_REQUEST, &why),
+            Ok(Ok(true)) => ok(&json!({ "asked": true })),
+            Ok(Ok(false)) => failed(StatusCode::SERVICE_UNAVAILABLE, "not now: try again"),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{Doorbell, People, Refused, Scrape, ScrapeError, Scrapes};
 use crate::clock::Clock;
 use crate::configure;
+use crate::exclusive;
 use crate::metrics::{Coding, Format, Source};
 use crate::model::{Observed, PoolName, Snapshot, Unknown};
 use http_body_util::{Either, Full};
@@ -29,6 +30,13 @@ pub trait Answers: Send + Sync {
     fn cost(&self, since: Option<Timestamp>) -> Value;
     /// How far each worker is whose settings are due, or that is on its way to them.
     fn configured(&self) -> Vec<configure::Row>;
+    /// How far the exclusive mode is.
+    fn exclusive(&self) -> Value;
+    /// Workers are to serve one backend alone; `None` takes it back. `false` where nobody listens just now.
+    ///
+    /// # Errors
+    /// Says what is wrong with the question.
+    fn be_exclusive(&self, ask: Option<exclusive::Ask>) -> Result<bool, String>;
     /// A person says that a pool is as it should be, after its instances fell away. `false` where
     /// nobody listens just now.
     fn accept(&self, pool: &PoolName) -> bool;
@@ -78,6 +86,8 @@ impl App {
             "/api/v1/adopt" => self.asked_to_adopt(request).await,
             "/api/v1/disown" => self.asked_to_disown(request).await,
             "/api/v1/workers/configure" => self.asked_to_configure(request).await,
+            "/api/v1/exclusive/on" => self.asked_to_be_exclusive(request, true).await,
+            "/api/v1/exclusive/off" => self.asked_to_be_exclusive(request, false).await,
             path if let Some(pool) = accepted_pool(path) => self.accept(&request, pool),
             "/"
             | "/metrics"
@@ -85,6 +95,7 @@ impl App {
             | "/-/ready"
             | "/api/v1/sd"
             | "/api/v1/cost"
+            | "/api/v1/exclusive"
             | "/api/v1/plan/apply"
             | "/api/v1/plan/release"
                 if !gets =>
@@ -97,6 +108,7 @@ impl App {
             "/-/ready" => self.ready(),
             "/api/v1/sd" => self.discover(),
             "/api/v1/cost" => self.cost(request.uri().query().unwrap_or_default()),
+            "/api/v1/exclusive" => ok(&self.answers.exclusive()),
             "/api/v1/plan/apply" => ok(&self.answers.plan_apply()),
             "/api/v1/plan/release" => self.plan_release(request.uri().query().unwrap_or_default()),
             _ => text(StatusCode::NOT_FOUND, "no such page; see /\n"),

@@ -32,6 +32,8 @@ pub(crate) fn settings() -> WorkerSettings {
         instances: 2,
         jobs: 4,
         cache_mib: None,
+        cache_dir: None,
+        binaries_proxy: None,
     };
     WorkerSettings::of(&setup, &BTreeMap::from([(name, backend)])).unwrap()
 }

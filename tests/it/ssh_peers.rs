@@ -9,6 +9,7 @@ use russh::keys::{PrivateKey, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId};
 use secrecy::SecretString;
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub(crate) fn settings(patience: Duration) -> config::Ssh {
         session_timeout: 4 * patience,
         sysconfig: "/etc/sysconfig/obs-server".to_owned(),
         proved_worker_code: Vec::new(),
-        backend_hosts: std::collections::BTreeMap::new(),
+        backend_hosts: BTreeMap::new(),
     }
 }
 

@@ -37,7 +37,9 @@ fn settings() -> WorkerSettings {
         backends: vec![name.clone()],
         instances: 2,
         jobs: 4,
-        cache_mib: None,
+        cache_mib: Some(4096),
+        cache_dir: Some("/var/cache/obs-worker".to_owned()),
+        binaries_proxy: Some("http://10.0.0.7:5254".to_owned()),
     };
     WorkerSettings::of(&setup, &BTreeMap::from([(name, backend)])).unwrap()
 }
@@ -94,7 +96,7 @@ fn access(key: &Path, port: u16) -> Access {
         session_timeout: Duration::from_secs(60),
         sysconfig: SYSCONFIG.to_owned(),
         proved_worker_code: Vec::new(),
-        backend_hosts: std::collections::BTreeMap::new(),
+        backend_hosts: BTreeMap::new(),
     };
     Access::new(&config).unwrap()
 }

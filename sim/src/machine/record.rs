@@ -141,6 +141,16 @@ impl Record {
             .map_err(|_| format!("{key}={value:?} is no number"))
     }
 
+    /// What the init script makes of the settings of the cache and of the proxy (`OBS_WORKER_OPT`).
+    fn options(&self) -> String {
+        let given = |key| self.setting(key).filter(|value| !value.is_empty());
+        let cache = given("OBS_CACHE_DIR").zip(given("OBS_CACHE_SIZE"));
+        let cache = cache.map(|(dir, size)| format!(" --cachedir {dir} --cachesize {size}"));
+        let proxy = given("OBS_WORKER_BINARIES_PROXY");
+        let proxy = proxy.map(|url| format!(" --getbinariesproxy {url}"));
+        [cache, proxy].into_iter().flatten().collect()
+    }
+
     async fn start(&mut self) -> Result<(), String> {
         if !self.processes.is_empty() {
             return Ok(());
@@ -155,6 +165,7 @@ impl Record {
             .split_whitespace()
             .map(|server| format!(" --reposerver http://{server}"))
             .collect();
+        let options = self.options();
         let host = Host {
             name: &self.name,
             ip: &self.ip,
@@ -163,8 +174,10 @@ impl Record {
             vcpus: self.vcpus,
         };
         self.obs.attach(&host).await?;
-        let process =
-            |n| format!("10{n} ./bs_worker --jobs {jobs} --statedir /run/obs/worker/{n}{servers}");
+        let process = |n| {
+            let dir = format!("/run/obs/worker/{n}");
+            format!("10{n} ./bs_worker --jobs {jobs} --statedir {dir}{servers}{options}")
+        };
         self.processes = (1..=instances).map(process).collect();
         Ok(())
     }

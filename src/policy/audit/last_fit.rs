@@ -15,19 +15,20 @@ impl Court<'_> {
         let backends = &self.view.snapshot.backends;
         let of = |name: &BackendName| backends.get(name).ok_or(Law::Fresh);
         for name in &pool.backends {
-            self.leaves_a_fit_at(of(name)?, &server.name, pool.arch)?;
+            self.leaves_a_fit_at((name, of(name)?), &server.name, pool.arch)?;
         }
         Ok(())
     }
 
     fn leaves_a_fit_at(
         &self,
-        backend: &BackendView,
+        (name, backend): (&BackendName, &BackendView),
         host: &HostName,
         arch: Arch,
     ) -> Result<(), Law> {
         let asked = self.asked(backend, arch)?;
-        let there = self.there_to_build(backend, arch);
+        let mut there = self.there_to_build(backend, arch);
+        there.retain(|other| !self.was_told_otherwise(other, name));
         if asked.is_empty() || !there.contains(host) {
             return Ok(());
         }
@@ -73,6 +74,21 @@ impl Court<'_> {
         let live = instances.filter(|i| i.arch == Some(arch) && i.state.is_live());
         let hosts = live.map(|instance| &instance.id.host);
         hosts.filter(|host| !self.is_going(host)).collect()
+    }
+
+    /// Whether it serves others only, whatever the backend still lists.
+    fn was_told_otherwise(&self, host: &HostName, backend: &BackendName) -> bool {
+        let Some(member) = self.view.ledger.by_host(host) else {
+            return false;
+        };
+        let told = member.own.backends.as_ref();
+        let bound = member.bound.as_ref();
+        let serves = match (bound, told) {
+            (Some(bound), _) => bound == backend,
+            (None, Some(told)) => told.contains(backend),
+            (None, None) => true,
+        };
+        member.stage == Stage::Serving && member.due.is_none() && !serves
     }
 
     fn is_going(&self, host: &HostName) -> bool {

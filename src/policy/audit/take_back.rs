@@ -15,10 +15,7 @@ impl Court<'_> {
         let member = self.view.ledger.members.get(id).ok_or(Law::Managed)?;
         let ours = server.tags.pool.as_ref() == Some(name) && member.pool == *name;
         law(ours && server.status == ServerStatus::Active, Law::Managed)?;
-        let left = match &member.stage {
-            Stage::Cordoned { why } => *why == Why::Idle,
-            _ => false,
-        };
+        let left = member.stage == Stage::Cordoned { why: Why::Idle };
         law(left && !self.taken_back.contains(id), Law::TakeBack)
     }
 }

@@ -4,6 +4,7 @@ mod backends;
 mod black_holes;
 mod costs;
 mod decisions;
+mod exclusives;
 mod fits;
 mod lawful;
 mod leases;

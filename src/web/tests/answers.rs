@@ -23,6 +23,17 @@ impl Answers for Echo {
         json!({ "since": since.map(|at| at.to_string()) })
     }
 
+    fn exclusive(&self) -> Value {
+        serde_json::json!({ "mode": "off", "workers": [] })
+    }
+
+    fn be_exclusive(&self, ask: Option<crate::exclusive::Ask>) -> Result<bool, String> {
+        match ask {
+            Some(ask) if ask.backend != "main" => Err(format!("no backend {}", ask.backend)),
+            _ => Ok(true),
+        }
+    }
+
     fn configured(&self) -> Vec<crate::configure::Row> {
         Vec::new()
     }

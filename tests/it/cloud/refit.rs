@@ -70,17 +70,21 @@ async fn instances(farm: &Farm) -> usize {
     count
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn workers_get_other_settings_one_after_the_other_and_no_build_is_lost() {
-    let farm = Farm::start(Setup {
+async fn farm() -> Farm {
+    let setup = Setup {
         seed: 11,
         ceiling: 64,
         times: 60,
         patience: "1s",
         deadlines: "",
         network: [127, 0, 213],
-    })
-    .await;
+    };
+    Farm::start(setup).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_get_other_settings_one_after_the_other_and_no_build_is_lost() {
+    let farm = farm().await;
     let (said, mut bell) = (Said::default(), Bell::default());
     let scaler = Scaler::start(&farm, &said);
     farm.queue("aarch64", "first", 4, 120).await;

@@ -53,6 +53,8 @@ pub(crate) fn settings(instances: u32, jobs: u32) -> WorkerSettings {
         instances,
         jobs,
         cache_mib: None,
+        cache_dir: None,
+        binaries_proxy: None,
     };
     WorkerSettings::of(&setup, &BTreeMap::from([(name, backend)])).unwrap()
 }
@@ -142,8 +144,8 @@ fn access(private: SecretString, host_key_secret: &SecretString) -> Access {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_operation_on_a_worker_kills_a_build_loses_a_job_or_runs_two_workers_on_one_directory() {
     let _mine = ONE_FARM.lock().await;
-    let (seed, ops) = (chosen("HANDS_SEED", 1), chosen("HANDS_OPS", 10));
-    let (jobs, machines) = (chosen("HANDS_JOBS", 60), chosen("HANDS_MACHINES", 2));
+    let (seed, ops) = (chosen("HANDS_SEED", 1), chosen("HANDS_OPS", 5));
+    let (jobs, machines) = (chosen("HANDS_JOBS", 36), chosen("HANDS_MACHINES", 2));
     tell(&format!(
         "HANDS_SEED={seed} HANDS_OPS={ops} HANDS_JOBS={jobs} HANDS_MACHINES={machines}"
     ));

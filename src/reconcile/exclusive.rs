@@ -1,0 +1,51 @@
+//! Exclusive mode, from a person's word to the last worker.
+
+use super::{Look, Reconciler};
+use crate::journal::JournalError;
+use crate::model::{Exclusive, Member};
+use crate::policy::exclusive::{Change, exclusion};
+
+impl Reconciler {
+    /// A person sets the mode, or (`None`) takes it back. Taken back it ends once every worker has its own list again.
+    pub(super) fn be_exclusive(&mut self, mode: Option<Exclusive>) -> Result<(), JournalError> {
+        let before = self.books.ledger().exclusive.clone();
+        let mode = mode.or_else(|| {
+            before.map(|mode| Exclusive {
+                ending: true,
+                ..mode
+            })
+        });
+        if let Some(mode) = &mode {
+            let (backend, ending) = (&mode.backend, mode.ending);
+            tracing::warn!(%backend, ending, at_once = mode.at_once, "a person changes the exclusive mode");
+        }
+        self.books.exclusive(mode)
+    }
+
+    /// Writes down whose binding changes; the plan brings it about, few workers at once.
+    pub(super) fn keep_exclusive(&mut self, look: &Look<'_>) -> Result<(), JournalError> {
+        let all = exclusion(&look.view(self.books.ledger()));
+        for change in all.changes {
+            self.bind(change)?;
+        }
+        if all.over {
+            tracing::info!("the exclusive mode is over: every worker has its own list again");
+            self.books.exclusive(None)?;
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, change: Change) -> Result<(), JournalError> {
+        let Change { server, bound, due } = change;
+        let Some(member) = self.books.ledger().members.get(&server).cloned() else {
+            return Ok(());
+        };
+        let to = bound.as_ref().map_or("its own list", |name| name.as_str());
+        tracing::info!(%server, to, "bound by the exclusive mode");
+        self.books.follow(Member {
+            bound,
+            due: due.or(member.due),
+            ..member
+        })
+    }
+}
