@@ -2,6 +2,7 @@
 
 use super::plan::{Output, print};
 use super::{Failure, daemon, say};
+use crate::clock::Clock;
 use crate::config::Config;
 use anyhow::{Context, anyhow};
 use jiff::{SignedDuration, Timestamp};
@@ -47,7 +48,7 @@ pub(super) fn run(path: &Path, args: &Args) -> Result<(), Failure> {
         return Ok(());
     };
     let config = super::config::load(path)?;
-    let ask = ask(backend, &args.word, Timestamp::now())?;
+    let ask = ask(backend, &args.word, Clock::default().now())?;
     let token = config.web.token.expose_secret();
     let answer = daemon::post_json(&config, "maintenance", token, &ask)
         .with_context(|| format!("backend {backend}"))?;

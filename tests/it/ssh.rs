@@ -2,7 +2,7 @@
 //! a worker is checked, set right and drained without harm to a build. Against a real sshd.
 
 use crate::sshd::{ARCH, Machine, generate_key};
-use jiff::Timestamp;
+use obs_scaler::clock::Clock;
 use obs_scaler::config::{Access, Backend, Discovery};
 use obs_scaler::model::{Arch, BackendName, Setup};
 use obs_scaler::ssh::{
@@ -54,7 +54,14 @@ pub(crate) fn expected() -> Expected {
 
 pub(crate) async fn checked(machine: &Machine) -> CheckOutcome {
     let (access, host) = (machine.access("client"), machine.pinned("host"));
-    let report = check(&access, &host, &expected(), &settings(), Timestamp::now()).await;
+    let report = check(
+        &access,
+        &host,
+        &expected(),
+        &settings(),
+        Clock::default().now(),
+    )
+    .await;
     report.outcome
 }
 
@@ -367,7 +374,7 @@ async fn a_backend_is_told_once_of_a_worker_and_says_for_how_long() {
     std::fs::create_dir(&workers).unwrap();
     assert!(shell.disable(dir, "w1:").await.unwrap() < Duration::from_secs(5));
     let file = std::path::Path::new(&workers).join("disable/w1:");
-    let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    let hour_ago = std::time::SystemTime::from(Clock::default().now()) - Duration::from_secs(3600);
     let opened = std::fs::File::options().append(true).open(&file).unwrap();
     opened.set_modified(hour_ago).unwrap();
     let told = shell.disable(dir, "w1:").await.unwrap();

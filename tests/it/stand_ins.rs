@@ -1,7 +1,7 @@
 //! The simulators' machines that are records answer what the daemon asks over ssh, as a worker would:
 //! the simulated demo rests on it.
 
-use jiff::Timestamp;
+use obs_scaler::clock::Clock;
 use obs_scaler::config::{self, Backend, Discovery};
 use obs_scaler::model::{Arch, BackendName, HostName, OrderId, Setup};
 use obs_scaler::ssh::{
@@ -147,7 +147,7 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
             free_gib: 10,
             clock: Duration::from_secs(5),
         };
-        let report = check(&access, &host, &expected, &settings, Timestamp::now());
+        let report = check(&access, &host, &expected, &settings, Clock::default().now());
         report.await.outcome
     };
 

@@ -4,7 +4,7 @@
 use crate::adoption::Farm;
 use crate::ssh::{checked, expected, settings};
 use crate::sshd::Machine;
-use jiff::Timestamp;
+use obs_scaler::clock::Clock;
 use obs_scaler::ssh::{CheckOutcome, Expected, ExpectedService, Finding, Verdict, look};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 async fn looked(machine: &Machine, expected: &Expected) -> Vec<Finding> {
     let (access, host) = (machine.access("client"), machine.pinned("host"));
     let service = ExpectedService::of(settings());
-    look(&access, &host, expected, &service, Timestamp::now()).await
+    look(&access, &host, expected, &service, Clock::default().now()).await
 }
 
 /// The names of what is not right.

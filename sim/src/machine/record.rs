@@ -3,7 +3,6 @@
 use super::NewMachine;
 use super::obs::{Host, Instance, Obs};
 use super::user_data::UserData;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a command said and how it ended.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -121,8 +120,7 @@ impl Record {
 
     /// 4 GiB for each processor, of which the system keeps a little, and a volume of 200 GiB.
     fn facts(&self) -> Result<String, String> {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-        let seconds = since_1970.map_err(|e| e.to_string())?.as_secs();
+        let seconds = crate::clock::now().as_second();
         let (vcpus, memory) = (self.vcpus, u64::from(self.vcpus) * 4 * 1_020_000);
         let root = self.setting("OBS_WORKER_DIRECTORY");
         let root = root.unwrap_or("/var/cache/obs/worker");

@@ -51,6 +51,7 @@ scaling:
   release: { at_once: 4 }
 DEADLINESpoll: { workers: 200ms, results: 300ms, history: 1s, ecs: 300ms, market: 300ms, hosts: 1s, timeout: PATIENCE }
 hosts: { resource_use: none }
+checks: { max_clock_difference: 24h } # machines keep the true time
 ";
 
 /// The pools that buy.

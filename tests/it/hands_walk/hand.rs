@@ -4,7 +4,7 @@ use super::law::{Did, lawful};
 use super::settings;
 use crate::cloud::random::Random;
 use crate::sshd;
-use jiff::Timestamp;
+use obs_scaler::clock::Clock;
 use obs_scaler::model::{Arch, HostName};
 use obs_scaler::ssh::{
     Access, CheckOutcome, Command, DrainOutcome, Pinned, RemoteShell, SshError, WorkerSettings,
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// How long what was begun by a hand that is gone may go on.
 const AFTERMATH: Duration = Duration::from_secs(15);
@@ -257,8 +257,7 @@ impl Hand {
 }
 
 fn now() -> f64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap().as_secs_f64()
+    Clock::default().now().as_duration().as_secs_f64()
 }
 
 /// Why an operation did not come to its end.
@@ -310,7 +309,7 @@ impl Machine {
                 host,
                 &anything_of(Arch::X86_64),
                 settings,
-                Timestamp::now(),
+                Clock::default().now(),
             )
             .await;
             if report.outcome == CheckOutcome::Passed {
