@@ -22,8 +22,7 @@ async fn the_last_worker_that_a_job_needs_stays_and_without_it_obs_fails_the_job
         has(farm, NEEDED, "succeeded").await?;
         the_last_one_stays_until_the_job_has_it(farm).await?;
         farm.kill_scaler().await?;
-        a_job_waits_for_those_that_obs_remembers(farm).await?;
-        and_fails_when_it_remembers_none(farm).await
+        without_it_the_job_fails(farm).await
     })
     .await;
 }
@@ -74,20 +73,9 @@ async fn the_last_one_stays_until_the_job_has_it(farm: &mut Farm) -> Result<()> 
     Ok(())
 }
 
-/// No worker that meets the job is there, and nobody buys one: the dispatcher finds those gone that it has listed,
-/// and has the job wait for what it lists as down.
-async fn a_job_waits_for_those_that_obs_remembers(farm: &mut Farm) -> Result<()> {
-    farm.rebuild(WIDE, 2).await?;
-    let waits = "the job waits for compliant workers that are down";
-    farm.wait(waits, MINUTE, async |farm: &Farm| {
-        let says = farm.obs().status(WIDE).await?;
-        Ok(says.contains("scheduled") && says.contains("compliant workers"))
-    })
-    .await
-}
-
-/// The same job with new sources, where OBS lists none of them any more: the dispatcher itself ends it.
-async fn and_fails_when_it_remembers_none(farm: &mut Farm) -> Result<()> {
+/// The same job with new sources, where OBS lists none of them any more, not even as down: the dispatcher itself
+/// ends it.
+async fn without_it_the_job_fails(farm: &mut Farm) -> Result<()> {
     for name in bought(farm).await? {
         farm.forget(&name).await?;
     }
