@@ -103,15 +103,6 @@ impl Obs {
         Ok(code.unwrap_or_default())
     }
 
-    /// What OBS says of a package's job for x86_64, as it says it.
-    ///
-    /// # Errors
-    /// Where OBS does not answer.
-    pub async fn status(&self, package: &str) -> Result<String> {
-        let rest = format!("standard_x86_64/x86_64/{package}/_status");
-        self.build(&rest).await
-    }
-
     /// Who had each build of a package for x86_64 that ended, and how it ended, oldest first.
     ///
     /// # Errors
