@@ -12,6 +12,7 @@ mod instance;
 mod maintenance;
 mod plan;
 mod pool;
+mod prioritise;
 mod serve;
 mod worker;
 
@@ -76,6 +77,8 @@ enum Noun {
     Instance(instance::Command),
     /// Print the program for workers whose ssh account may do nothing else (`ssh.forced_command`)
     Hands(hands::Args),
+    /// Have a backend dispatch one project's jobs sooner than others'
+    Prioritise(prioritise::Args),
     /// Show what servers have cost, by pool and flavor
     Cost(cost::Args),
 }
@@ -111,6 +114,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Noun::Hands(hands::Args {}) => hands::run(&cli.config),
         Noun::Worker(command) => worker::run(&cli.config, command),
         Noun::Exclusive(command) => exclusive::run(&cli.config, command),
+        Noun::Prioritise(args) => prioritise::run(&cli.config, &args),
         Noun::Cost(args) => cost::run(&cli.config, &args),
     };
     match done {

@@ -9,6 +9,7 @@ mod ghost;
 mod history;
 mod job_history;
 mod needs;
+mod priorities;
 mod project_config;
 mod projects;
 mod results;
@@ -24,4 +25,5 @@ pub use history::{
     Bookmark, Build, HistoryStore, Learnt, PackageHistory, StoreError, TargetHistory, Terms,
 };
 pub use job_history::{BuildOutcome, Ended};
+pub use priorities::{Priorities, Priority};
 pub use results::Target;

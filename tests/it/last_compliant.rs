@@ -18,6 +18,11 @@ const SMALL: &str = "small";
 async fn the_last_worker_that_a_job_needs_stays_and_without_it_obs_fails_the_job() {
     on_a_farm(options(), async |farm: &mut Farm| {
         farm.boot_unmanaged(SMALL, "127.0.9.1", 4, 8).await?;
+        // before OBS lists it the dispatcher would fail the job
+        farm.wait("the small worker is there", MINUTE, async |farm: &Farm| {
+            Ok(farm.obs().instances("idle").await?.len() == 1)
+        })
+        .await?;
         farm.package(NEEDED, 2, "jobs=8", None).await?;
         has(farm, NEEDED, "succeeded").await?;
         the_last_one_stays_until_the_job_has_it(farm).await?;

@@ -3,6 +3,9 @@
 
 use crate::the_loop::{MINUTE, on_a_farm, options};
 use anyhow::{Result, ensure};
+use obs_scaler::config::{self, Access, Discovery};
+use obs_scaler::model::BackendName;
+use obs_scaler::obs::{ObsClient, Priorities, Priority};
 use rig::{Backend, Farm, Options};
 
 /// Serves both backends.
@@ -19,6 +22,7 @@ async fn workers_of_two_backends_count_once_and_one_broken_backend_holds_its_own
         ..options()
     };
     on_a_farm(options, async |farm: &mut Farm| {
+        what_is_said_of_a_project_stands_beside_what_others_said().await?;
         shared_workers_are_bought_and_counted_once(farm).await?;
         farm.daemon_at(Backend::Second, "stop", "srcserver").await?;
         the_first_backend_goes_on_alone(farm).await?;
@@ -27,6 +31,45 @@ async fn workers_of_two_backends_count_once_and_one_broken_backend_holds_its_own
         everything_is_built_and_given_back(farm).await
     })
     .await;
+}
+
+/// The dispatcher's priorities are written, read back and taken back, and others' stay.
+async fn what_is_said_of_a_project_stands_beside_what_others_said() -> Result<()> {
+    let name = BackendName::new("main");
+    let backend = config::Backend {
+        name,
+        access: Access::SourceServer {
+            source: "http://127.0.0.1:5352".to_owned(),
+        },
+        worker_source_server: String::new(),
+        worker_repository_server: String::new(),
+        projects: Vec::new(),
+        discovery: Discovery::default(),
+        ramp: 0,
+    };
+    let client = ObsClient::new(&backend, MINUTE)?;
+    ensure!(
+        client.priorities().await? == Priorities::default(),
+        "a new backend has some"
+    );
+    let others = Priorities(vec![Priority {
+        arch: Some("x86_64".to_owned()),
+        adjust: Some("-3".to_owned()),
+        ..Priority::default()
+    }]);
+    client.set_priorities(&others).await?;
+    let with = others.clone().with("openEuler:Mainline", 20);
+    client.set_priorities(&with).await?;
+    ensure!(
+        client.priorities().await? == with,
+        "it is not what was written"
+    );
+    client
+        .set_priorities(&with.without("openEuler:Mainline"))
+        .await?;
+    ensure!(client.priorities().await? == others, "the others' is gone");
+    client.set_priorities(&Priorities::default()).await?;
+    Ok(())
 }
 
 /// The sum of a pool's instances in one state, as obs-scaler shows them.
