@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use obs_scaler::adoption::{Adopt, Disown};
 use obs_scaler::config::{Mode, Pool, Projects};
 use obs_scaler::configure::{self, Configure};
+use obs_scaler::exclusive::Ask;
 use obs_scaler::inspect::CheckAsked;
 use obs_scaler::metrics::{
     Coding, Configured, FleetCollector, FleetState, Format, Metrics, Own, PoolFacts, Source,
@@ -26,7 +27,7 @@ use obs_scaler::model::{
 };
 use obs_scaler::roster::{NotAnswered, Question};
 use obs_scaler::web::{
-    Answered, Answers, App, Checked, Doorbell, People, Refitted, Scrapes, Tokens,
+    Answered, Answers, App, Checked, Doorbell, Noted, People, Refitted, Scrapes, Tokens,
 };
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -383,13 +384,6 @@ impl Answers for Nobody {
         serde_json::json!({ "mode": "off", "workers": [] })
     }
 
-    fn be_exclusive(&self, ask: Option<obs_scaler::exclusive::Ask>) -> Result<bool, String> {
-        match ask {
-            Some(ask) if ask.backend != "main" => Err(format!("no backend {}", ask.backend)),
-            _ => Ok(true),
-        }
-    }
-
     fn configured(&self) -> Vec<configure::Row> {
         Vec::new()
     }
@@ -429,6 +423,10 @@ impl Answers for Nobody {
 
 impl People for Nobody {
     fn configure(&self, _: Configure) -> Pin<Box<dyn Future<Output = Refitted> + Send>> {
+        Box::pin(ready(None))
+    }
+
+    fn be_exclusive(&self, _: Option<Ask>) -> Pin<Box<dyn Future<Output = Noted> + Send>> {
         Box::pin(ready(None))
     }
 

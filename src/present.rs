@@ -143,13 +143,6 @@ impl Answers for Present {
         })
     }
 
-    fn be_exclusive(&self, ask: Option<exclusive::Ask>) -> Result<bool, String> {
-        let now = self.clock.now();
-        let mode = ask.map(|ask| exclusive::decide(&ask, &self.config.policy, now));
-        let word = Word::Exclusive(mode.transpose()?);
-        Ok(self.speak.try_send(word).is_ok())
-    }
-
     fn discover(&self) -> Result<Value, Unknown> {
         self.seen(|view| crate::hosts::discover(view, self.config.hosts.node_exporter_port))
     }

@@ -3,12 +3,13 @@
 use super::{Adopt, AdoptionError, Disown, Outcome, Row, Sight, adopt, disowned};
 use crate::cloud::Cloud;
 use crate::configure::Configure;
+use crate::exclusive::{self, Ask};
 use crate::gather::LookAgain;
 use crate::inspect::{CheckAsked, Inspector};
 use crate::model::{Ledger, ServerId, Snapshot};
 use crate::present::Present;
 use crate::reconcile::Word;
-use crate::web::{Answered, Checked, People, Refitted};
+use crate::web::{Answered, Checked, Noted, People, Refitted};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -113,6 +114,23 @@ impl People for Desk {
             let (reply, rows) = oneshot::channel();
             speak.send(Word::Configure { ask, reply }).await.ok()?;
             rows.await.ok()
+        })
+    }
+
+    fn be_exclusive(&self, ask: Option<Ask>) -> Pin<Box<dyn Future<Output = Noted> + Send>> {
+        let (policy, now) = (&self.present.config.policy, self.present.clock.now());
+        let mode = ask.map(|ask| exclusive::decide(&ask, policy, now));
+        let mode = mode.transpose();
+        let speak = self.present.speak.clone();
+        Box::pin(async move {
+            let mode = match mode {
+                Ok(mode) => mode,
+                Err(why) => return Some(Err(why)),
+            };
+            let (reply, written) = oneshot::channel();
+            let word = Word::Exclusive { mode, reply };
+            speak.send(word).await.ok()?;
+            written.await.ok().map(Ok)
         })
     }
 }

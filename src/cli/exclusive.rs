@@ -62,7 +62,7 @@ pub(super) struct Told {
 
 pub(super) fn run(path: &Path, command: Command) -> Result<(), Failure> {
     let config = super::config::load(path)?;
-    let (told, mode) = match command {
+    let told = match command {
         Command::On {
             backend,
             pools,
@@ -75,17 +75,17 @@ pub(super) fn run(path: &Path, command: Command) -> Result<(), Failure> {
                 at_once,
             };
             send(&config, "exclusive/on", &json!(ask))?;
-            (told, Some("on"))
+            told
         }
         Command::Off { told } => {
             send(&config, "exclusive/off", &json!({}))?;
-            (told, Some("off"))
+            told
         }
-        Command::Status { told } => (told, None),
+        Command::Status { told } => told,
     };
     let mut status = super::daemon::get(&config, ROUTE)?;
     let mut said = String::new();
-    while told.wait && !is_settled(&status, mode) {
+    while told.wait && !is_settled(&status) {
         let now = counts(&status);
         if now != said {
             say_error(&now);
@@ -110,20 +110,17 @@ fn word<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Whether nothing more is to come. The daemon takes a word in a moment after it answered.
-fn is_settled(status: &Value, asked: Option<&str>) -> bool {
-    let mode = word(status, "mode");
+/// Whether nothing more is to come.
+fn is_settled(status: &Value) -> bool {
     let count = |key| {
         status
             .pointer(&format!("/counts/{key}"))
             .and_then(Value::as_u64)
     };
     let none = |key| count(key).unwrap_or_default() == 0;
-    match (mode, asked) {
-        ("off", None | Some("off")) => true,
-        ("on", None | Some("on")) => {
-            ["due", "on_the_way", "joining"].into_iter().all(none) && status["held"].is_null()
-        }
+    match word(status, "mode") {
+        "off" => true,
+        "on" => ["due", "on_the_way", "joining"].into_iter().all(none) && status["held"].is_null(),
         _ => false,
     }
 }
@@ -168,17 +165,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_waits_for_those_that_can_be_bound_and_for_its_own_word_to_be_taken_in() {
+    fn it_waits_for_those_that_can_be_bound_and_for_the_last_to_have_its_list_again() {
         let on = |due, held| {
             json!({"mode": "on", "backend": "main", "held": held, "workers": [],
                 "counts": {"settled": 2, "kept": 1, "due": due}})
         };
-        assert!(is_settled(&on(0, None::<&str>), Some("on")));
-        assert!(!is_settled(&on(1, None), Some("on")));
-        assert!(!is_settled(&on(0, Some("unread")), Some("on")));
-        assert!(!is_settled(&on(0, None), Some("off")));
-        let off = json!({"mode": "off", "workers": []});
-        assert!(is_settled(&off, Some("off")) && !is_settled(&off, Some("on")));
+        assert!(is_settled(&on(0, None::<&str>)));
+        assert!(!is_settled(&on(1, None)));
+        assert!(!is_settled(&on(0, Some("unread"))));
+        let ending = json!({"mode": "ending", "backend": "main", "counts": {"settled": 2}});
+        assert!(!is_settled(&ending));
+        assert!(is_settled(&json!({"mode": "off", "workers": []})));
         assert_eq!(
             counts(&on(1, Some("stale"))),
             "on for main: 1 due, 1 kept, 2 settled; held: stale"

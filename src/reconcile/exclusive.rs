@@ -4,10 +4,16 @@ use super::{Look, Reconciler};
 use crate::journal::JournalError;
 use crate::model::{Exclusive, Member};
 use crate::policy::exclusive::{Change, exclusion};
+use tokio::sync::oneshot;
 
 impl Reconciler {
     /// A person sets the mode, or (`None`) takes it back. Taken back it ends once every worker has its own list again.
-    pub(super) fn be_exclusive(&mut self, mode: Option<Exclusive>) -> Result<(), JournalError> {
+    /// It is answered once it is written down and shown.
+    pub(super) fn be_exclusive(
+        &mut self,
+        mode: Option<Exclusive>,
+        reply: oneshot::Sender<()>,
+    ) -> Result<(), JournalError> {
         let before = self.books.ledger().exclusive.clone();
         let mode = mode.or_else(|| {
             before.map(|mode| Exclusive {
@@ -19,7 +25,12 @@ impl Reconciler {
             let (backend, ending) = (&mode.backend, mode.ending);
             tracing::warn!(%backend, ending, at_once = mode.at_once, "a person changes the exclusive mode");
         }
-        self.books.exclusive(mode)
+        self.books.exclusive(mode)?;
+        self.show();
+        if reply.send(()).is_err() {
+            tracing::debug!("nobody waits for the answer any more");
+        }
+        Ok(())
     }
 
     /// Writes down whose binding changes; the plan brings it about, few workers at once.

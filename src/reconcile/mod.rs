@@ -275,12 +275,17 @@ impl Reconciler {
         self.decide(&look)?;
         self.free_ghosts(&look);
         self.follow_trails(&look)?;
+        self.show();
+        Ok(())
+    }
+
+    /// Shows what is in hand to whoever asks.
+    fn show(&self) {
         self.shown.send_replace(InHand {
             ledger: Arc::new(self.books.ledger().clone()),
             checks: Arc::new(self.seen.checks.clone()),
             bills: Arc::clone(self.books.bills()),
         });
-        Ok(())
     }
 
     /// Counts the looks that found workers idle, and the instances that each pool is known to have.

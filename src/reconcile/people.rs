@@ -38,8 +38,13 @@ pub enum Word {
         /// Who waits for the rows.
         reply: oneshot::Sender<Vec<Row>>,
     },
-    /// Workers are to serve one backend alone; `None` takes it back.
-    Exclusive(Option<Exclusive>),
+    /// Workers are to serve one backend alone.
+    Exclusive {
+        /// How; `None` takes it back.
+        mode: Option<Exclusive>,
+        /// Who waits for it to be written down.
+        reply: oneshot::Sender<()>,
+    },
 }
 
 impl Reconciler {
@@ -66,7 +71,7 @@ impl Reconciler {
                 reply,
             } => self.disown(server, bought, reply),
             Word::Configure { ask, reply } => self.configure(&ask, reply),
-            Word::Exclusive(mode) => self.be_exclusive(mode),
+            Word::Exclusive { mode, reply } => self.be_exclusive(mode, reply),
         }
     }
 

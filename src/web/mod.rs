@@ -10,7 +10,7 @@ mod stall;
 mod token;
 
 pub use alerts::{AT_ONCE, Doorbell, Refused, Taken};
-pub use people::{Answered, Checked, People, Refitted};
+pub use people::{Answered, Checked, Noted, People, Refitted};
 pub use routes::{Answers, App};
 pub use scrape::{Scrape, ScrapeError, Scrapes};
 pub use server::serve;

@@ -29,6 +29,10 @@ pub type Answered = Result<Vec<Row>, AdoptionError>;
 
 /// A row for each worker that was looked at, or why none was.
 pub type Checked = Result<Value, NotAnswered>;
+
+/// Whether the word is written down, or what is wrong with the question; `None` where the program is about to end.
+pub type Noted = Option<Result<(), String>>;
+
 /// A row for each address; `None` where the program is about to end.
 pub type Refitted = Option<Vec<configure::Row>>;
 
@@ -42,6 +46,11 @@ pub trait People: Send + Sync {
     fn check(&self, ask: CheckAsked) -> Pin<Box<dyn Future<Output = Checked> + Send>>;
     /// Workers are to be told something else.
     fn configure(&self, ask: Configure) -> Pin<Box<dyn Future<Output = Refitted> + Send>>;
+    /// Workers are to serve one backend alone; `None` takes it back.
+    fn be_exclusive(
+        &self,
+        ask: Option<exclusive::Ask>,
+    ) -> Pin<Box<dyn Future<Output = Noted> + Send>>;
 }
 
 impl App {
@@ -94,15 +103,12 @@ impl App {
             Err(refused) => *refused,
             Ok(ask) => match self.people.configure(ask).await {
                 Some(rows) => ok(&json!({ "workers": rows })),
-                None => failed(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "not now: it is about to end",
-                ),
+                None => about_to_end(),
             },
         }
     }
 
-    /// `POST /api/v1/exclusive/on` with a question, and `/off` with `{}`.
+    /// `POST /api/v1/exclusive/on` with a question, and `/off` with `{}`. What is answered `asked` is in the journal.
     pub(super) async fn asked_to_be_exclusive<B>(&self, request: Request<B>, on: bool) -> Answer
     where
         B: Body,
@@ -112,11 +118,13 @@ impl App {
             true => self.read::<exclusive::Ask, B>(request).await.map(Some),
             false => self.read::<Nothing, B>(request).await.map(|_| None),
         };
-        match ask.map(|ask| self.answers.be_exclusive(ask)) {
+        match ask {
             Err(refused) => *refused,
-            Ok(Err(why)) => failed(StatusCode::BAD_REQUEST, &why),
-            Ok(Ok(true)) => ok(&json!({ "asked": true })),
-            Ok(Ok(false)) => failed(StatusCode::SERVICE_UNAVAILABLE, "not now: try again"),
+            Ok(ask) => match self.people.be_exclusive(ask).await {
+                Some(Ok(())) => ok(&json!({ "asked": true })),
+                Some(Err(why)) => failed(StatusCode::BAD_REQUEST, &why),
+                None => about_to_end(),
+            },
         }
     }
 
@@ -136,6 +144,13 @@ impl App {
         let body = body.map_err(|error| bad(format!("the body: {error}")))?;
         serde_json::from_slice(&body.to_bytes()).map_err(|error| bad(format!("the body: {error}")))
     }
+}
+
+fn about_to_end() -> Answer {
+    failed(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "not now: it is about to end",
+    )
 }
 
 fn rows(answered: Answered) -> Answer {

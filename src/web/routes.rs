@@ -3,7 +3,6 @@
 use super::{Doorbell, People, Refused, Scrape, ScrapeError, Scrapes};
 use crate::clock::Clock;
 use crate::configure;
-use crate::exclusive;
 use crate::metrics::{Coding, Format, Source};
 use crate::model::{BackendName, Observed, PoolName, Snapshot, Unknown};
 use crate::roster::{NotAnswered, Question};
@@ -33,11 +32,6 @@ pub trait Answers: Send + Sync {
     fn configured(&self) -> Vec<configure::Row>;
     /// How far the exclusive mode is.
     fn exclusive(&self) -> Value;
-    /// Workers are to serve one backend alone; `None` takes it back. `false` where nobody listens just now.
-    ///
-    /// # Errors
-    /// Says what is wrong with the question.
-    fn be_exclusive(&self, ask: Option<exclusive::Ask>) -> Result<bool, String>;
     /// A person says that a pool is as it should be, after its instances fell away. `false` where
     /// nobody listens just now.
     fn accept(&self, pool: &PoolName) -> bool;

@@ -7,6 +7,7 @@ use obs_scaler::adoption::{Adopt, AdoptionError, Disown};
 use obs_scaler::clock::Clock;
 use obs_scaler::config::{Config, ResourceUse, SecretPlace};
 use obs_scaler::configure::Configure;
+use obs_scaler::exclusive::Ask;
 use obs_scaler::hosts::{Reader, Target};
 use obs_scaler::inspect::CheckAsked;
 use obs_scaler::metrics::{Configured, FleetCollector, Metrics, Own, Source};
@@ -185,6 +186,10 @@ type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 impl People for Nobody {
     fn configure(&self, _: Configure) -> Pin<Box<dyn Future<Output = web::Refitted> + Send>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn be_exclusive(&self, _: Option<Ask>) -> Pin<Box<dyn Future<Output = web::Noted> + Send>> {
         Box::pin(std::future::ready(None))
     }
 

@@ -36,13 +36,6 @@ impl Answers for Echo {
         serde_json::json!({ "mode": "off", "workers": [] })
     }
 
-    fn be_exclusive(&self, ask: Option<crate::exclusive::Ask>) -> Result<bool, String> {
-        match ask {
-            Some(ask) if ask.backend != "main" => Err(format!("no backend {}", ask.backend)),
-            _ => Ok(true),
-        }
-    }
-
     fn of_workers(&self, question: &Question) -> Result<Value, NotAnswered> {
         match question {
             Question::Usage(_) => Err(NotAnswered::NotRead),

@@ -3,9 +3,10 @@
 use super::*;
 use crate::adoption::{Adopt, AdoptionError, Disown, Outcome, Row};
 use crate::configure::{self, Configure};
+use crate::exclusive::Ask;
 use crate::inspect::CheckAsked;
 use crate::roster::NotAnswered;
-use crate::web::Refitted;
+use crate::web::{Noted, Refitted};
 use std::pin::Pin;
 
 #[tokio::test]
@@ -52,6 +53,15 @@ impl People for Desk {
     fn configure(&self, ask: Configure) -> Pin<Box<dyn Future<Output = Refitted> + Send>> {
         let rows = ask.ips.into_iter().map(configure::Row::bare).collect();
         Box::pin(std::future::ready(Some(rows)))
+    }
+
+    fn be_exclusive(&self, ask: Option<Ask>) -> Pin<Box<dyn Future<Output = Noted> + Send>> {
+        let noted = match ask.map(|ask| ask.backend).as_deref() {
+            Some("main") | None => Some(Ok(())),
+            Some("ending") => None,
+            Some(other) => Some(Err(format!("backend {other}: no pool serves it"))),
+        };
+        Box::pin(std::future::ready(noted))
     }
 
     fn disown(&self, ask: Disown) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
@@ -127,5 +137,27 @@ async fn workers_are_configured_only_for_a_person_with_the_token_and_anybody_see
     ] {
         let answer = send(&app, method, path, headers, body).await;
         assert_eq!(answer.0, status, "{method} {body}: {}", answer.1);
+    }
+}
+
+#[tokio::test]
+async fn workers_are_bound_only_for_a_person_with_the_token_and_a_word_that_is_not_kept_is_not_confirmed()
+ {
+    let app = app(Snapshot::default());
+    let ours = [("authorization", &*format!("Bearer {TOKEN}"))];
+    for (path, method, headers, body, status) in [
+        ("on", "POST", &ours[..], r#"{"backend": "main"}"#, 200),
+        ("on", "POST", &[], r#"{"backend": "main"}"#, 401),
+        ("on", "GET", &ours, "", 405),
+        ("on", "POST", &ours, r#"{"backend": "other"}"#, 400),
+        ("on", "POST", &ours, r#"{"backend": "ending"}"#, 503),
+        ("on", "POST", &ours, r#"{"backends": "main"}"#, 400),
+        ("off", "POST", &ours, "{}", 200),
+        ("off", "POST", &[], "{}", 401),
+        ("off", "POST", &ours, r#"{"backend": "main"}"#, 400),
+    ] {
+        let path = format!("/api/v1/exclusive/{path}");
+        let answer = send(&app, method, &path, headers, body).await;
+        assert_eq!(answer.0, status, "{method} {path} {body}: {}", answer.1);
     }
 }
