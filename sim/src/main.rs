@@ -193,7 +193,7 @@ impl EcsArgs {
             return Ok(None);
         };
         Ok(Some(machine::Options {
-            obs,
+            obs: vec![obs],
             ssh_port: self.ssh_port,
             authorized_key: std::fs::read_to_string(key)?,
         }))

@@ -83,7 +83,7 @@ impl Farm {
         options.addresses = format!("{first}-127.0.{network}.40").parse().unwrap();
         options.arm_images = vec![ARM_IMAGE.to_owned()];
         options.stand_ins = Some(machine::Options {
-            obs: obs.address(),
+            obs: vec![obs.address()],
             ssh_port,
             authorized_key: std::fs::read_to_string(folder.path().join("key.pub")).unwrap(),
         });

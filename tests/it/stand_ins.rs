@@ -115,7 +115,7 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
     let access = |key| access(key, port);
     let farm = empty_farm().await;
     let machines = StandIns::new(&machine::Options {
-        obs: farm.address(),
+        obs: vec![farm.address()],
         ssh_port: port,
         authorized_key: std::fs::read_to_string(known.with_extension("pub")).unwrap(),
     })

@@ -1,6 +1,6 @@
 //! Build machines that are records: an ssh server on a loopback address in front of each, which
 //! answers the commands that obs-scaler sends as the machine would, from what user data and earlier
-//! commands said. Its service, once started, attaches the host to a simulated OBS.
+//! commands said. Its service, once started, attaches the host to simulated OBS backends.
 //!
 //! Real: the sockets, the ssh protocol, the host key of the user data, the login by key. Not real:
 //! everything behind; no command is run.
@@ -18,15 +18,16 @@ use russh::keys::PublicKey;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use obs::Obs;
+use obs::Backends;
 use record::Record;
 use user_data::UserData;
 
 /// What all machines of a cloud have in common.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the simulated OBS listens that their hosts are attached to.
-    pub obs: SocketAddr,
+    /// Where the simulated OBS backends listen that their hosts are attached to: where there are more than one,
+    /// to those that their settings name.
+    pub obs: Vec<SocketAddr>,
     /// The port of their ssh servers.
     pub ssh_port: u16,
     /// The public key that opens them, `ssh-ed25519 AAAA…`: the cloud's key pair.
@@ -57,7 +58,7 @@ struct Machine {
 
 /// The machines that are up.
 pub struct StandIns {
-    obs: Obs,
+    obs: Backends,
     port: u16,
     authorized: PublicKey,
     machines: Mutex<BTreeMap<String, Machine>>,
@@ -71,7 +72,7 @@ impl StandIns {
     pub fn new(options: &Options) -> std::io::Result<Self> {
         let authorized = PublicKey::from_openssh(options.authorized_key.trim());
         Ok(Self {
-            obs: Obs::at(options.obs),
+            obs: Backends::at(&options.obs),
             port: options.ssh_port,
             authorized: authorized.map_err(std::io::Error::other)?,
             machines: Mutex::default(),

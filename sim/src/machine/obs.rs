@@ -33,50 +33,87 @@ struct Instances {
     instances: Vec<Instance>,
 }
 
-/// The simulated OBS that machines belong to.
+/// One simulated OBS.
 #[derive(Debug, Clone)]
-pub(super) struct Obs(SocketAddr);
+struct Obs(SocketAddr);
 
-impl Obs {
-    pub(super) const fn at(addr: SocketAddr) -> Self {
-        Self(addr)
+/// The simulated OBS backends that a machine belongs to. It is the same worker at each.
+#[derive(Debug, Clone)]
+pub(super) struct Backends(Vec<Obs>);
+
+impl Backends {
+    pub(super) fn at(addresses: &[SocketAddr]) -> Self {
+        Self(addresses.iter().copied().map(Obs).collect())
+    }
+
+    /// Those that these repository servers are of, `HOST:PORT` each; where there is one alone, that one.
+    pub(super) fn named(&self, servers: &str) -> Self {
+        let servers: Vec<&str> = servers.split_whitespace().collect();
+        let alone = self.0.len() == 1;
+        let all = self.0.iter();
+        let named = all.filter(|obs| alone || servers.contains(&obs.0.to_string().as_str()));
+        Self(named.cloned().collect())
     }
 
     pub(super) async fn attach(&self, host: &Host<'_>) -> Result<(), String> {
         let body = json!(host).to_string();
-        let (status, text) = self.call(Method::POST, "/_sim/hosts", body).await?;
-        judge(status == 200, status, &text)
+        for obs in &self.0 {
+            let called = obs.call(Method::POST, "/_sim/hosts", body.clone()).await;
+            let (status, text) = called?;
+            judge(status == 200, status, &text)?;
+        }
+        Ok(())
     }
 
     /// Cuts a host off; one that OBS never heard of is gone already.
     pub(super) async fn detach(&self, name: &str) -> Result<(), String> {
         let path = format!("/_sim/hosts/{name}");
-        let (status, text) = self.call(Method::DELETE, &path, String::new()).await?;
-        judge(status == 200 || status == 404, status, &text)
+        for obs in &self.0 {
+            let (status, text) = obs.call(Method::DELETE, &path, String::new()).await?;
+            judge(status == 200 || status == 404, status, &text)?;
+        }
+        Ok(())
     }
 
     /// Lets the host finish what it builds and take nothing more.
     pub(super) async fn drain(&self, name: &str) -> Result<(), String> {
-        let path = format!("/_sim/hosts/{name}/drain");
-        let (status, text) = self.call(Method::POST, &path, String::new()).await?;
-        judge(status == 200, status, &text)
+        self.say(&format!("/_sim/hosts/{name}/drain")).await
     }
 
     /// Takes that back.
     pub(super) async fn take_back(&self, name: &str) -> Result<(), String> {
-        let path = format!("/_sim/hosts/{name}/take-back");
-        let (status, text) = self.call(Method::POST, &path, String::new()).await?;
-        judge(status == 200, status, &text)
+        self.say(&format!("/_sim/hosts/{name}/take-back")).await
     }
 
+    async fn say(&self, path: &str) -> Result<(), String> {
+        for obs in &self.0 {
+            let (status, text) = obs.call(Method::POST, path, String::new()).await?;
+            judge(status == 200, status, &text)?;
+        }
+        Ok(())
+    }
+
+    /// What each instance does: it builds where one of the backends says so.
     pub(super) async fn instances(&self, name: &str) -> Result<Vec<Instance>, String> {
         let path = format!("/_sim/hosts/{name}");
-        let (status, text) = self.call(Method::GET, &path, String::new()).await?;
-        judge(status == 200, status, &text)?;
-        let seen: Instances = serde_json::from_str(&text).map_err(|e| e.to_string())?;
-        Ok(seen.instances)
+        let mut all: Vec<Instance> = Vec::new();
+        for obs in &self.0 {
+            let (status, text) = obs.call(Method::GET, &path, String::new()).await?;
+            judge(status == 200, status, &text)?;
+            let seen: Instances = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+            for instance in seen.instances {
+                match all.iter_mut().find(|known| known.number == instance.number) {
+                    Some(known) if instance.state == "building" => *known = instance,
+                    Some(_) => {}
+                    None => all.push(instance),
+                }
+            }
+        }
+        Ok(all)
     }
+}
 
+impl Obs {
     async fn call(
         &self,
         method: Method,

@@ -1,7 +1,7 @@
 //! A machine as a record, and what it answers to each command.
 
 use super::NewMachine;
-use super::obs::{Host, Instance, Obs};
+use super::obs::{Backends, Host, Instance};
 use super::user_data::UserData;
 
 /// What a command said and how it ended.
@@ -72,11 +72,14 @@ pub(super) struct Record {
     settings: String,
     /// The command lines of its worker processes; none while the service is off.
     processes: Vec<String>,
-    obs: Obs,
+    /// Every backend that there is.
+    all: Backends,
+    /// Those that it serves: what its settings said when it was started.
+    served: Backends,
 }
 
 impl Record {
-    pub(super) fn new(new: &NewMachine, user_data: &UserData, obs: Obs) -> Self {
+    pub(super) fn new(new: &NewMachine, user_data: &UserData, all: Backends) -> Self {
         let settings = &user_data.settings;
         Self {
             name: user_data.hostname.clone(),
@@ -85,7 +88,8 @@ impl Record {
             vcpus: new.vcpus,
             settings: format!("# settings of this worker\n{settings}"),
             processes: Vec::new(),
-            obs,
+            served: all.named(""),
+            all,
         }
     }
 
@@ -177,6 +181,7 @@ impl Record {
         };
         let jobs = self.number("OBS_WORKER_JOBS")?;
         let servers = self.setting("OBS_REPO_SERVERS").unwrap_or_default();
+        let served = self.all.named(servers);
         let servers: String = servers
             .split_whitespace()
             .map(|server| format!(" --reposerver http://{server}"))
@@ -189,7 +194,8 @@ impl Record {
             instances,
             vcpus: self.vcpus,
         };
-        self.obs.attach(&host).await?;
+        served.attach(&host).await?;
+        self.served = served;
         let process = |n| {
             let dir = format!("/run/obs/worker/{n}");
             format!("10{n} ./bs_worker --jobs {jobs} --statedir {dir}{servers}{options}")
@@ -204,9 +210,9 @@ impl Record {
         if self.processes.is_empty() {
             return Output::default();
         }
-        let drained = self.obs.drain(&self.name).await;
+        let drained = self.served.drain(&self.name).await;
         let instances = match drained {
-            Ok(()) => self.obs.instances(&self.name).await,
+            Ok(()) => self.served.instances(&self.name).await,
             Err(why) => Err(why),
         };
         let instances = match instances {
@@ -224,9 +230,9 @@ impl Record {
         if self.processes.is_empty() {
             return Output::default();
         }
-        let taken_back = self.obs.take_back(&self.name).await;
+        let taken_back = self.served.take_back(&self.name).await;
         let instances = match taken_back {
-            Ok(()) => self.obs.instances(&self.name).await,
+            Ok(()) => self.served.instances(&self.name).await,
             Err(why) => Err(why),
         };
         match instances {
@@ -245,7 +251,7 @@ impl Record {
         if cordoned.status != 0 {
             return cordoned;
         }
-        if let Err(why) = self.obs.detach(&self.name).await {
+        if let Err(why) = self.served.detach(&self.name).await {
             return Output::failed(1, why);
         }
         self.processes.clear();

@@ -81,7 +81,10 @@ pub(super) fn answer(shared: &Shared, method: &Method, path: &str, body: &[u8]) 
         ("GET", ["hosts", name]) => {
             let host = farm.world.hosts.get(*name).ok_or_else(|| unknown(name))?;
             let instances = host.instances.iter();
-            let shown = instances.map(|i| json!({ "number": i.number, "state": word(i.doing) }));
+            let shown = instances.map(|i| {
+                let doing = farm.world.doing(name, i);
+                json!({ "number": i.number, "state": word(doing) })
+            });
             return Ok(json!({ "instances": shown.collect::<Vec<_>>() }));
         }
         ("POST", ["jobs"]) => {

@@ -36,8 +36,8 @@ pub(super) fn worker_status(
     daemons: &BTreeMap<String, String>,
 ) -> String {
     let mut xml = Xml::default();
-    let live = |i: &&Instance| matches!(i.doing, Doing::Idle | Doing::Building { .. });
-    let clients = world.hosts.values().flat_map(|h| &h.instances).filter(live);
+    let live = |doing| matches!(doing, Doing::Idle | Doing::Building { .. });
+    let clients = each(world, live);
     xml!(xml, "<workerstatus clients=\"{}\">", clients.count());
     for (name, host, instance) in each(world, |doing| doing == Doing::Idle) {
         let (uri, number) = (uri(host, instance, uris), instance.number);
@@ -78,7 +78,7 @@ fn each(
 ) -> impl Iterator<Item = (&String, &Host, &Instance)> {
     let all = world.hosts.iter();
     let all = all.flat_map(|(name, host)| host.instances.iter().map(move |i| (name, host, i)));
-    all.filter(move |(_, _, instance)| wanted(instance.doing))
+    all.filter(move |(name, _, instance)| wanted(world.doing(name, instance)))
 }
 
 fn uri(host: &Host, instance: &Instance, shown: bool) -> String {

@@ -12,7 +12,9 @@ mod jobs;
 mod results;
 mod routes;
 mod server;
+mod shared_workers;
 mod world;
 
 pub use server::{Options, Simulator};
+pub use shared_workers::SharedWorkers;
 pub use world::Size;

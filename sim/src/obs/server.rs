@@ -3,6 +3,7 @@
 use super::control;
 use super::faults::{Fault, Faults};
 use super::routes::{self, Answer, Query};
+use super::shared_workers::{Part, SharedWorkers};
 use super::world::{Doing, Instance, Size, World};
 use crate::Clock;
 use base64::Engine as _;
@@ -57,10 +58,22 @@ impl Simulator {
     /// # Errors
     /// Where it can not listen there.
     pub async fn start(options: Options) -> io::Result<Self> {
+        Self::serve(options, None).await
+    }
+
+    /// Begins to serve as one of the backends that have these workers.
+    ///
+    /// # Errors
+    /// Where it can not listen there.
+    pub async fn start_beside(options: Options, others: &SharedWorkers) -> io::Result<Self> {
+        Self::serve(options, Some(others.join())).await
+    }
+
+    async fn serve(options: Options, part: Option<Part>) -> io::Result<Self> {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
         let (stop, stopping) = watch::channel(false);
-        let shared = Arc::new(Shared::new(options));
+        let shared = Arc::new(Shared::new(options, part));
         let serving = tokio::spawn(serve(listener, shared, stopping));
         Ok(Self {
             address,
@@ -103,8 +116,11 @@ impl Farm {
             *codes.entry(job.code.as_str()).or_default() += 1;
         }
         let mut instances = BTreeMap::<&str, usize>::new();
-        for instance in self.world.hosts.values().flat_map(|host| &host.instances) {
-            *instances.entry(control::word(instance.doing)).or_default() += 1;
+        for (name, host) in &self.world.hosts {
+            for instance in &host.instances {
+                let doing = self.world.doing(name, instance);
+                *instances.entry(control::word(doing)).or_default() += 1;
+            }
         }
         let has_one =
             |i: &&Instance| i.ghost.is_some() && !matches!(i.doing, Doing::Building { .. });
@@ -125,8 +141,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn new(options: Options) -> Self {
-        let world = World::new(&options.size, options.clock.now().as_second());
+    fn new(options: Options, part: Option<Part>) -> Self {
+        let mut world = World::new(&options.size, options.clock.now().as_second());
+        world.shared = part;
         let basic = |pair| format!("Basic {}", STANDARD.encode(pair));
         Self {
             farm: Mutex::new(Farm {

@@ -2,6 +2,7 @@
 //! here asks the time or does IO; times are seconds since 1970.
 
 use super::jobs::{Code, Ended, Job, JobRef, Target};
+use super::shared_workers::Part;
 use crate::rng::Rng;
 use std::collections::BTreeMap;
 
@@ -75,6 +76,8 @@ pub(super) struct World {
     pub(super) began: i64,
     /// Rises with every change of a job: the `state` of a result list is made of it.
     pub(super) version: u64,
+    /// Where its workers serve other backends too.
+    pub(super) shared: Option<Part>,
     speed: f64,
     jobs_per_second: f64,
     next_arrival: f64,
@@ -103,6 +106,7 @@ impl World {
             targets,
             began: now,
             version: 0,
+            shared: None,
             speed: size.speed.max(f64::MIN_POSITIVE),
             jobs_per_second: size.jobs_per_hour.max(0.0) / 3600.0,
             next_arrival: now as f64,
@@ -159,6 +163,15 @@ impl World {
         self.hosts.insert(name.to_owned(), host);
     }
 
+    /// What OBS takes an instance to do: an idle one that builds for another backend is away.
+    pub(super) fn doing(&self, name: &str, instance: &Instance) -> Doing {
+        let elsewhere = |part: &Part| part.is_away(&format!("{name}:{}", instance.number));
+        match instance.doing {
+            Doing::Idle if self.shared.as_ref().is_some_and(elsewhere) => Doing::Away,
+            doing => doing,
+        }
+    }
+
     /// Lets a worker finish what it builds, take nothing more, and leave. `false` where there is none.
     pub(super) fn drain(&mut self, name: &str) -> bool {
         self.hosts.get_mut(name).is_some_and(|host| {
@@ -196,6 +209,9 @@ impl World {
         for instance in &mut host.instances {
             if let Doing::Building { job, start, .. } = instance.doing {
                 instance.ghost = Some((job, start));
+                if let Some(part) = &self.shared {
+                    part.give_back(&format!("{name}:{}", instance.number));
+                }
             }
             instance.doing = Doing::Down;
         }
@@ -309,6 +325,9 @@ impl World {
                     instance.doing = Doing::Idle;
                     let uri = format!("http://{}:{}", host.ip, instance.port);
                     let workerid = format!("{name}:{}", instance.number);
+                    if let Some(part) = &self.shared {
+                        part.give_back(&workerid);
+                    }
                     ended.push((job, start, end, uri, workerid, (host.arch, host.spoilt)));
                 }
             }
@@ -360,9 +379,11 @@ impl World {
                     let Some((_, (name, spoilt), instance)) = idle.next() else {
                         break;
                     };
-                    let Some((package, seconds)) =
-                        of.start(now, &format!("{name}:{}", instance.number))
-                    else {
+                    let workerid = format!("{name}:{}", instance.number);
+                    if self.shared.as_ref().is_some_and(|s| !s.take(&workerid)) {
+                        continue;
+                    }
+                    let Some((package, seconds)) = of.start(now, &workerid) else {
                         break;
                     };
                     self.version += 1;

@@ -38,12 +38,12 @@ flavors:
     l2: { name: c7.16xlarge.4, vcpus: 64, instances: 2, jobs: 1, price: 11.2 }
     l3: { name: c7.32xlarge.4, vcpus: 128, instances: 1, jobs: 1, price: 22.4 }
 pools:
-  - { name: arm-l1, arch: aarch64, level: l1, backends: [main], mode: full }
-  - { name: arm-l2, arch: aarch64, level: l2, backends: [main] }
-  - { name: arm-l3, arch: aarch64, level: l3, backends: [main] }
-  - { name: x86-l1, arch: x86_64, level: l1, backends: [main], mode: full }
-  - { name: x86-l2, arch: x86_64, level: l2, backends: [main] }
-  - { name: x86-l3, arch: x86_64, level: l3, backends: [main], mode: full }
+  - { name: arm-l1, arch: aarch64, level: l1, backends: [SERVED], mode: full }
+  - { name: arm-l2, arch: aarch64, level: l2, backends: [SERVED] }
+  - { name: arm-l3, arch: aarch64, level: l3, backends: [SERVED] }
+  - { name: x86-l1, arch: x86_64, level: l1, backends: [SERVED], mode: full }
+  - { name: x86-l2, arch: x86_64, level: l2, backends: [SERVED] }
+  - { name: x86-l3, arch: x86_64, level: l3, backends: [SERVED], mode: full }
 scaling:
   availability_zones: [cn-north-4a, cn-north-4b]
   max_order: 4
@@ -53,6 +53,9 @@ DEADLINESpoll: { workers: 200ms, results: 300ms, history: 1s, ecs: 300ms, market
 hosts: { resource_use: none }
 checks: { max_clock_difference: 24h } # machines keep the true time
 ";
+
+/// The backends, as many as a farm has, each with its project.
+const BACKENDS: [(&str, &str); 2] = [("main", "P"), ("lts", "Q")];
 
 /// The pools that buy.
 pub(super) const POOLS: [&str; 3] = ["arm-l1", "x86-l1", "x86-l3"];
@@ -78,6 +81,8 @@ pub(super) struct Farm {
     pub(super) clock: Clock,
     pub(super) cloud: ecs::Running,
     pub(super) obs: obs::Simulator,
+    /// The second backend, which every worker serves as well.
+    second: Option<obs::Simulator>,
     pub(super) config: Arc<Config>,
     pub(super) http: reqwest::Client,
     folder: TempDir,
@@ -85,21 +90,37 @@ pub(super) struct Farm {
 
 impl Farm {
     pub(super) async fn start(setup: Setup) -> Self {
+        Self::of(setup, false).await
+    }
+
+    /// Its workers serve `main` and `lts`.
+    pub(super) async fn of_two_backends(setup: Setup) -> Self {
+        Self::of(setup, true).await
+    }
+
+    async fn of(setup: Setup, two: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("key");
         generate_key(&key, &["-t", "ed25519"]);
         let since = Clock::default().now();
-        let obs = backend(setup, since).await;
+        let shared = obs::SharedWorkers::default();
+        let obs = backend(setup, "P", since, &shared).await;
+        let second = match two {
+            true => Some(backend(setup, "Q", since, &shared).await),
+            false => None,
+        };
+        let backends = [Some(&obs), second.as_ref()].into_iter().flatten();
+        let backends: Vec<SocketAddr> = backends.map(obs::Simulator::address).collect();
         let port = free_port();
         let machines = machine::Options {
-            obs: obs.address(),
+            obs: backends.clone(),
             ssh_port: port,
             authorized_key: std::fs::read_to_string(key.with_extension("pub")).unwrap(),
         };
         let cloud = cloud(setup, since, machines).await;
         let places = Places {
             state: folder.path().join("state"),
-            obs: obs.address(),
+            backends,
             cloud: cloud.addr,
             ssh: port,
         };
@@ -109,6 +130,7 @@ impl Farm {
             config: Arc::new(configure(setup, &places, &key)),
             cloud,
             obs,
+            second,
             http: obs_scaler::obs::http_client(Duration::from_secs(5), true).unwrap(),
             folder,
         }
@@ -125,11 +147,46 @@ impl Farm {
     pub(super) async fn stop(self) {
         self.cloud.stop().await.unwrap();
         self.obs.stop().await;
+        if let Some(second) = self.second {
+            second.stop().await;
+        }
     }
 
     /// Says something to the simulated OBS over its control route, and hears its state.
     pub(super) async fn obs(&self, method: reqwest::Method, route: &str, body: Value) -> Value {
-        let url = format!("http://{}/_sim/{route}", self.obs.address());
+        self.tell(self.obs.address(), method, route, body).await
+    }
+
+    /// The same to the second backend.
+    pub(super) async fn second(&self, method: reqwest::Method, route: &str, body: Value) -> Value {
+        let second = self.second.as_ref().expect("a farm of two backends");
+        self.tell(second.address(), method, route, body).await
+    }
+
+    /// How each build ended at each backend, `succeeded` and the like, of this architecture.
+    pub(super) async fn ended(&self, arch: &str) -> Vec<Vec<String>> {
+        let mut all = Vec::new();
+        let backends = [Some(&self.obs), self.second.as_ref()];
+        for (obs, (_, project)) in backends.into_iter().flatten().zip(BACKENDS) {
+            let path = format!("build/{project}/standard_{arch}/{arch}/_jobhistory");
+            let url = format!("http://{}/{path}?limit=1000", obs.address());
+            let answer = self.http.get(url).send().await.unwrap();
+            let answer = answer.error_for_status().unwrap().text().await.unwrap();
+            let codes = answer.split(" code=\"").skip(1);
+            let codes = codes.filter_map(|rest| rest.split('"').next());
+            all.push(codes.map(str::to_owned).collect());
+        }
+        all
+    }
+
+    async fn tell(
+        &self,
+        obs: SocketAddr,
+        method: reqwest::Method,
+        route: &str,
+        body: Value,
+    ) -> Value {
+        let url = format!("http://{obs}/_sim/{route}");
         let call = self.http.request(method, url).body(body.to_string());
         let answer = call.send().await.unwrap();
         let (status, text) = (answer.status(), answer.text().await.unwrap());
@@ -150,7 +207,7 @@ impl Farm {
 
 struct Places {
     state: PathBuf,
-    obs: SocketAddr,
+    backends: Vec<SocketAddr>,
     cloud: SocketAddr,
     ssh: u16,
 }
@@ -158,22 +215,34 @@ struct Places {
 fn configure(setup: Setup, places: &Places, key: &str) -> Config {
     let Places {
         state,
-        obs,
+        backends,
         cloud,
         ssh,
     } = places;
+    let named = BACKENDS.iter().zip(backends);
+    let lines: String = named
+        .clone()
+        .map(|((name, project), obs)| {
+            format!(
+                "  - {{ name: {name}, source_server: 'http://{obs}', repository_server: 'http://{obs}', \
+                 projects: [{project}] }}\n"
+            )
+        })
+        .collect();
+    let served: Vec<&str> = named.map(|((name, _), _)| *name).collect();
+    let served = served.join(", ");
     let ceiling = setup.ceiling;
     let patience = setup.patience;
     let scaling = format!("scaling:\n  ceiling_vcpus: {ceiling}\n");
     let common = CONFIG
         .replace("scaling:\n", &scaling)
         .replace("DEADLINES", setup.deadlines)
+        .replace("SERVED", &served)
         .replace("PATIENCE", patience);
     let text = format!(
         "state_dir: {}
 backends:
-  - {{ name: main, source_server: 'http://{obs}', repository_server: 'http://{obs}', projects: [P] }}
-ecs:
+{lines}ecs:
   endpoint: http://{cloud}
   project_id: \"{PROJECT}\"
   access_key_env: ACCESS_KEY
@@ -208,14 +277,19 @@ ssh: {{ port: {ssh}, private_key_env: PRIVATE_KEY, host_key_secret_env: SECRET, 
     Config::parse(&text, &secrets).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-async fn backend(setup: Setup, since: Timestamp) -> obs::Simulator {
+async fn backend(
+    setup: Setup,
+    project: &str,
+    since: Timestamp,
+    shared: &obs::SharedWorkers,
+) -> obs::Simulator {
     let size = obs::Size {
         workers: 0,
         instances: 0,
         packages: 0,
         jobs: 0,
         jobs_per_hour: 0.0,
-        projects: vec!["P".to_owned()],
+        projects: vec![project.to_owned()],
         seed: setup.seed,
         speed: 1.0,
     };
@@ -226,7 +300,7 @@ async fn backend(setup: Setup, since: Timestamp) -> obs::Simulator {
         frontend: None,
         clock: obs_sim::Clock::fast(since, setup.times),
     };
-    obs::Simulator::start(options).await.unwrap()
+    obs::Simulator::start_beside(options, shared).await.unwrap()
 }
 
 async fn cloud(setup: Setup, since: Timestamp, machines: machine::Options) -> ecs::Running {

@@ -10,7 +10,7 @@ use obs_scaler::gather::{Gather, LookAgain};
 use obs_scaler::hosts::Reader;
 use obs_scaler::journal::{Journal, JournalError};
 use obs_scaler::metrics::{Own, WorkerBuilds};
-use obs_scaler::model::{Action, Alarm, Alarms, PoolName, ServerId, Snapshot};
+use obs_scaler::model::{Action, Alarm, Alarms, Exclusive, PoolName, ServerId, Snapshot};
 use obs_scaler::obs::{ObsClient, Terms};
 use obs_scaler::reconcile::{InHand, Parts, ReconcileError, Reconciler, Word};
 use prometheus_client::registry::Registry;
@@ -177,6 +177,14 @@ impl Scaler {
             .await
             .unwrap();
         rows.await.unwrap()
+    }
+
+    /// A person has workers serve one backend alone, or (`None`) takes it back.
+    pub(super) async fn exclusive(&self, mode: Option<Exclusive>) {
+        let (reply, written) = oneshot::channel();
+        let word = Word::Exclusive { mode, reply };
+        self.words.send(word).await.unwrap();
+        written.await.unwrap();
     }
 
     /// A person takes a server from it.
