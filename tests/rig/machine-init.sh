@@ -11,11 +11,13 @@ fault() { [ -e "$MACHINE/faults/$1" ]; }
 # The machine's own disk: what it writes lands in its folder, and what the host has is only read.
 mount_disk() {
   local dir
-  for dir in etc usr root home opt srv var/lib var/log var/cache var/spool; do
+  for dir in etc usr home opt srv var/lib var/log var/cache var/spool; do
     mkdir -p "$MACHINE/upper/$dir" "$MACHINE/scratch/$dir"
     chmod --reference="/$dir" "$MACHINE/upper/$dir"
     mount -t overlay overlay -o "lowerdir=/$dir,upperdir=$MACHINE/upper/$dir,workdir=$MACHINE/scratch/$dir" "/$dir"
   done
+  # a fresh home: what the host's root has in .bashrc would run at every command that comes over ssh
+  mount -t tmpfs -o mode=700 tmpfs /root
   mount -t tmpfs -o mode=755 tmpfs /run
   mount -t tmpfs -o mode=1777 tmpfs /tmp
   mkdir -p /run/sshd /run/lock

@@ -30,12 +30,14 @@ pub async fn demo(repository: &Path, binaries: &Path, load: Load) -> Result<()> 
     let mut parts = Parts::new(repository, binaries)?;
     let mut story = Story::begin(true);
     let told = tokio::select! {
-        told = tell(&mut parts, load, &mut story) => {
-            if told.is_err() {
+        told = tell(&mut parts, load, &mut story) => match told {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let error = parts.cause(error).await;
                 parts.keep_logs()?;
+                Err(error)
             }
-            told
-        }
+        },
         ended = interrupted() => ended,
     };
     crate::farm::say("stopping ...");

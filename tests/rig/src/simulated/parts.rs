@@ -246,6 +246,19 @@ impl Parts {
         self.running.iter_mut().try_for_each(Process::check)
     }
 
+    /// The part that ended where one did, else `error`: the kernel closes the connections of one that is
+    /// killed a moment before it can be waited for.
+    pub(super) async fn cause(&mut self, error: anyhow::Error) -> anyhow::Error {
+        let end = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < end {
+            if let Err(ended) = self.check() {
+                return ended;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        error
+    }
+
     async fn answers(&mut self, what: &str, url: &str) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(30);
         loop {
