@@ -170,11 +170,8 @@ impl WorkerSettings {
         let found = assignments(text);
         let mut added = String::new();
         for Difference { key, expected, .. } in self.differences(text) {
-            let is_it = |(_, set): &(_, Option<Assignment<'_>>)| {
-                set.as_ref().is_some_and(|set| set.key == key)
-            };
-            let at = found.iter().rposition(is_it);
-            let set = at.and_then(|at| found.get(at)?.1.as_ref());
+            let at = found.iter().rposition(|(_, says)| says.concerns(key));
+            let set = at.and_then(|at| found.get(at)?.1.assignment());
             let new = set.and_then(|set| set.replaced(&expected));
             let line = at.and_then(|at| lines.get_mut(at));
             match new.zip(line) {
@@ -193,10 +190,9 @@ impl WorkerSettings {
 
 /// The value of a key in such a file; `None` where it is not set.
 pub(super) fn value_of(text: &str, key: &str) -> Option<String> {
-    let lines = assignments(text);
-    let mut lines = lines.into_iter().filter_map(|(_, set)| set);
-    let last = lines.rfind(|set| set.key == key);
-    last.map(Assignment::into_value)
+    let mut lines = assignments(text).into_iter();
+    let (line, says) = lines.rfind(|(_, says)| says.concerns(key))?;
+    Some(says.value().unwrap_or_else(|| line.trim().to_owned()))
 }
 
 /// What a file's end lacks before something can be added: its last newline, and one more where that would be a
@@ -227,15 +223,70 @@ fn literal(text: &str, besides: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
-/// Every line, with what it sets. A line that goes on with what one before left open sets nothing.
-fn assignments(text: &str) -> Vec<(&str, Option<Assignment<'_>>)> {
+/// Every line, with what it says.
+fn assignments(text: &str) -> Vec<(&str, Says<'_>)> {
     let lines = text.split_inclusive('\n');
     let lines = lines.scan(Open::Nothing, |open, line| {
         let begins = *open == Open::Nothing;
         *open = open.after(line);
-        Some((line, begins.then(|| Assignment::of(line)).flatten()))
+        Some((
+            line,
+            if begins {
+                Says::of(line)
+            } else {
+                Says::Other(line)
+            },
+        ))
     });
     lines.collect()
+}
+
+/// What a line says.
+enum Says<'a> {
+    /// Nothing: a comment.
+    Nothing,
+    Sets(Assignment<'a>),
+    /// It goes on with what one before left open, or does what takes a shell to know.
+    Other(&'a str),
+}
+
+impl<'a> Says<'a> {
+    fn of(line: &'a str) -> Self {
+        if is_comment(line.trim_end_matches('\n')) || line.starts_with('#') {
+            return Self::Nothing;
+        }
+        Assignment::of(line).map_or(Self::Other(line), Self::Sets)
+    }
+
+    const fn assignment(&self) -> Option<&Assignment<'a>> {
+        match self {
+            Self::Sets(set) => Some(set),
+            Self::Nothing | Self::Other(_) => None,
+        }
+    }
+
+    /// Whether the key may be set there, as far as can be said without running it.
+    fn concerns(&self, key: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Sets(set) if set.plain.is_some() => set.key == key,
+            Self::Sets(set) => set.key == key || names(set.right, key),
+            Self::Other(line) => names(line, key),
+        }
+    }
+
+    fn value(self) -> Option<String> {
+        match self {
+            Self::Sets(set) => Some(set.into_value()),
+            Self::Nothing | Self::Other(_) => None,
+        }
+    }
+}
+
+/// Whether the key stands there as a word of its own.
+fn names(text: &str, key: &str) -> bool {
+    let of_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split(|c| !of_word(c)).any(|word| word == key)
 }
 
 /// What a line leaves open for the next one.

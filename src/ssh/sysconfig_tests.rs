@@ -179,7 +179,7 @@ fn others(text: &str) -> Vec<&str> {
     let keys: Vec<_> = all_settings().pairs().into_iter().map(|p| p.0).collect();
     let ours = |set: &Assignment<'_>| keys.contains(&set.key);
     let lines = assignments(text).into_iter();
-    let others = lines.filter(|(_, set)| !set.as_ref().is_some_and(ours));
+    let others = lines.filter(|(_, says)| !says.assignment().is_some_and(ours));
     others.map(|(line, _)| line).collect()
 }
 
@@ -228,6 +228,7 @@ proptest! {
         lines in prop::collection::vec(
             prop_oneof![
                 "(export )?(OBS_WORKER_JOBS|OBS_CACHE_DIR|OTHER)=[\"'\\\\ #a4]{0,5}",
+                "OTHER=[\\\\ a;]{0,2}(OBS_WORKER_JOBS|OBS_CACHE_DIR)=[ #4\\\\]{0,3}",
                 "[\"'\\\\ #a]{0,5}",
             ], 0..6),
         end in prop_oneof![Just(""), Just("\n")],
