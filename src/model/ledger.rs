@@ -64,7 +64,7 @@ pub enum Why {
     },
     /// It was not `ACTIVE` within the create deadline.
     NotActive,
-    /// It was not in service within the check deadline.
+    /// It was not in service within the check deadline, or lost the builds that it took as its order's canary.
     NotInService {
         /// The last check that failed, and what it found.
         check: String,
@@ -111,7 +111,7 @@ impl fmt::Display for Why {
             Self::CloudError { words } => write!(f, "the cloud reports an error: {words}"),
             Self::NotActive => f.write_str("not ACTIVE within the create deadline"),
             Self::NotInService { check } => {
-                write!(f, "not in service within the check deadline: {check}")
+                write!(f, "it did not come into service: {check}")
             }
             Self::Vanished => f.write_str("gone from the cloud without our doing"),
             Self::BlackHole { evidence } => {
@@ -147,6 +147,8 @@ pub enum Stage {
         /// When it was first seen `ACTIVE`.
         active: Timestamp,
     },
+    /// Every instance has registered; it is its order's canary, and nothing has been built on it yet.
+    Proving,
     /// In service.
     Serving,
     /// In service, and on its way to other settings: it finishes its builds, is stopped, set and started again.
@@ -175,7 +177,7 @@ impl Stage {
         match self {
             Self::Creating => "ordered",
             Self::Standby { .. } | Self::Booting { .. } => "booting",
-            Self::Checking { .. } | Self::Joining { .. } => "checking",
+            Self::Checking { .. } | Self::Joining { .. } | Self::Proving => "checking",
             Self::Serving => "serving",
             Self::Cordoned { why } if why.is_withdrawal() => "failed",
             Self::Cordoned { .. } | Self::Refitting => "cordoned",
@@ -193,6 +195,7 @@ impl Stage {
             | Self::Booting { .. }
             | Self::Checking { .. }
             | Self::Joining { .. }
+            | Self::Proving
             | Self::Serving
             | Self::Refitting => None,
         }
@@ -208,6 +211,7 @@ impl Stage {
                 | Self::Booting { .. }
                 | Self::Checking { .. }
                 | Self::Joining { .. }
+                | Self::Proving
         )
     }
 

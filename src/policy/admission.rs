@@ -1,9 +1,8 @@
 //! When a new worker is started: so many a minute for each backend. Each fetches its first packages from the
 //! repository server at once.
 
-use super::View;
-use super::setup;
-use crate::model::{BackendName, Member, ServerId, ServerStatus, Stage, elapsed};
+use super::{View, canary, setup};
+use crate::model::{BackendName, Member, OrderId, ServerId, ServerStatus, Stage, elapsed};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,11 +10,19 @@ use std::time::Duration;
 /// The time in which so many may be started.
 pub const RAMP: Duration = Duration::from_secs(60);
 
-/// The new workers that are not to be started yet, each with the backend for which as many as may be were
-/// started in the last minute. The others that are `ACTIVE` are started now: first come, first served, but one
-/// that has to wait for its backend keeps nobody from another.
+/// What a new worker waits for before it is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeldBack {
+    /// As many as may be in a minute were started for this backend.
+    Ramp(BackendName),
+    /// The first of its order has to build something.
+    Canary(ServerId),
+}
+
+/// The new workers that are not to be started yet. The others that are `ACTIVE` are started now: first come,
+/// first served, but one that has to wait for its backend keeps nobody from another.
 #[must_use]
-pub fn held_back(view: &View<'_>) -> BTreeMap<ServerId, BackendName> {
+pub fn held_back(view: &View<'_>) -> BTreeMap<ServerId, HeldBack> {
     let mut started = BTreeMap::new();
     for (server, at) in &view.ledger.started {
         if elapsed(*at, view.now) < RAMP {
@@ -26,23 +33,33 @@ pub fn held_back(view: &View<'_>) -> BTreeMap<ServerId, BackendName> {
         }
     }
     let mut held = BTreeMap::new();
+    let mut canaries = BTreeMap::new();
     for (_, member) in ready(view) {
         let serves = served(view, member);
-        match serves
-            .iter()
-            .find(|backend| is_full(view, &started, backend))
-        {
-            Some(full) => {
-                held.insert(member.server.clone(), full.clone());
-            }
-            None => {
-                for backend in serves {
-                    *started.entry(backend).or_default() += 1;
-                }
-            }
+        let full = serves.iter().find(|b| is_full(view, &started, b));
+        let canary = awaited(view, member, &canaries).cloned();
+        let why = canary.map(HeldBack::Canary);
+        if let Some(why) = why.or_else(|| full.cloned().map(HeldBack::Ramp)) {
+            held.insert(member.server.clone(), why);
+            continue;
+        }
+        canaries.extend(member.order.as_ref().map(|order| (order, &member.server)));
+        for backend in serves {
+            *started.entry(backend).or_default() += 1;
         }
     }
     held
+}
+
+/// The canary that has to build before this one is started; `started` now were these of their orders.
+fn awaited<'a>(
+    view: &View<'a>,
+    member: &'a Member,
+    started: &BTreeMap<&'a OrderId, &'a ServerId>,
+) -> Option<&'a ServerId> {
+    let order = member.order.as_ref();
+    let order = order.filter(|_| canary::is_asked(view, member))?;
+    canary::of_order(view, order).or_else(|| started.get(order).copied())
 }
 
 /// The backends that the worker will serve; none where its pool is not configured any more.
@@ -75,6 +92,7 @@ fn ready<'a>(view: &View<'a>) -> Vec<(Timestamp, &'a Member)> {
         Stage::Booting { .. }
         | Stage::Checking { .. }
         | Stage::Joining { .. }
+        | Stage::Proving
         | Stage::Serving
         | Stage::Refitting
         | Stage::Cordoned { .. }

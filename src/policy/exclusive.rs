@@ -175,6 +175,7 @@ fn change(
         Stage::Booting { .. }
         | Stage::Checking { .. }
         | Stage::Joining { .. }
+        | Stage::Proving
         | Stage::Cordoned { .. }
         | Stage::Deleting { .. }
         | Stage::Gone { .. } => return None,
@@ -332,6 +333,7 @@ fn candidates<'a>(view: &View<'a>, mode: &Exclusive) -> Vec<Candidate<'a>> {
         | Stage::Booting { .. }
         | Stage::Checking { .. }
         | Stage::Joining { .. }
+        | Stage::Proving
         | Stage::Cordoned { .. }
         | Stage::Deleting { .. }
         | Stage::Gone { .. } => false,

@@ -1,9 +1,9 @@
 //! The life of one server.
 //!
 //! ```text
-//! Creating ─► Standby ─► Booting ─► Checking ─► Joining ─► Serving
-//!     │          │          │          │           │          │
-//!     └──────────┴──────────┴──────────┴───────────┴──────────┴─► Cordoned ─► Deleting ─► Gone
+//! Creating ─► Standby ─► Booting ─► Checking ─► Joining ─► Proving ─► Serving
+//!     │          │          │          │           │          │          │
+//!     └──────────┴──────────┴──────────┴───────────┴──────────┴──────────┴─► Cordoned ─► Deleting ─► Gone
 //! ```
 //!
 //! Withdrawal (a deadline, an error) and release are the same way out. A server is deleted only when
@@ -11,6 +11,7 @@
 //! does not answer moves nothing on. Only the way in has deadlines; the way out takes as long as the
 //! last build.
 
+use super::canary::Trial;
 use super::sight::{
     Absence, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, InstancesSeen, Sight,
     SubJob,
@@ -112,6 +113,7 @@ pub fn advance(member: &Member, sight: &Sight<'_>, terms: &Terms<'_>, now: Times
         Stage::Booting { active } | Stage::Checking { active } | Stage::Joining { active } => {
             look.arriving(*active)
         }
+        Stage::Proving => look.proving(),
         Stage::Serving => look.serving(),
         Stage::Refitting => look.refitting(),
         Stage::Cordoned { why } => look.cordoned(why),
@@ -191,7 +193,10 @@ impl Look<'_> {
         };
         let check = self.sight.check.as_ref().filter(|check| check.at >= active);
         if check.is_some_and(|check| self.has_joined(check)) {
-            return (Stage::Serving, Act::None);
+            return match self.sight.trial {
+                Trial::Passed => (Stage::Serving, Act::None),
+                Trial::Pending | Trial::Failed { .. } => (Stage::Proving, Act::None),
+            };
         }
         // After a restart nothing has been looked at yet: a worker may have come into service meanwhile.
         let judged = |server: &Server| match check {
@@ -217,6 +222,20 @@ impl Look<'_> {
                 Some(why) => cordon(why),
                 None => self.stay(Act::None),
             },
+        }
+    }
+
+    /// The canary of its order: it has registered, and builds what OBS hands out.
+    fn proving(&self) -> Next {
+        match (self.serving(), self.sight.trial) {
+            ((Stage::Proving, act), Trial::Pending) => (Stage::Proving, act),
+            ((Stage::Proving, act), Trial::Passed) => (Stage::Serving, act),
+            ((Stage::Proving, _), Trial::Failed { lost }) => cordon(Why::NotInService {
+                check: format!(
+                    "canary: found {lost} packages lost on it and on no other host, expected one that is built"
+                ),
+            }),
+            (lost, _) => lost,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is seen of one server: by the cloud, over ssh, and in OBS.
 
 use super::View;
+use super::canary::Trial;
 use super::gates::believed;
 use crate::model::{
     Allowed, HostName, InstanceCounts, InstanceId, InstanceState, PoolName, Server, elapsed,
@@ -29,6 +30,8 @@ pub struct Sight<'a> {
     pub checking: bool,
     /// Whether it is not to be started yet, because so many others were just now.
     pub held_back: bool,
+    /// What its builds say of it, where it is the first of its order.
+    pub trial: Trial,
     /// Whether the cloud may be asked to delete it.
     pub deletion: Allowed,
 }

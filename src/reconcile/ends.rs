@@ -67,11 +67,14 @@ pub(super) const fn stage_word(stage: &Stage) -> &'static str {
     match stage {
         Stage::Creating => "creating",
         Stage::Standby { .. } => {
-            "ACTIVE, standing by: many others of its backend were started just now"
+            "ACTIVE, standing by: others of its backend were started just now, or its order's first has to build"
         }
         Stage::Booting { .. } => "ACTIVE, booting",
         Stage::Checking { .. } => "reached, checking",
         Stage::Joining { .. } => "checked, joining",
+        Stage::Proving => {
+            "registered, waiting for its first build: the others of its order stand by"
+        }
         Stage::Serving => "in service",
         Stage::Refitting => "in service, on its way to other settings",
         Stage::Cordoned { .. } => "cordoned",

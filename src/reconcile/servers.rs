@@ -201,6 +201,7 @@ impl Reconciler {
             quiet: None,
             checking: self.deeds.is_checking(&member.server),
             held_back: false,
+            trial: policy::trial(view, member),
             deletion: Self::deletion(view, &member.server),
         }
     }
@@ -321,6 +322,7 @@ impl Reconciler {
             | Stage::Booting { .. }
             | Stage::Checking { .. }
             | Stage::Joining { .. }
+            | Stage::Proving
             | Stage::Refitting => {
                 let stage = stage_word(stage);
                 tracing::info!(%server, host, %pool, order, seconds, "now {stage}");

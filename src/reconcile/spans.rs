@@ -19,7 +19,8 @@ pub(super) fn ended(
     let Some(left) = span(&member.stage) else {
         return Vec::new();
     };
-    let at_once = left == Span::Boot && matches!(next, Stage::Joining { .. } | Stage::Serving);
+    let registered = matches!(next, Stage::Proving | Stage::Serving);
+    let at_once = left == Span::Boot && (registered || matches!(next, Stage::Joining { .. }));
     let mut ended = match check.filter(|_| at_once) {
         Some(check) => vec![
             (Span::Boot, elapsed(member.since, check.at)),
@@ -27,7 +28,7 @@ pub(super) fn ended(
         ],
         None => vec![(left, elapsed(member.since, now))],
     };
-    if *next == Stage::Serving && left != Span::Join {
+    if registered && left != Span::Join {
         ended.push((Span::Join, Duration::ZERO));
     }
     ended
@@ -41,7 +42,11 @@ const fn span(stage: &Stage) -> Option<Span> {
         Stage::Joining { .. } => Some(Span::Join),
         Stage::Cordoned { .. } => Some(Span::Drain),
         Stage::Deleting { .. } => Some(Span::Delete),
-        Stage::Standby { .. } | Stage::Serving | Stage::Refitting | Stage::Gone { .. } => None,
+        Stage::Standby { .. }
+        | Stage::Proving
+        | Stage::Serving
+        | Stage::Refitting
+        | Stage::Gone { .. } => None,
     }
 }
 

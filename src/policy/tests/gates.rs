@@ -2,7 +2,8 @@
 
 use super::super::fixtures::{Farm, NOW, at, minutes, pool};
 use super::super::{
-    Doubt, Held, Law, Outcome, Plan, RAMP, Reason, Step, assess, audit, decidable, held_back,
+    Doubt, Held, HeldBack, Law, Outcome, Plan, RAMP, Reason, Step, assess, audit, decidable,
+    held_back,
 };
 use super::decided;
 use super::life::Case;
@@ -183,7 +184,10 @@ fn a_worker_of_another_backend_and_one_that_runs_already_do_not_wait() {
     farm.member("home", "h-1", Stage::Creating).reached = false;
     farm.member("x-l1", "w-3", Stage::Creating).reached = true;
     let held = farm.see(held_back);
-    assert_eq!(held, [(ServerId::new("w-2"), main())].into());
+    assert_eq!(
+        held,
+        [(ServerId::new("w-2"), HeldBack::Ramp(main()))].into()
+    );
     farm.policy.gates.ramps.clear();
     assert!(farm.see(held_back).is_empty());
 }

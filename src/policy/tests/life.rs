@@ -3,7 +3,7 @@
 use super::super::fixtures::{Farm, NOW, at, minutes};
 use super::super::{
     Absence, Act, Advance, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport,
-    InstancesSeen, Sight, SubJob, Terms, advance,
+    InstancesSeen, Sight, SubJob, Terms, Trial, advance,
 };
 use crate::model::{
     Allowed, FlavorName, InstanceCounts, InstanceState, Member, Server, ServerStatus, Stage, Why,
@@ -53,6 +53,7 @@ impl Case {
             quiet: None,
             checking: false,
             held_back: false,
+            trial: Trial::Passed,
             deletion: Allowed::Freely,
         }
     }

@@ -2,6 +2,7 @@
 
 mod backends;
 mod black_holes;
+mod canaries;
 mod costs;
 mod decisions;
 mod exclusives;

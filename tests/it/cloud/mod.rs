@@ -4,6 +4,7 @@
 
 mod bills;
 mod black_hole;
+mod canary;
 mod exclusive;
 mod farm;
 mod judge;
