@@ -6,8 +6,8 @@
 use super::Collector;
 use super::source::{Source, view};
 use crate::model::{
-    BackendName, Capabilities, Constraints, InstanceId, Job, JobState, Observed,
-    PackageConstraints, PackageKey, Requirements, Results, Snapshot, TargetKey, Workers, elapsed,
+    BackendName, Capabilities, Constraints, InstanceId, Observed, PackageConstraints, PackageKey,
+    Requirements, Results, Snapshot, TargetKey, Workers, elapsed,
 };
 use crate::obs::{ObsClient, ObsError};
 use crate::policy::supply;
@@ -224,8 +224,7 @@ async fn ask(client: &ObsClient, question: &Question) -> Result<Answer, ObsError
 
 fn questions(results: &Results, workers: &Workers) -> BTreeSet<Question> {
     let mut wanted = BTreeSet::new();
-    let pending = |job: &&Job| job.state != JobState::Building;
-    for job in results.jobs.iter().filter(pending) {
+    for job in results.jobs.iter().filter(|job| job.state.is_pending()) {
         let (project, name) = (job.key.project.clone(), job.key.base_name().to_owned());
         wanted.insert(Question::Package(project, name));
         wanted.insert(Question::Target(job.key.target()));

@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::BackendView;
+use crate::model::{Job, JobState};
 use crate::obs::testing::{Answer as Reply, backend, serve};
 use std::sync::{Arc, Mutex};
 

@@ -270,6 +270,13 @@ impl JobState {
     /// Every state.
     pub const ALL: [Self; 3] = [Self::Scheduled, Self::Building, Self::Blocked];
 
+    /// Whether it has yet to be handed out: only then the dispatcher looks for a worker that is compliant, and what
+    /// the job asks is read only of such.
+    #[must_use]
+    pub const fn is_pending(self) -> bool {
+        !matches!(self, Self::Building)
+    }
+
     /// The word used in labels and output.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

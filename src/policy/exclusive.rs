@@ -255,7 +255,7 @@ fn add_demands<'a>(
     let results = fresh(&backend.results, view).map_err(|why| unknown(Source::Results, why))?;
     let known = backend.requirements.last().map(|reading| &reading.value);
     for job in &results.value().jobs {
-        if view.policy.host_arch(&job.key.arch) != Some(pool.arch) {
+        if !job.state.is_pending() || view.policy.host_arch(&job.key.arch) != Some(pool.arch) {
             continue;
         }
         let asked = known.and_then(|known| asked(known, &job.key));

@@ -50,7 +50,7 @@ impl Backend {
         let jobs = &self.results.jobs;
         let read = jobs
             .iter()
-            .filter(|job| !self.unread.contains(&job.key.package));
+            .filter(|job| job.state.is_pending() && !self.unread.contains(&job.key.package));
         let package = |job: &Job| {
             let base = self.asks.get(&job.key.package).cloned().unwrap_or_default();
             let asks = PackageConstraints {

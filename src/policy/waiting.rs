@@ -9,8 +9,8 @@ use super::reason::Reason;
 use super::setup::not_served;
 use crate::config::Pool;
 use crate::model::{
-    Arch, BackendName, Capabilities, Constraints, Fleet, HostName, Job, JobState, PackageKey,
-    PoolName, Requirements,
+    Arch, BackendName, Capabilities, Constraints, Fleet, HostName, PackageKey, PoolName,
+    Requirements,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -196,8 +196,12 @@ impl<'a> LastFits<'a> {
             let Ok(results) = fresh(&backend.results, view) else {
                 continue;
             };
-            let pending = |job: &&Job| job.state != JobState::Building;
-            for job in results.value().jobs.iter().filter(pending) {
+            for job in results
+                .value()
+                .jobs
+                .iter()
+                .filter(|job| job.state.is_pending())
+            {
                 // whether a pool is for it or not, the dispatcher gives it to any worker
                 let Some(arch) = view.policy.host_arch(&job.key.arch) else {
                     continue;

@@ -13,6 +13,8 @@ mod dashboards;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod exclusive_switch;
+#[cfg(test)]
 mod hands_walk;
 #[cfg(test)]
 mod hosts;

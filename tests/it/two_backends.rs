@@ -86,7 +86,7 @@ async fn succeeded(farm: &Farm, backend: Backend) -> Result<Option<usize>> {
 }
 
 /// Three jobs at each backend, two instances a worker: three workers, each listed at both.
-async fn shared_workers_are_bought_and_counted_once(farm: &mut Farm) -> Result<()> {
+pub(crate) async fn shared_workers_are_bought_and_counted_once(farm: &mut Farm) -> Result<()> {
     for (backend, prefix) in [(Backend::First, "main"), (Backend::Second, "lts")] {
         farm.queue_at(backend, 3, "x86_64", 45, prefix).await?;
     }

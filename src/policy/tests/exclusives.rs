@@ -2,7 +2,7 @@
 
 use super::super::exclusive::{Exclusion, Progress, exclusion};
 use super::super::fixtures::{Farm, NOW, at, pool};
-use super::super::{Step, View, assess, audit, plan};
+use super::super::{Reason, Step, View, assess, audit, plan};
 use super::fits::{has, processors};
 use crate::model::{Action, BackendName, Exclusive, InstanceState, JobState, ServerId, Stage};
 
@@ -237,6 +237,19 @@ fn while_a_backend_is_not_seen_nobody_in_service_is_bound() {
     let all = look(&farm);
     assert!(all.changes.is_empty());
     assert!(all.held.is_some());
+}
+
+#[test]
+fn what_the_others_build_already_holds_nobody_up_and_what_they_have_not_been_asked_does() {
+    let mut farm = exclusive_farm();
+    farm.worker("x-l1", "w-1", 7);
+    asks(&mut farm, "home", "building", 16, JobState::Building);
+    assert_eq!(look(&farm).held, None);
+    assert_eq!(stands(&look(&farm), "w-1"), Progress::Due);
+    asks(&mut farm, "home", "waiting", 16, JobState::Blocked);
+    farm.backend("home").unread.insert("waiting".to_owned());
+    assert_eq!(look(&farm).held, Some(Reason::Unread));
+    assert_eq!(look(&farm).changes, []);
 }
 
 #[test]

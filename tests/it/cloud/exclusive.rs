@@ -34,7 +34,7 @@ impl Trial {
             times: 60,
             patience: "1s",
             deadlines: "",
-            network: [127, 0, 214],
+            network: [127, 0, 217],
         };
         let farm = Farm::of_two_backends(setup).await;
         let scaler = Scaler::start(&farm, &Said::default());

@@ -27,6 +27,8 @@ pub struct Options {
     pub two_alertmanagers: bool,
     /// Whether there is a second OBS backend, and a pool that serves both.
     pub two_backends: bool,
+    /// How many workers of x86_64 are never given back.
+    pub reserve: u32,
     /// Seconds after `ACTIVE` by which a server must be in service.
     pub check_deadline: u32,
 }
@@ -43,6 +45,7 @@ impl Options {
             machine_fault: None,
             two_alertmanagers: false,
             two_backends: false,
+            reserve: 0,
             check_deadline: 120,
         }
     }
@@ -183,6 +186,12 @@ impl Farm {
 
     pub(crate) const fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// obs-scaler's configuration.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        &self.places.config
     }
 
     pub(crate) const fn client(&self) -> &reqwest::Client {

@@ -194,8 +194,9 @@ fn pools(options: &Options) -> String {
     }
     let pool = |(name, arch, backends): (&str, &str, &str), level: &str| {
         let mode = if level == "l1" { "full" } else { "observe" };
+        let reserve = if name == "x86-64" { options.reserve } else { 0 };
         format!(
-            "  - {{ name: {name}-{level}, arch: {arch}, level: {level}, backends: [{backends}], mode: {mode} }}\n"
+            "  - {{ name: {name}-{level}, arch: {arch}, level: {level}, backends: [{backends}], mode: {mode}, reserve: {reserve} }}\n"
         )
     };
     let levels = |of| {

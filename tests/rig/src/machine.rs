@@ -1,11 +1,38 @@
-//! Worker machines that no order bought.
+//! Worker machines: those that no order bought, and what stands on the disk of any.
 
 use crate::farm::Farm;
 use crate::files;
 use crate::process::script_with;
 use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 impl Farm {
+    /// What the settings file of each machine has as its repository servers (`OBS_REPO_SERVERS`), by host name: as a
+    /// shell reads it, the last one counts.
+    ///
+    /// # Errors
+    /// Where a machine's disk can not be read.
+    pub fn repository_servers(&self) -> Result<BTreeMap<String, String>> {
+        let mut all = BTreeMap::new();
+        for machine in std::fs::read_dir(self.options().root.join("machines"))? {
+            let machine = machine?.path();
+            // one that is being made or taken away has not all of its files
+            let (Some(name), Some(settings)) = (
+                text(&machine.join("summary"))?,
+                text(&machine.join("upper/etc/sysconfig/obs-server"))?,
+            ) else {
+                continue;
+            };
+            let set = settings.lines();
+            let set = set.filter_map(|line| line.strip_prefix("OBS_REPO_SERVERS="));
+            let name = name.split(' ').next().unwrap_or_default();
+            let last = set.last().unwrap_or_default().trim_matches('"');
+            all.insert(name.to_owned(), last.to_owned());
+        }
+        Ok(all)
+    }
+
     /// Boots a worker that nobody bought: of this name, with one instance and so many vCPU and jobs.
     ///
     /// # Errors
@@ -42,5 +69,13 @@ impl Farm {
         let starts = [("RIG_IMAGE_STARTS_WORKER", "1")];
         script_with(&machine, &self.options().root, &arguments, &starts).await?;
         Ok(())
+    }
+}
+
+/// The file's text; `None` where there is no such file.
+fn text(file: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        read => Ok(Some(read.with_context(|| file.display().to_string())?)),
     }
 }

@@ -1,0 +1,230 @@
+//! Exclusive mode on two real OBS backends while both build: workers go to one of them, each after its builds, and
+//! come back. With `--nocapture` what was seen is told as it happens.
+
+use crate::the_loop::{MINUTE, on_a_farm, options};
+use crate::two_backends::shared_workers_are_bought_and_counted_once;
+use anyhow::{Context, Result, ensure};
+use rig::{Backend, Farm, Options};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+const BOTH: &str = "127.0.0.1:5252 127.0.0.1:5253";
+const FIRST: &str = "127.0.0.1:5252";
+
+/// What is seen from outside: of each worker whom its settings file names, and what each backend lists of it.
+type Seen = BTreeMap<String, String>;
+
+/// Tells what changes, with the time.
+struct Film {
+    began: Instant,
+    seen: Seen,
+    /// The most workers in service that no backend listed at once: drained and stopped.
+    most_away: usize,
+}
+
+impl Film {
+    fn tell(&self, text: &str) {
+        let seconds = self.began.elapsed().as_secs_f64();
+        writeln!(std::io::stdout(), "[{seconds:6.1} s] {text}").unwrap();
+    }
+
+    async fn look(&mut self, farm: &Farm, workers: &BTreeSet<String>) -> Result<()> {
+        let now = seen(farm).await?;
+        for (host, what) in &now {
+            if self.seen.get(host) != Some(what) {
+                self.tell(&format!("{host}: {what}"));
+            }
+        }
+        for host in self.seen.keys().filter(|host| !now.contains_key(*host)) {
+            self.tell(&format!("{host}: is gone"));
+        }
+        let away = |host: &&String| {
+            now.get(*host)
+                .is_some_and(|what| what.ends_with("listed nowhere"))
+        };
+        self.most_away = self.most_away.max(workers.iter().filter(away).count());
+        self.seen = now;
+        Ok(())
+    }
+
+    /// Follows what happens until the command has ended, and says what it told of its progress.
+    async fn follow(
+        &mut self,
+        farm: &Farm,
+        workers: &BTreeSet<String>,
+        command: &[&str],
+    ) -> Result<String> {
+        self.tell(&format!("$ obs-scaler {}", command.join(" ")));
+        let mut child = obs_scaler(farm, command)?;
+        let progress = child.stderr.take().context("its progress")?;
+        let mut progress = BufReader::new(progress).lines();
+        let begun = Instant::now();
+        let mut said = String::new();
+        // until it closes its side: it ends
+        loop {
+            let line = tokio::time::timeout(Duration::from_millis(300), progress.next_line());
+            match line.await {
+                Ok(line) => match line? {
+                    Some(line) => {
+                        self.tell(&format!("obs-scaler: {line}"));
+                        said.push_str(&line);
+                    }
+                    None => break,
+                },
+                Err(_nothing_new) => self.look(farm, workers).await?,
+            }
+            ensure!(begun.elapsed() < 5 * MINUTE, "{command:?} does not end");
+        }
+        let output = child.wait_with_output().await?;
+        self.look(farm, workers).await?;
+        for line in String::from_utf8(output.stdout)?.lines() {
+            self.tell(&format!("obs-scaler: {}", line.trim_end()));
+        }
+        ensure!(output.status.success(), "{command:?}: {said}");
+        Ok(said)
+    }
+}
+
+fn obs_scaler(farm: &Farm, command: &[&str]) -> Result<Child> {
+    let child = Command::new(env!("CARGO_BIN_EXE_obs-scaler"))
+        .arg("--config")
+        .arg(farm.config())
+        .args(command)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    child.context("obs-scaler")
+}
+
+async fn seen(farm: &Farm) -> Result<Seen> {
+    let mut listed = BTreeMap::<String, String>::new();
+    for (backend, name) in [(Backend::First, "main"), (Backend::Second, "lts")] {
+        for state in ["building", "idle", "away"] {
+            let mut counts = BTreeMap::<String, u32>::new();
+            for id in farm.obs_at(backend).instances(state).await? {
+                let (host, _) = id.split_once(':').context("HOST:NUMBER")?;
+                *counts.entry(host.to_owned()).or_default() += 1;
+            }
+            for (host, count) in counts {
+                let list = listed.entry(host).or_default();
+                list.push_str(&format!(", {count} {state} at {name}"));
+            }
+        }
+    }
+    let servers = farm.repository_servers()?.into_iter();
+    let what = |(host, servers): (String, String)| {
+        let nowhere = || ", listed nowhere".to_owned();
+        let listed = listed.get(&host).cloned().unwrap_or_else(nowhere);
+        let serves = match servers.as_str() {
+            BOTH => "both",
+            FIRST => "main",
+            other => other,
+        };
+        (host, format!("told to serve {serves}{listed}"))
+    };
+    Ok(servers.map(what).collect())
+}
+
+/// The hosts that have some instance at this backend's hand.
+async fn at_hand(farm: &Farm, backend: Backend) -> Result<BTreeSet<String>> {
+    let mut hosts = BTreeSet::new();
+    for state in ["building", "idle", "away"] {
+        let listed = farm.obs_at(backend).instances(state).await?;
+        let host = |id: &String| id.split(':').next().map(str::to_owned);
+        hosts.extend(listed.iter().filter_map(host));
+    }
+    Ok(hosts)
+}
+
+async fn count(farm: &Farm, backend: Backend, code: &str) -> Result<usize> {
+    let packages = farm.obs_at(backend).packages().await?;
+    Ok(packages.get(code).copied().unwrap_or_default())
+}
+
+#[tokio::test]
+async fn workers_go_to_one_backend_after_their_builds_and_come_back_and_each_job_is_built_once() {
+    let options = Options {
+        two_backends: true,
+        reserve: 3,
+        ..options()
+    };
+    on_a_farm(options, switch).await;
+}
+
+async fn switch(farm: &mut Farm) -> Result<()> {
+    shared_workers_are_bought_and_counted_once(farm).await?;
+    let workers: BTreeSet<String> = farm.repository_servers()?.into_keys().collect();
+    let mut film = Film {
+        began: Instant::now(),
+        seen: Seen::new(),
+        most_away: 0,
+    };
+    film.tell("main builds 3 jobs and lts 3, on three workers that serve both");
+    film.look(farm, &workers).await?;
+    let pool = ["--pool", "x86-64-l1", "--wait"];
+    let on = [&["exclusive", "on", "main"], &pool[..]].concat();
+    let said = film.follow(farm, &workers, &on).await?;
+    ensure!(!said.contains("held"), "{said}");
+    let told: BTreeSet<String> = farm.repository_servers()?.into_values().collect();
+    ensure!(told == [FIRST.to_owned()].into(), "{told:?}");
+    ensure!(film.most_away <= 1, "{} at once", film.most_away);
+    ensure!(
+        at_hand(farm, Backend::First).await? == workers,
+        "not all serve main"
+    );
+
+    film.tell("lts gets 2 more jobs, and main 4");
+    farm.queue_at(Backend::Second, 2, "x86_64", 3, "late")
+        .await?;
+    farm.queue_at(Backend::First, 4, "x86_64", 3, "more")
+        .await?;
+    farm.wait(
+        "main has built all of its own",
+        MINUTE,
+        async |farm: &Farm| Ok(count(farm, Backend::First, "succeeded").await? == 7),
+    )
+    .await?;
+    let waiting = count(farm, Backend::Second, "scheduled").await?;
+    film.tell(&format!("main has built its 4; {waiting} jobs wait at lts"));
+    ensure!(waiting == 2, "{waiting} jobs wait at lts");
+
+    film.follow(farm, &workers, &["exclusive", "off", "--wait"])
+        .await?;
+    let told: BTreeSet<String> = farm.repository_servers()?.into_values().collect();
+    ensure!(told == [BOTH.to_owned()].into(), "{told:?}");
+    ensure!(film.most_away <= 1, "{} at once", film.most_away);
+    farm.wait("lts has built its own", 2 * MINUTE, async |farm: &Farm| {
+        Ok(count(farm, Backend::Second, "succeeded").await? == 5)
+    })
+    .await?;
+    for backend in [Backend::First, Backend::Second] {
+        ensure!(
+            at_hand(farm, backend).await? == workers,
+            "{backend:?} lacks some"
+        );
+    }
+    film.tell("lts has built its 2");
+    each_job_was_built_once(farm).await?;
+    let servers = farm.ledger().await?.servers().len();
+    ensure!(servers == workers.len(), "{servers} servers were bought");
+    film.tell("12 jobs, each built once; no server was bought or given back for it");
+    Ok(())
+}
+
+async fn each_job_was_built_once(farm: &Farm) -> Result<()> {
+    for (backend, jobs) in [(Backend::First, 7), (Backend::Second, 5)] {
+        let history = farm.obs_at(backend).history().await?;
+        ensure!(history.len() == jobs, "{backend:?}: {history:?}");
+        let once = history
+            .values()
+            .all(|codes| codes.as_slice() == ["succeeded"]);
+        ensure!(once, "{backend:?}: {history:?}");
+    }
+    Ok(())
+}
