@@ -7,8 +7,8 @@ use crate::clock::Clock;
 use crate::cloud::{self, Cloud, CreateRequest, Created, Gone, JobStatus, Leftovers};
 use crate::config::{Config, Pool};
 use crate::model::{
-    BackendName, Build, HostName, Member, Order, OrderId, PoolName, Scaler, ScalerId, ServerId,
-    Setup, Trail,
+    BackendName, Build, FlavorName, HostName, Member, Order, OrderId, PoolName, Scaler, ScalerId,
+    ServerId, Setup, Trail,
 };
 use crate::obs::{Freed, ObsClient};
 use crate::policy::{CheckOutcome, CheckReport, DrainReport};
@@ -61,6 +61,8 @@ pub enum Deed {
         member: Box<Member>,
         /// Its address.
         ip: IpAddr,
+        /// Its flavor, where the cloud lists it.
+        flavor: Option<FlavorName>,
     },
     /// Cordon a worker over ssh, and look whether it is drained.
     Drain {
@@ -291,7 +293,9 @@ impl Hands {
         match deed {
             Deed::Create(request) => Done::Created(self.cloud.create(&request).await),
             Deed::Poll { job, .. } => Done::Polled(self.cloud.job(&job).await),
-            Deed::Check { member, ip } => Done::Checked(self.check(&member, ip).await),
+            Deed::Check { member, ip, flavor } => {
+                Done::Checked(self.check(&member, ip, flavor.as_ref()).await)
+            }
             Deed::Drain { member, ip } => Done::Drained(self.drain(&member, ip).await),
             Deed::Tidy { trail, known } => Done::Tidied(self.tidy(&trail, &known).await),
             Deed::Free { backend, build } => Done::Freed(self.free(&backend, &build).await),
@@ -349,17 +353,22 @@ impl Hands {
         }
     }
 
-    async fn check(&self, member: &Member, ip: IpAddr) -> CheckReport {
+    async fn check(&self, member: &Member, ip: IpAddr, flavor: Option<&FlavorName>) -> CheckReport {
         let at = self.clock.now();
-        let outcome = match self.prepare(member, ip) {
+        let (outcome, untouched) = match self.prepare(member, ip) {
             Ok((host, pool, settings)) => {
-                let expected = self.expected(member, pool);
+                let expected = self.expected(member, flavor.unwrap_or(&pool.flavor), pool);
                 let checked = ssh::check(&self.access, &host, &expected, &settings, at).await;
-                self.then_enabled(member, checked.outcome.into()).await
+                let outcome = self.then_enabled(member, checked.outcome.into()).await;
+                (outcome, checked.untouched)
             }
-            Err(why) => CheckOutcome::Unreachable(why.to_string()),
+            Err(why) => (CheckOutcome::Unreachable(why.to_string()), true),
         };
-        CheckReport { at, outcome }
+        CheckReport {
+            at,
+            outcome,
+            untouched,
+        }
     }
 
     fn prepare(

@@ -2,7 +2,7 @@
 
 use super::{Hands, NotPrepared};
 use crate::config::Pool;
-use crate::model::{Member, Setup};
+use crate::model::{FlavorName, Member, Setup};
 use crate::policy::setup;
 use crate::roster::Worker;
 use crate::ssh::{self, Check, Expected, ExpectedService, Finding};
@@ -22,15 +22,15 @@ pub struct Instead {
 }
 
 impl Hands {
-    /// What the machine of a member should be.
-    pub(super) fn expected(&self, member: &Member, pool: &Pool) -> Expected {
+    /// What the machine of a member should be that has this flavor.
+    pub(super) fn expected(&self, member: &Member, flavor: &FlavorName, pool: &Pool) -> Expected {
         let checks = &self.config.checks;
         Expected {
             arch: Some(pool.arch.to_string()),
             vcpus: Some(member.vcpus.0),
             memory_gib: None,
             host: member.name.clone(),
-            local_disk: checks.local_disks.contains(&pool.flavor),
+            local_disk: checks.local_disks.contains(flavor),
             free_gib: checks.min_free_gib,
             clock: checks.max_clock_difference,
         }
@@ -62,11 +62,8 @@ impl Hands {
                 jobs: instead.jobs.unwrap_or(setup::wanted(member, pool).jobs),
                 ..setup::wanted(member, pool)
             };
-            let mut expected = self.expected(member, pool);
-            if let Some(server) = &worker.server {
-                let local = &self.config.checks.local_disks;
-                expected.local_disk = local.contains(&server.flavor);
-            }
+            let flavor = worker.server.as_ref().map(|server| &server.flavor);
+            let expected = self.expected(member, flavor.unwrap_or(&pool.flavor), pool);
             let service = ExpectedService::of(self.settings(&setup)?);
             (self.host(member, ip)?, expected, service)
         } else {

@@ -210,6 +210,7 @@ fn facts() -> PoolFacts {
 /// A check of which this one failed.
 fn checked(failed: &str) -> CheckReport {
     CheckReport {
+        untouched: false,
         at: at(NOW),
         outcome: CheckOutcome::Failed {
             check: failed.to_owned(),

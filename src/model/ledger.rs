@@ -277,6 +277,15 @@ pub struct Supply {
     pub halted_below: Option<u32>,
 }
 
+/// A worker that could not be set, and builds as before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TurnedBack {
+    /// When it was given up for now.
+    pub at: Timestamp,
+    /// What the last check found.
+    pub why: String,
+}
+
 /// All that this program has in hand.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Ledger {
@@ -298,6 +307,9 @@ pub struct Ledger {
     pub last_numbers: BTreeMap<PoolName, u32>,
     /// The adopted servers whose host key is known: the others can not be reached, and so not drained.
     pub pinned: BTreeSet<ServerId>,
+    /// The workers whose settings could not be brought about and that went on building: when, and why. They are
+    /// tried again; after a restart at once.
+    pub turned_back: BTreeMap<ServerId, TurnedBack>,
     /// The exclusive mode that a person has set.
     pub exclusive: Option<Exclusive>,
     /// The backends that are under maintenance, each until when.

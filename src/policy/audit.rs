@@ -13,6 +13,7 @@ mod take_back;
 
 use super::SETTLE;
 use super::View;
+use super::placement::pool_of_server;
 use super::plan::{Plan, Step};
 use super::supply;
 use crate::config::{Mode, Pool};
@@ -286,7 +287,7 @@ impl<'a> Court<'a> {
         let server = self.fleet()?.servers.get(id).ok_or(Law::Managed)?;
         let member = self.view.ledger.members.get(id).ok_or(Law::Managed)?;
         let serves = member.stage == Stage::Serving && member.pool == pool.name;
-        let tagged = server.tags.pool.as_ref() == Some(&pool.name);
+        let tagged = pool_of_server(server, self.view.policy) == Some(&pool.name);
         let runs = server.status == ServerStatus::Active;
         law(
             serves && tagged && runs && !self.released.contains(id),

@@ -240,7 +240,8 @@ impl Look<'_> {
     }
 
     /// On its way to other settings: in service again once everything on the machine is right and all its
-    /// instances are back. However long that takes, it is not given up for it.
+    /// instances are back. However long that takes, it is not given up for it; where nothing could even be begun
+    /// it is in service as before, and its turn comes again later.
     fn refitting(&self) -> Next {
         match self.serving() {
             (Stage::Refitting, _) => {}
@@ -250,9 +251,24 @@ impl Look<'_> {
         let check = check.filter(|check| check.at >= self.member.since);
         match check {
             Some(check) if self.has_joined(check) => (Stage::Serving, Act::None),
-            Some(check) if check.outcome == CheckOutcome::Passed => self.stay(Act::None),
+            Some(check) if passed(Some(check)) && !self.is_overdue(check) => self.stay(Act::None),
+            Some(check) if self.is_turned_back(check) => (Stage::Serving, Act::None),
             Some(_) | None => self.stay(Act::Check),
         }
+    }
+
+    /// Whether OBS has had the time to list what the check found: something has ended since.
+    fn is_overdue(&self, check: &CheckReport) -> bool {
+        elapsed(check.at, self.now) >= self.terms.check
+    }
+
+    /// Whether nothing was changed on it so far, and nothing will be: it builds as before meanwhile, and stands in
+    /// the way of the others of its pool.
+    fn is_turned_back(&self, check: &CheckReport) -> bool {
+        let works = |seen: &InstancesSeen| seen.counts.live() > 0;
+        check.untouched
+            && elapsed(self.member.since, self.now) >= self.terms.check
+            && self.sight.instances.as_ref().is_some_and(works)
     }
 
     /// Given up. It is deleted when no build can be killed by it and nobody has pinned it, and not

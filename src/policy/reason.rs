@@ -55,6 +55,8 @@ pub enum Reason {
     MaxReleases,
     /// As many workers are on their way to other settings as may be at once.
     MaxRefits,
+    /// Its settings could not even be begun not long ago: what the last check found.
+    TurnedBack(String),
     /// None of our workers stands in service there.
     NoWorker,
     /// What some job asks of a worker has not been read: the pool's workers may be the last that meet it.
@@ -149,6 +151,7 @@ impl Reason {
             Self::Waiting => "waiting",
             Self::MaxReleases => "max_releases",
             Self::MaxRefits => "max_refits",
+            Self::TurnedBack(_) => "turned_back",
             Self::NoWorker => "no_worker",
             Self::Unread => "constraints_unread",
             Self::LastFit => "last_fit",
@@ -179,6 +182,7 @@ impl fmt::Display for Reason {
             Self::CloudRefuses(class) => {
                 return write!(f, "the cloud refuses it: {}", class.label());
             }
+            Self::TurnedBack(why) => return write!(f, "turned back, and tried again later: {why}"),
             Self::Needed => "more jobs wait than there is room for",
             Self::Idle => "idle long enough, and above what is needed",
             Self::NoAlarm => "no alarm asks for it",

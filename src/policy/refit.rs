@@ -9,6 +9,10 @@ use super::reason::Reason;
 use super::waiting::LastFits;
 use crate::model::{HostName, Member, PoolName, ServerId, Stage, elapsed};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// One that was turned back is tried again after this time.
+const AGAIN: Duration = Duration::from_mins(10);
 
 /// A worker whose settings are due and that is not sent on its way yet, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +96,10 @@ fn may_go(
         return Err(Reason::NoHostKey);
     }
     last_fits.are_known(pool)?;
+    let turned_back = view.ledger.turned_back.get(&member.server);
+    if let Some(back) = turned_back.filter(|back| elapsed(back.at, view.now) < AGAIN) {
+        return Err(Reason::TurnedBack(back.why.clone()));
+    }
     if on_the_way(view, &member.pool) >= at_once {
         return Err(Reason::MaxRefits);
     }

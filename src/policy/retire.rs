@@ -320,6 +320,7 @@ const fn nearness(reason: &Reason) -> u32 {
         | Reason::Ceiling
         | Reason::MaxOrder
         | Reason::MaxRefits
+        | Reason::TurnedBack(_)
         | Reason::NoWatchdog
         | Reason::InFlight
         | Reason::Unread

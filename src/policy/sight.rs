@@ -103,6 +103,8 @@ pub enum SubJob {
 /// What an ssh check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckReport {
+    /// Whether it ended before anything was set, started, stopped or cordoned there.
+    pub untouched: bool,
     /// When it began.
     pub at: Timestamp,
     /// What it found.

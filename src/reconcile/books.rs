@@ -3,7 +3,7 @@
 use crate::journal::{Entry, Journal, JournalError};
 use crate::model::{
     BackendName, Bill, Exclusive, HostName, IdleStreak, Ledger, Member, Order, OrderId, Overrides,
-    OwnLease, PoolName, Scaler, ServerId, Setbacks, Stage, Supply, Trail, elapsed,
+    OwnLease, PoolName, Scaler, ServerId, Setbacks, Stage, Supply, Trail, TurnedBack, elapsed,
 };
 use crate::policy::RAMP;
 use jiff::Timestamp;
@@ -183,6 +183,7 @@ impl Books {
         self.journal.write(&entries)?;
         self.ledger.members.remove(server);
         self.ledger.streaks.remove(server);
+        self.ledger.turned_back.remove(server);
         let trails = &mut self.ledger.trails;
         trails.extend(trail.map(|trail| (trail.server.clone(), trail)));
         Ok(())
@@ -228,11 +229,42 @@ impl Books {
         &mut self.ledger.pinned
     }
 
+    /// A worker that could not be set is in service as before. What it was to be told stays due.
+    pub(super) fn turned_back(
+        &mut self,
+        server: &ServerId,
+        back: TurnedBack,
+    ) -> Result<(), JournalError> {
+        let Some(member) = self.ledger.members.get(server).cloned() else {
+            return Ok(());
+        };
+        self.ledger.turned_back.insert(server.clone(), back);
+        self.follow(Member {
+            due: Some(1),
+            ..member
+        })
+    }
+
+    /// Writes down what a worker is to be told. One that is on its way already begins anew: what was found on it so
+    /// far was judged by other settings.
+    pub(super) fn tell(&mut self, member: Member, now: Timestamp) -> Result<(), JournalError> {
+        self.ledger.turned_back.remove(&member.server);
+        self.follow(match member.stage {
+            Stage::Refitting => Member {
+                since: now,
+                due: None,
+                ..member
+            },
+            _ => member,
+        })
+    }
+
     /// Forgets a server that a person took from us.
     pub(super) fn let_go(&mut self, server: &ServerId) -> Result<(), JournalError> {
         self.journal.write(&[Entry::MemberGone(server)])?;
         self.ledger.members.remove(server);
         self.ledger.streaks.remove(server);
+        self.ledger.turned_back.remove(server);
         Ok(())
     }
 

@@ -18,15 +18,17 @@ impl Reconciler {
             ledger: self.books.ledger(),
             policy: &self.parts.config.policy,
         };
+        let now = self.parts.clock.now();
         let mut rows = Vec::new();
         for (row, member) in decide(ask, sight) {
             if let Some(member) = member {
                 let settings = row.settings.as_deref().unwrap_or_default();
                 tracing::info!(server = %member.server, ip = %row.ip, settings, "a person has its settings changed");
-                self.books.follow(member)?;
+                self.books.tell(member, now)?;
             }
             rows.push(row);
         }
+        self.show();
         if reply.send(rows).is_err() {
             tracing::debug!("nobody waits for the answer any more");
         }

@@ -4,6 +4,7 @@ use super::{Look, Reconciler};
 use crate::journal::JournalError;
 use crate::model::{Exclusive, Member};
 use crate::policy::exclusive::{Change, exclusion};
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 impl Reconciler {
@@ -37,7 +38,7 @@ impl Reconciler {
     pub(super) fn keep_exclusive(&mut self, look: &Look<'_>) -> Result<(), JournalError> {
         let all = exclusion(&look.view(self.books.ledger()));
         for change in all.changes {
-            self.bind(change)?;
+            self.bind(change, look.now)?;
         }
         if all.over {
             tracing::info!("the exclusive mode is over: every worker has its own list again");
@@ -46,17 +47,18 @@ impl Reconciler {
         Ok(())
     }
 
-    fn bind(&mut self, change: Change) -> Result<(), JournalError> {
+    fn bind(&mut self, change: Change, now: Timestamp) -> Result<(), JournalError> {
         let Change { server, bound, due } = change;
         let Some(member) = self.books.ledger().members.get(&server).cloned() else {
             return Ok(());
         };
         let to = bound.as_ref().map_or("its own list", |name| name.as_str());
         tracing::info!(%server, to, "bound by the exclusive mode");
-        self.books.follow(Member {
+        let told = Member {
             bound,
             due: due.or(member.due),
             ..member
-        })
+        };
+        self.books.tell(told, now)
     }
 }

@@ -11,7 +11,13 @@ use crate::policy::{
 use jiff::Timestamp;
 
 impl Reconciler {
-    pub(super) fn checked(&mut self, server: ServerId, report: CheckReport) {
+    /// A later check that ended at once undoes nothing of what an earlier one began.
+    pub(super) fn checked(&mut self, server: ServerId, mut report: CheckReport) {
+        let member = self.books.ledger().members.get(&server);
+        let since = member.map(|member| member.since);
+        let earlier = self.seen.checks.get(&server);
+        let earlier = earlier.filter(|check| since.is_some_and(|since| check.at >= since));
+        report.untouched &= earlier.is_none_or(|check| check.untouched);
         let before = self.seen.checks.get(&server).map(|report| &report.outcome);
         if before != Some(&report.outcome) {
             match &report.outcome {

@@ -7,15 +7,14 @@ use crate::journal::JournalError;
 use crate::metrics::{OrderEnd, ReleaseEnd};
 use crate::model::{
     Allowed, Class, Fleet, Member, Overrides, PoolName, Scope, Server, ServerId, ServerStatus,
-    Stage, Why, elapsed,
+    Stage, TurnedBack, Why, elapsed,
 };
 use crate::policy::offers::{self, Refused};
 use crate::policy::{
-    self, Act, Cloud, Lease, Sight, SubJob, Terms, View, advance, instances_seen, next_absence,
-    pool_of_server, supply,
+    self, Act, CheckOutcome, Cloud, Lease, Sight, SubJob, Terms, View, advance, instances_seen,
+    next_absence, pool_of_server, supply,
 };
 use jiff::Timestamp;
-use std::net::IpAddr;
 
 impl Reconciler {
     /// Follows every listed server of ours from here on, whoever ordered it, and learns names.
@@ -143,7 +142,7 @@ impl Reconciler {
                 .instances
                 .map(|seen| seen.counts.live())
                 .unwrap_or_default();
-            let ip = listed(&sight).and_then(|server| server.ip);
+            let server = listed(&sight).cloned();
             let next = advance(&member, &sight, &terms, now);
             let gone = matches!(next.stage, Stage::Gone { .. });
             if !member.ordered_here && !gone && !standing.may_act() {
@@ -154,7 +153,7 @@ impl Reconciler {
                 offers::created(self.books.setbacks(), order);
             }
             self.enter(&member, next.stage, next.reached, live, now)?;
-            self.act(&member, next.act, ip, now);
+            self.act(&member, next.act, server.as_ref(), now);
         }
         Ok(())
     }
@@ -236,7 +235,20 @@ impl Reconciler {
             let trail = self.trail(member, &stage, now);
             return self.books.gone(&member.server, trail);
         }
-        self.books.enter(&member.server, stage, now)
+        let back = self.turned_back(member, &stage, now);
+        self.books.enter(&member.server, stage, now)?;
+        back.map_or(Ok(()), |back| self.books.turned_back(&member.server, back))
+    }
+
+    /// Whether it is in service again and has not been set.
+    fn turned_back(&self, member: &Member, to: &Stage, now: Timestamp) -> Option<TurnedBack> {
+        let check = self.seen.checks.get(&member.server)?;
+        let back = member.stage == Stage::Refitting && *to == Stage::Serving;
+        let set = check.outcome == CheckOutcome::Passed;
+        (back && !set).then(|| TurnedBack {
+            at: now,
+            why: check.outcome.to_string(),
+        })
     }
 
     /// The list may show a server in ERROR before its job is asked why: until then the same is not bought
@@ -310,6 +322,11 @@ impl Reconciler {
                     own.released(pool, end);
                 }
             }
+            Stage::Serving if self.turned_back(member, stage, now).is_some() => {
+                let found = check.map(|check| check.outcome.to_string());
+                tracing::error!(%server, host, %pool, found,
+                    "its settings could not be begun with: it is in service as before, and tried again later");
+            }
             Stage::Serving if member.stage == Stage::Refitting => {
                 tracing::info!(%server, host, %pool, seconds, "in service again, with its settings");
             }
@@ -330,14 +347,15 @@ impl Reconciler {
         }
     }
 
-    fn act(&mut self, member: &Member, act: Act, ip: Option<IpAddr>, now: Timestamp) {
-        match (act, ip) {
+    fn act(&mut self, member: &Member, act: Act, server: Option<&Server>, now: Timestamp) {
+        match (act, server.and_then(|server| server.ip)) {
             (Act::None, _) => {}
             (Act::Delete, _) => self.deeds.start_surely(Deed::Delete(member.server.clone())),
             (Act::Check, Some(ip)) => {
                 let deed = Deed::Check {
                     member: Box::new(member.clone()),
                     ip,
+                    flavor: server.map(|server| server.flavor.clone()),
                 };
                 self.deeds.start(deed, now);
             }

@@ -78,6 +78,7 @@ mod tests {
             due: None,
         };
         let check = CheckReport {
+            untouched: false,
             at: at(70),
             outcome: CheckOutcome::Passed,
         };

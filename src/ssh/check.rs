@@ -6,8 +6,8 @@
 //! agree is judged elsewhere.
 
 use super::{
-    Access, Command, DrainOutcome, InstanceLine, Pinned, RemoteShell, SshError, WorkerSettings,
-    cordon,
+    Access, Command, DrainOutcome, InstanceLine, Pinned, RemoteShell, Service, SshError,
+    WorkerSettings, cordon,
 };
 use super::{Expected, Finding, Verdict, look};
 use jiff::Timestamp;
@@ -86,6 +86,8 @@ pub struct CheckReport {
     pub outcome: CheckOutcome,
     /// When it began.
     pub at: Timestamp,
+    /// Whether it ended before anything was set, started, stopped or cordoned there.
+    pub untouched: bool,
 }
 
 /// Runs the checks in order, up to the first that is not passed, and mends what can be mended:
@@ -98,18 +100,28 @@ pub async fn check(
     now: Timestamp,
 ) -> CheckReport {
     let begun = Instant::now();
-    let outcome = match RemoteShell::connect(access, host).await {
-        Ok(shell) => judge(all(&shell, expected, settings, (now, begun)).await),
-        Err(why) => CheckOutcome::Unreachable(why),
+    let (outcome, untouched) = match RemoteShell::connect(access, host).await {
+        Ok(shell) => {
+            let checked = all(&shell, expected, settings, (now, begun)).await;
+            let untouched = matches!(checked, Err(Stop::Untouched(..)));
+            (judge(checked), untouched)
+        }
+        Err(why) => (CheckOutcome::Unreachable(why), false),
     };
-    CheckReport { outcome, at: now }
+    CheckReport {
+        outcome,
+        at: now,
+        untouched,
+    }
 }
 
 /// A session that broke is no host that was not reached: the service may have been started in it.
 fn judge(checked: Result<(), Stop>) -> CheckOutcome {
     let (check, found, expected) = match checked {
         Ok(()) => return CheckOutcome::Passed,
-        Err(Stop::Failed(check, found, expected)) => (check, found, expected),
+        Err(Stop::Failed(check, found, expected) | Stop::Untouched(check, found, expected)) => {
+            (check, found, expected)
+        }
         Err(Stop::Ssh(why)) => (Check::Session, why.to_string(), "an answer".to_owned()),
     };
     CheckOutcome::Failed {
@@ -122,6 +134,8 @@ fn judge(checked: Result<(), Stop>) -> CheckOutcome {
 /// Why the checks ended before the last.
 enum Stop {
     Failed(Check, String, String),
+    /// The same, before anything was done there.
+    Untouched(Check, String, String),
     Ssh(SshError),
 }
 
@@ -156,7 +170,11 @@ async fn machine(
     };
     let wanted = finding.expected.as_ref().map(ToString::to_string);
     let wanted = wanted.unwrap_or_else(|| "an answer".to_owned());
-    expect(finding.check, false, finding.found_words(), wanted)
+    Err(Stop::Untouched(
+        finding.check,
+        finding.found_words(),
+        wanted,
+    ))
 }
 
 async fn config(shell: &RemoteShell, settings: &WorkerSettings) -> Result<(), Stop> {
@@ -167,7 +185,7 @@ async fn config(shell: &RemoteShell, settings: &WorkerSettings) -> Result<(), St
         return Ok(());
     };
     let expected = settings.lines().trim_end().replace('\n', ", ");
-    stop(shell, Check::Config, &found, &expected).await?;
+    stop(shell, &service, (Check::Config, &found, &expected)).await?;
     shell.write_settings(&settings.apply(&text)).await?;
     match faults(settings, &shell.read_settings().await?) {
         None => Ok(()),
@@ -175,16 +193,37 @@ async fn config(shell: &RemoteShell, settings: &WorkerSettings) -> Result<(), St
     }
 }
 
-/// Stops the service without harm to a build, or says what that has to wait for.
-async fn stop(shell: &RemoteShell, check: Check, found: &str, expected: &str) -> Result<(), Stop> {
-    let waits = match cordon(shell).await.outcome {
-        DrainOutcome::Drained => return Ok(shell.stop_drained().await?),
-        DrainOutcome::Remaining(n) => format!("{n} instances have to finish first"),
-        DrainOutcome::Unproved(code) => unproved(&code),
+/// Stops the service without harm to a build, or says what that has to wait for. Workers that the unit knows
+/// nothing of would outlive it, with settings that are not those of the file.
+async fn stop(
+    shell: &RemoteShell,
+    service: &Service,
+    (check, found, expected): (Check, &str, &str),
+) -> Result<(), Stop> {
+    if !service.processes.is_empty() && !service.is_changing() && service.unit != "active" {
+        let found = format!(
+            "{}, and {} workers that it did not start",
+            service.unit,
+            service.processes.len()
+        );
+        return Err(Stop::Untouched(Check::Service, found, "active".to_owned()));
+    }
+    let with = |waits: &str| format!("{found}; {waits}");
+    let expected = expected.to_owned();
+    match cordon(shell).await.outcome {
+        DrainOutcome::Drained => shell.stop_drained().await?,
+        DrainOutcome::Remaining(n) => {
+            let waits = format!("{n} instances have to finish first");
+            return Err(Stop::Failed(check, with(&waits), expected));
+        }
+        DrainOutcome::Unproved(code) => {
+            return Err(Stop::Untouched(check, with(&unproved(&code)), expected));
+        }
         DrainOutcome::Unreachable(why) => return Err(Stop::Ssh(why)),
-    };
-    let found = format!("{found}; {waits}");
-    Err(Stop::Failed(check, found, expected.to_owned()))
+    }
+    let left = shell.service().await?.processes.len();
+    let outlived = format!("{left} workers outlived its stop");
+    expect(Check::Service, left == 0, outlived, "none")
 }
 
 fn unproved(code: &str) -> String {
@@ -222,10 +261,11 @@ async fn service(shell: &RemoteShell, settings: &WorkerSettings) -> Result<(), S
     let runs = service.unit == "active";
     expect(Check::Service, runs, service.unit.clone(), "active")?;
     let wanted = usize::try_from(settings.instances()).unwrap_or(usize::MAX);
-    if service.state_dirs().len() < wanted {
+    if service.state_dirs().len() != wanted {
         // what has left comes back only with all the others
         let found = format!("{} instances run", service.state_dirs().len());
-        stop(shell, Check::Service, &found, &wanted.to_string()).await?;
+        let expected = wanted.to_string();
+        stop(shell, &service, (Check::Service, &found, &expected)).await?;
         start(shell).await?;
         service = shell.service().await?;
     }

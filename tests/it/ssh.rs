@@ -345,6 +345,35 @@ async fn instances_that_have_left_come_back_by_a_start_of_all_and_not_beside_a_b
 }
 
 #[tokio::test]
+async fn more_instances_than_there_should_be_go_by_a_start_of_all_and_not_beside_a_build() {
+    let machine = Machine::boot();
+    machine.write("obs-server", &settings().lines());
+    assert_eq!(checked(&machine).await, CheckOutcome::Passed);
+    let two = machine.read("processes");
+    let third = two.lines().next().unwrap().replace("worker/1", "worker/3");
+    machine.write("processes", &format!("{two}{third}\n"));
+    machine.write(
+        "cordoned",
+        "1 cordoned cordoned\n2 cordoned cordoned\n3 cordoned cordoned\n",
+    );
+    assert_eq!(checked(&machine).await, CheckOutcome::Passed);
+    assert_eq!(machine.read("log"), "start\ncordon\ncordon\nstop\nstart\n");
+}
+
+#[tokio::test]
+async fn workers_that_the_unit_knows_nothing_of_are_left_as_they_are() {
+    let machine = Machine::boot();
+    serves_with_one_job(&machine);
+    machine.command("systemctl", "echo inactive");
+    let outcome = checked(&machine).await;
+    assert!(
+        matches!(&outcome, CheckOutcome::Failed { check: Check::Service, found, .. } if found.contains("did not start")),
+        "{outcome:?}"
+    );
+    assert_eq!(machine.read("log"), "");
+}
+
+#[tokio::test]
 async fn a_worker_of_code_that_was_not_proved_is_left_as_it_is_and_told_so() {
     let machine = Machine::boot();
     serves_with_one_job(&machine);

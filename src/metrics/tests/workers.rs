@@ -8,6 +8,7 @@ fn checks(stage: Stage, outcome: Option<CheckOutcome>) -> Vec<String> {
     let ledger = Arc::make_mut(&mut state.ledger);
     ledger.members.get_mut(&ServerId::new("s1")).unwrap().stage = stage;
     let report = outcome.map(|outcome| CheckReport {
+        untouched: false,
         at: at(NOW),
         outcome,
     });

@@ -106,7 +106,11 @@ pub(super) fn seen(second: i64, idle: u32, building: u32) -> Option<InstancesSee
 
 fn check(second: i64, outcome: CheckOutcome) -> Option<CheckReport> {
     let at = at(second);
-    Some(CheckReport { at, outcome })
+    Some(CheckReport {
+        at,
+        outcome,
+        untouched: false,
+    })
 }
 
 pub(super) fn drain(second: i64, outcome: DrainOutcome) -> Option<DrainReport> {

@@ -7,7 +7,9 @@ use super::super::{
 use super::book;
 use super::fits::{has, job, processors};
 use super::life::{Case, seen};
-use crate::model::{Action, Allowed, InstanceState, JobState, ServerId, ServerStatus, Stage, Why};
+use crate::model::{
+    Action, Allowed, InstanceState, JobState, ServerId, ServerStatus, Stage, TurnedBack, Why,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -141,7 +143,11 @@ fn a_worker_with_fewer_instances_of_its_own_is_idle_when_these_are() {
 
 fn checked(second: i64, outcome: CheckOutcome) -> Option<CheckReport> {
     let at = at(second);
-    Some(CheckReport { at, outcome })
+    Some(CheckReport {
+        at,
+        outcome,
+        untouched: false,
+    })
 }
 
 #[test]
@@ -172,6 +178,83 @@ fn it_serves_again_once_its_settings_are_checked_and_all_its_instances_are_back(
     assert_eq!(next(checked(NOW - 20, failed), all), stays(Act::Check));
     let unreachable = CheckOutcome::Unreachable(String::new());
     assert_eq!(next(checked(NOW - 20, unreachable), all), stays(Act::Check));
+}
+
+#[test]
+fn one_that_lost_an_instance_since_its_check_is_looked_at_again() {
+    let case = Case::new(Stage::Refitting);
+    let next = |second| {
+        let sight = Sight {
+            check: checked(second, CheckOutcome::Passed),
+            instances: seen(NOW - 10, 6, 0),
+            ..case.listed()
+        };
+        case.next(&sight)
+    };
+    assert_eq!(next(NOW - 299), (Stage::Refitting, Act::None));
+    assert_eq!(next(NOW - 300), (Stage::Refitting, Act::Check));
+}
+
+#[test]
+fn one_on_which_nothing_can_be_begun_goes_on_as_it_was_and_keeps_nobody_from_their_turn() {
+    let mut case = Case::new(Stage::Refitting);
+    let failed = |untouched| {
+        Some(CheckReport {
+            at: at(NOW - 5),
+            outcome: CheckOutcome::Failed {
+                check: "disk".to_owned(),
+                found: "2 GiB".to_owned(),
+                expected: "20 GiB".to_owned(),
+            },
+            untouched,
+        })
+    };
+    let next = |case: &Case, untouched, live| {
+        let sight = Sight {
+            check: failed(untouched),
+            instances: seen(NOW - 4, live, 0),
+            ..case.listed()
+        };
+        case.next(&sight)
+    };
+    let tries = (Stage::Refitting, Act::Check);
+    case.member.since = at(NOW - 299);
+    assert_eq!(next(&case, true, 7), tries, "not so soon");
+    case.member.since = at(NOW - 300);
+    assert_eq!(next(&case, true, 7), (Stage::Serving, Act::None));
+    assert_eq!(next(&case, false, 7), tries, "it may be cordoned");
+    assert_eq!(next(&case, true, 0), tries, "it may be stopped");
+
+    let mut farm = Farm::new();
+    let workers = ["a", "b"].map(|host| farm.worker("x-l1", host, 7));
+    for worker in &workers {
+        due(&mut farm, worker, 1);
+    }
+    let back = |ago| TurnedBack {
+        at: at(NOW - ago),
+        why: "no room".to_owned(),
+    };
+    let [a, b] = &workers;
+    farm.ledger.turned_back.insert(a.clone(), back(599));
+    assert_eq!(sent(&lawful(&farm)), [b.as_str()]);
+    assert_eq!(why(&lawful(&farm)), ["turned_back"]);
+    farm.ledger.turned_back.insert(a.clone(), back(600));
+    assert_eq!(sent(&lawful(&farm)), [a.as_str()]);
+}
+
+#[test]
+fn one_that_is_ours_by_the_owners_tag_alone_has_its_turn_like_any() {
+    let mut farm = Farm::new();
+    let workers = ["a", "b"].map(|host| farm.worker("x-l2", host, 7));
+    for worker in &workers {
+        due(&mut farm, worker, 1);
+    }
+    let server = farm.fleet.servers.get_mut(&workers[0]).unwrap();
+    server.tags.pool = None;
+    server.tags.order = None;
+    farm.ledger.members.get_mut(&workers[0]).unwrap().order = None;
+    farm.ledger.pinned.insert(workers[0].clone());
+    assert_eq!(sent(&lawful(&farm)), [workers[0].as_str()]);
 }
 
 #[test]
