@@ -225,3 +225,4 @@ sub write_state {    # owner and mode stay: the worker must be able to open it
   close $out or die "cannot write state.new: $!\n";
   rename("$dir/state.new", "$dir/state") or die "cannot rename state.new: $!\n";
 }
+# the end

@@ -80,7 +80,8 @@ const PLAIN: Task = Task {
 macro_rules! one_at_a_time {
     ($then:literal) => {
         concat!(
-            "exec 9>>/run/lock/obs-scaler-hands && flock -w 30 9 || exit\n",
+            "exec 9>>/run/lock/obs-scaler-hands || exit\n",
+            "flock -w 30 9 || { echo 'another hand has been at work there for 30 s' >&2; exit 1; }\n",
             $then
         )
     };
@@ -272,8 +273,15 @@ exit 1
 "#
 );
 
-/// A stop kills what builds: so it comes right behind a cordon that says that nothing does.
-const STOP: &str = one_at_a_time!(r#"perl - --proved "$1" >&2 && systemctl stop obsworker 9>&-"#);
+/// A stop kills what builds: so it comes right behind a cordon that says that nothing does. A program that was cut
+/// off on the way would say nothing and end well.
+const STOP: &str = one_at_a_time!(
+    r##"
+program=$(cat)
+case $program in *'# the end') ;; *) echo 'cut off on the way' >&2; exit 1 ;; esac
+printf '%s\n' "$program" | perl - --proved "$1" >&2 && systemctl stop obsworker 9>&-
+"##
+);
 
 /// A copy is changed and renamed over the file, with its owner and mode; not where less arrived than was sent. It is
 /// on the disk before it takes the file's place. A copy that a run left which was killed is overwritten by the
@@ -302,6 +310,9 @@ done
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::{Command as Process, Stdio};
 
     #[test]
     fn no_two_verbs_share_a_word_and_each_word_is_a_plain_one() {
@@ -309,6 +320,41 @@ mod tests {
         assert_eq!(words.len(), Verb::ALL.len());
         let plain = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
         assert!(words.iter().all(|word| !word.is_empty() && plain(word)));
+    }
+
+    /// Whether the service is stopped, where this came of the program.
+    fn stops(program: &str) -> bool {
+        let folder = tempfile::tempdir().unwrap();
+        let (stub, stopped) = (
+            folder.path().join("systemctl"),
+            folder.path().join("stopped"),
+        );
+        std::fs::write(&stub, format!("#!/bin/sh\n: >{}\n", stopped.display())).unwrap();
+        std::fs::set_permissions(&stub, PermissionsExt::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", folder.path().display(), env!("PATH"));
+        let mut shell = Process::new("sh")
+            .args(["-c", Verb::StopDrainedService.task().text, "sh", "a1"])
+            .env("PATH", path)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut input = shell.stdin.take().unwrap();
+        input.write_all(program.as_bytes()).unwrap();
+        drop(input);
+        let ended_well = shell.wait().unwrap().success();
+        assert_eq!(ended_well, stopped.exists());
+        ended_well
+    }
+
+    #[test]
+    fn a_stop_whose_guard_was_cut_off_on_the_way_stops_nothing() {
+        // as the program of a worker on which nothing builds: it says nothing and ends well
+        assert!(stops("exit 0;\n# the end\n"));
+        assert!(!stops("exit 1;\n# the end\n"));
+        assert!(!stops(""));
+        assert!(!stops("exit 0;\n"));
+        assert!(CORDON.text.ends_with("\n# the end\n"));
     }
 
     #[test]

@@ -25,9 +25,9 @@ impl Farm {
                 continue;
             };
             let set = settings.lines();
-            let set = set.filter_map(|line| line.strip_prefix("OBS_REPO_SERVERS="));
+            let mut set = set.filter_map(|line| line.strip_prefix("OBS_REPO_SERVERS="));
             let name = name.split(' ').next().unwrap_or_default();
-            let last = set.last().unwrap_or_default().trim_matches('"');
+            let last = set.next_back().unwrap_or_default().trim_matches('"');
             all.insert(name.to_owned(), last.to_owned());
         }
         Ok(all)
