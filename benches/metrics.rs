@@ -396,10 +396,6 @@ impl Answers for Nobody {
         Value::Null
     }
 
-    fn maintain(&self, _: &BackendName, _: Option<jiff::Timestamp>) -> bool {
-        false
-    }
-
     fn discover(&self) -> Result<Value, Unknown> {
         Ok(Value::Null)
     }
@@ -424,6 +420,14 @@ impl Answers for Nobody {
 impl People for Nobody {
     fn configure(&self, _: Configure) -> Pin<Box<dyn Future<Output = Refitted> + Send>> {
         Box::pin(ready(None))
+    }
+
+    fn maintain(
+        &self,
+        _: BackendName,
+        _: Option<Timestamp>,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+        Box::pin(ready(false))
     }
 
     fn be_exclusive(&self, _: Option<Ask>) -> Pin<Box<dyn Future<Output = Noted> + Send>> {

@@ -8,7 +8,7 @@ use crate::configure;
 use crate::exclusive;
 use crate::metrics::{FleetState, Source};
 use crate::model::{
-    Action, Alarms, BackendName, HostName, Ledger, PoolName, ServerId, Snapshot, Unknown, elapsed,
+    Action, Alarms, HostName, Ledger, PoolName, ServerId, Snapshot, Unknown, elapsed,
 };
 use crate::policy::bills::Tariff;
 use crate::policy::{self, Kept, Outcome, Plan, Step, Suspect, Verdict, View};
@@ -109,11 +109,6 @@ impl Answers for Present {
             json!({ "backend": name.as_str(), "until": until, "pools": pools })
         });
         json!({ "backends": backends.collect::<Vec<_>>() })
-    }
-
-    fn maintain(&self, backend: &BackendName, until: Option<Timestamp>) -> bool {
-        let word = Word::Maintain(backend.clone(), until);
-        self.speak.try_send(word).is_ok()
     }
 
     fn configured(&self) -> Vec<configure::Row> {

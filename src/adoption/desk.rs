@@ -6,10 +6,11 @@ use crate::configure::Configure;
 use crate::exclusive::{self, Ask};
 use crate::gather::LookAgain;
 use crate::inspect::{CheckAsked, Inspector};
-use crate::model::{Ledger, ServerId, Snapshot};
+use crate::model::{BackendName, Ledger, ServerId, Snapshot};
 use crate::present::Present;
 use crate::reconcile::Word;
 use crate::web::{Answered, Checked, Noted, People, Refitted};
+use jiff::Timestamp;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -114,6 +115,23 @@ impl People for Desk {
             let (reply, rows) = oneshot::channel();
             speak.send(Word::Configure { ask, reply }).await.ok()?;
             rows.await.ok()
+        })
+    }
+
+    fn maintain(
+        &self,
+        backend: BackendName,
+        until: Option<Timestamp>,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+        let speak = self.present.speak.clone();
+        Box::pin(async move {
+            let (reply, written) = oneshot::channel();
+            let word = Word::Maintain {
+                backend,
+                until,
+                reply,
+            };
+            speak.send(word).await.is_ok() && written.await.is_ok()
         })
     }
 

@@ -1,6 +1,7 @@
 //! What people want workers to be told.
 
 use super::Reconciler;
+use super::people::answer;
 use crate::configure::{Configure, Row, Sight, decide};
 use crate::journal::JournalError;
 use tokio::sync::oneshot;
@@ -29,9 +30,7 @@ impl Reconciler {
             rows.push(row);
         }
         self.show();
-        if reply.send(rows).is_err() {
-            tracing::debug!("nobody waits for the answer any more");
-        }
+        answer(reply, rows);
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Exclusive mode, from a person's word to the last worker.
 
+use super::people::answer;
 use super::{Look, Reconciler};
 use crate::journal::JournalError;
 use crate::model::{Exclusive, Member};
@@ -28,9 +29,7 @@ impl Reconciler {
         }
         self.books.exclusive(mode)?;
         self.show();
-        if reply.send(()).is_err() {
-            tracing::debug!("nobody waits for the answer any more");
-        }
+        answer(reply, ());
         Ok(())
     }
 

@@ -21,7 +21,14 @@ pub enum Word {
     /// The pool is as it should be: what vanished is not coming back.
     Accept(PoolName),
     /// The backend is under maintenance until then; `None`: not any more.
-    Maintain(BackendName, Option<Timestamp>),
+    Maintain {
+        /// Which.
+        backend: BackendName,
+        /// Until when.
+        until: Option<Timestamp>,
+        /// Who waits for it to be written down.
+        reply: oneshot::Sender<()>,
+    },
     /// The server is not ours any more.
     Disown {
         /// Which.
@@ -54,7 +61,11 @@ impl Reconciler {
                 tracing::warn!(%pool, "a person says that the pool is as it should be");
                 self.books.supply(&pool, policy::supply::accept())
             }
-            Word::Maintain(backend, until) => {
+            Word::Maintain {
+                backend,
+                until,
+                reply,
+            } => {
                 match until {
                     Some(until) => {
                         tracing::warn!(%backend, %until, "a person says that the backend is under maintenance")
@@ -63,7 +74,10 @@ impl Reconciler {
                         tracing::warn!(%backend, "a person says that the maintenance of the backend is over")
                     }
                 }
-                self.books.maintenance(&backend, until)
+                self.books.maintenance(&backend, until)?;
+                self.show();
+                answer(reply, ());
+                Ok(())
             }
             Word::Disown {
                 server,
@@ -166,8 +180,8 @@ impl Reconciler {
 }
 
 /// Whoever asked may have gone meanwhile.
-fn answer(reply: Reply, result: Result<(), String>) {
-    if reply.send(result).is_err() {
+pub(super) fn answer<T>(reply: oneshot::Sender<T>, said: T) {
+    if reply.send(said).is_err() {
         tracing::debug!("nobody waits for the answer any more");
     }
 }

@@ -1,6 +1,7 @@
 //! `GET` and `POST /api/v1/maintenance`: which backends are under maintenance, and a person's word about one.
 
 use super::App;
+use super::people::about_to_end;
 use super::routes::{Answer, failed, ok};
 use crate::clock::Clock;
 use crate::model::BackendName;
@@ -31,12 +32,13 @@ impl App {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         match self.read::<Ask, B>(request).await {
-            Ok(ask) => self.maintain(&ask, Clock::default().now()),
+            Ok(ask) => self.maintain(&ask, Clock::default().now()).await,
             Err(refused) => *refused,
         }
     }
 
-    fn maintain(&self, ask: &Ask, now: Timestamp) -> Answer {
+    /// What is answered well is in the journal.
+    async fn maintain(&self, ask: &Ask, now: Timestamp) -> Answer {
         let backend = BackendName::new(&*ask.backend);
         let known = self.source.state().snapshot;
         if !known.backends.contains_key(&backend) {
@@ -51,9 +53,10 @@ impl App {
             let why = "expected either `until`, a moment to come, or `off`";
             return failed(StatusCode::BAD_REQUEST, why);
         }
-        if self.answers.maintain(&backend, ask.until) {
-            return ok(&json!({ "backend": backend.as_str(), "until": ask.until }));
+        let answer = json!({ "backend": backend.as_str(), "until": ask.until });
+        if self.people.maintain(backend, ask.until).await {
+            return ok(&answer);
         }
-        failed(StatusCode::SERVICE_UNAVAILABLE, "not now: try again")
+        about_to_end()
     }
 }

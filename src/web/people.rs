@@ -6,10 +6,12 @@ use crate::adoption::{Adopt, AdoptionError, Disown, Row};
 use crate::configure::{self, Configure};
 use crate::exclusive;
 use crate::inspect::CheckAsked;
+use crate::model::BackendName;
 use crate::roster::NotAnswered;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body;
 use hyper::{Method, Request, StatusCode};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -46,6 +48,13 @@ pub trait People: Send + Sync {
     fn check(&self, ask: CheckAsked) -> Pin<Box<dyn Future<Output = Checked> + Send>>;
     /// Workers are to be told something else.
     fn configure(&self, ask: Configure) -> Pin<Box<dyn Future<Output = Refitted> + Send>>;
+    /// The maintenance of a backend begins (until when) or ends. `false` where it is not written down, since the
+    /// program is about to end.
+    fn maintain(
+        &self,
+        backend: BackendName,
+        until: Option<Timestamp>,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send>>;
     /// Workers are to serve one backend alone; `None` takes it back.
     fn be_exclusive(
         &self,
@@ -146,7 +155,7 @@ impl App {
     }
 }
 
-fn about_to_end() -> Answer {
+pub(super) fn about_to_end() -> Answer {
     failed(
         StatusCode::SERVICE_UNAVAILABLE,
         "not now: it is about to end",

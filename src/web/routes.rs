@@ -4,7 +4,7 @@ use super::{Doorbell, People, Refused, Scrape, ScrapeError, Scrapes};
 use crate::clock::Clock;
 use crate::configure;
 use crate::metrics::{Coding, Format, Source};
-use crate::model::{BackendName, Observed, PoolName, Snapshot, Unknown};
+use crate::model::{Observed, PoolName, Snapshot, Unknown};
 use crate::roster::{NotAnswered, Question};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes};
@@ -37,8 +37,6 @@ pub trait Answers: Send + Sync {
     fn accept(&self, pool: &PoolName) -> bool;
     /// The backends, and until when each is under maintenance.
     fn maintenance(&self) -> Value;
-    /// A person begins (until when) or ends the maintenance of a backend. `false` where nobody listens just now.
-    fn maintain(&self, backend: &BackendName, until: Option<Timestamp>) -> bool;
     /// The workers' node_exporters, in the format of Prometheus' HTTP service discovery.
     ///
     /// # Errors

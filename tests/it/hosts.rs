@@ -189,6 +189,14 @@ impl People for Nobody {
         Box::pin(std::future::ready(None))
     }
 
+    fn maintain(
+        &self,
+        _: obs_scaler::model::BackendName,
+        _: Option<Timestamp>,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+        Box::pin(std::future::ready(false))
+    }
+
     fn be_exclusive(&self, _: Option<Ask>) -> Pin<Box<dyn Future<Output = web::Noted> + Send>> {
         Box::pin(std::future::ready(None))
     }

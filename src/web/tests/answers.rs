@@ -15,10 +15,6 @@ impl Answers for Echo {
         json!("maintenance")
     }
 
-    fn maintain(&self, _: &crate::model::BackendName, _: Option<jiff::Timestamp>) -> bool {
-        true
-    }
-
     fn discover(&self) -> Result<Value, Unknown> {
         let never = Unknown::Never { why: None };
         if self.stale {
@@ -94,8 +90,10 @@ async fn costs_are_asked_for_since_a_day_or_a_moment_or_for_ever() {
 #[tokio::test]
 async fn a_backends_maintenance_is_said_with_the_token_for_a_known_backend_and_a_moment_to_come() {
     let mut known = Snapshot::default();
-    let main = crate::model::BackendName::new("main");
-    known.backends.insert(main, Arc::default());
+    for name in ["main", "ending"] {
+        let name = crate::model::BackendName::new(name);
+        known.backends.insert(name, Arc::default());
+    }
     let app = app(known);
     let (status, said) = get(&app, "/api/v1/maintenance").await;
     assert_eq!((status, &*said), (StatusCode::OK, r#""maintenance""#));
@@ -110,6 +108,9 @@ async fn a_backends_maintenance_is_said_with_the_token_for_a_known_backend_and_a
     assert_eq!(say(&bearer, until).await, StatusCode::OK);
     let off = r#"{"backend":"main","off":true}"#;
     assert_eq!(say(&bearer, off).await, StatusCode::OK);
+    let not_written = r#"{"backend":"ending","off":true}"#;
+    let not_now = StatusCode::SERVICE_UNAVAILABLE;
+    assert_eq!(say(&bearer, not_written).await, not_now);
     let unknown = r#"{"backend":"other","off":true}"#;
     assert_eq!(say(&bearer, unknown).await, StatusCode::NOT_FOUND);
     for wrong in [

@@ -55,6 +55,14 @@ impl People for Desk {
         Box::pin(std::future::ready(Some(rows)))
     }
 
+    fn maintain(
+        &self,
+        backend: crate::model::BackendName,
+        _: Option<jiff::Timestamp>,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+        Box::pin(std::future::ready(backend.as_str() != "ending"))
+    }
+
     fn be_exclusive(&self, ask: Option<Ask>) -> Pin<Box<dyn Future<Output = Noted> + Send>> {
         let noted = match ask.map(|ask| ask.backend).as_deref() {
             Some("main") | None => Some(Ok(())),
