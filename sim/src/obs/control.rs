@@ -94,6 +94,7 @@ pub(super) fn answer(shared: &Shared, method: &Method, path: &str, body: &[u8]) 
             farm.world
                 .queue(target, new.count, new.seconds, &new.prefix, now);
         }
+        ("POST", ["restart"]) => farm.world.began = now as i64,
         ("PUT", ["faults"]) => {
             let faults: Faults = serde_json::from_slice(body).map_err(bad)?;
             farm.set_faults(faults);
@@ -117,5 +118,5 @@ pub(super) const fn word(doing: Doing) -> &'static str {
 
 const HELP: &str = "GET /_sim/state · POST /_sim/jobs {arch, count, seconds, prefix} · POST /_sim/hosts \
     {name, ip, arch, instances, vcpus} · GET, DELETE /_sim/hosts/NAME · POST /_sim/hosts/NAME/\
-    drain|take-back|kill|spoil|away|dead|idle · PUT /_sim/faults {routes: {workerstatus|result|jobhistory|worker|source|\
+    drain|take-back|kill|spoil|away|dead|idle · POST /_sim/restart · PUT /_sim/faults {routes: {workerstatus|result|jobhistory|worker|source|\
     other|all: hang|cut|error|garbage|empty|frozen|slow}, daemons: {dispatcher: dead}}";

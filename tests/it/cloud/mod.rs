@@ -7,6 +7,7 @@ mod black_hole;
 mod canary;
 mod exclusive;
 mod farm;
+mod gates;
 mod judge;
 mod mischief;
 mod owners;

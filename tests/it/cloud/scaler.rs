@@ -1,6 +1,7 @@
 //! The program, put together as `serve` does it, without its web server; it can be killed.
 
 use super::farm::{Farm, Setup};
+use jiff::Timestamp;
 use obs_scaler::cloud::Cloud;
 use obs_scaler::config::Config;
 use obs_scaler::configure::{Configure, Row};
@@ -10,7 +11,9 @@ use obs_scaler::gather::{Gather, LookAgain};
 use obs_scaler::hosts::Reader;
 use obs_scaler::journal::{Journal, JournalError};
 use obs_scaler::metrics::{Own, WorkerBuilds};
-use obs_scaler::model::{Action, Alarm, Alarms, Exclusive, PoolName, ServerId, Snapshot};
+use obs_scaler::model::{
+    Action, Alarm, Alarms, BackendName, Exclusive, PoolName, ServerId, Snapshot,
+};
 use obs_scaler::obs::{ObsClient, Terms};
 use obs_scaler::reconcile::{InHand, Parts, ReconcileError, Reconciler, Word};
 use prometheus_client::registry::Registry;
@@ -183,6 +186,18 @@ impl Scaler {
     pub(super) async fn exclusive(&self, mode: Option<Exclusive>) {
         let (reply, written) = oneshot::channel();
         let word = Word::Exclusive { mode, reply };
+        self.words.send(word).await.unwrap();
+        written.await.unwrap();
+    }
+
+    /// A person says until when a backend is under maintenance; `None`: not any more.
+    pub(super) async fn maintain(&self, backend: &str, until: Option<Timestamp>) {
+        let (reply, written) = oneshot::channel();
+        let word = Word::Maintain {
+            backend: BackendName::new(backend),
+            until,
+            reply,
+        };
         self.words.send(word).await.unwrap();
         written.await.unwrap();
     }
