@@ -2,7 +2,7 @@
 
 use super::View;
 use crate::config::Pool;
-use crate::model::{BackendName, HostName, Member, Setup, Stage};
+use crate::model::{BackendName, Constraints, HostName, Member, Setup, Stage};
 use std::collections::BTreeSet;
 
 /// What this worker is to be told: what its pool says, but for what a person wants otherwise on it; and bound to
@@ -53,4 +53,18 @@ pub(super) fn not_served<'a>(view: &View<'a>) -> BTreeSet<(&'a HostName, &'a Bac
         }
     }
     all
+}
+
+/// Whether the worker was told of as many processes as the job asks for. What OBS says that it has may have been read
+/// before it was told otherwise.
+#[must_use]
+pub(super) fn is_told_enough(view: &View<'_>, host: &HostName, asked: &Constraints) -> bool {
+    let least = asked.hardware.as_ref().and_then(|asked| asked.jobs);
+    let member = view.ledger.by_host(host);
+    let set = member.filter(|member| member.stage == Stage::Serving && member.due.is_none());
+    let (Some(least), Some(member)) = (least, set) else {
+        return true;
+    };
+    let pool = view.policy.pools.get(&member.pool);
+    pool.is_none_or(|pool| wanted(member, pool).jobs >= least)
 }

@@ -6,7 +6,7 @@ use super::fit::{asked, meets, would_meet};
 use super::gates::believed;
 use super::placement::{Hosts, Standing};
 use super::reason::Reason;
-use super::setup::not_served;
+use super::setup::{is_told_enough, not_served};
 use crate::config::Pool;
 use crate::model::{
     Arch, BackendName, Capabilities, Constraints, Fleet, HostName, PackageKey, PoolName,
@@ -218,26 +218,26 @@ impl<'a> LastFits<'a> {
             }
         }
         for (backend, arch, asked) in &demands {
-            fits.guard(&workforce, backend, *arch, asked);
+            fits.guard(view, &workforce, (backend, *arch), asked);
         }
         fits
     }
 
     fn guard(
         &mut self,
+        view: &View<'a>,
         workforce: &Workforce<'a>,
-        backend: &'a BackendName,
-        arch: Arch,
+        of: (&'a BackendName, Arch),
         asked: &Constraints,
     ) {
         let mut set = BTreeSet::new();
-        let able = workforce.able.get(&(backend, arch));
+        let able = workforce.able.get(&of);
         for (host, has) in able.into_iter().flatten() {
             match has {
                 None => {
                     self.strangers.insert(*host);
                 }
-                Some(has) if meets(asked, has) => {
+                Some(has) if meets(asked, has) && is_told_enough(view, host, asked) => {
                     set.insert(*host);
                 }
                 Some(_) => {}

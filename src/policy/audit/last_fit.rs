@@ -7,6 +7,7 @@ use crate::model::{
     Arch, BackendName, BackendView, Constraints, HostName, JobState, Server, Stage,
 };
 use crate::policy::fit;
+use crate::policy::setup::is_told_enough;
 use std::collections::BTreeSet;
 
 impl Court<'_> {
@@ -39,7 +40,8 @@ impl Court<'_> {
             let mut others = there.iter().filter(|other| **other != host);
             let meets = |other: &&HostName| {
                 let has = workers.get(*other);
-                has.is_some_and(|has| fit::meets(asked, has))
+                let has = has.is_some_and(|has| fit::meets(asked, has));
+                has && is_told_enough(self.view, other, asked)
             };
             law(others.any(meets), Law::LastFit)?;
         }

@@ -8,7 +8,8 @@ use super::book;
 use super::fits::{has, job, processors};
 use super::life::{Case, seen};
 use crate::model::{
-    Action, Allowed, InstanceState, JobState, ServerId, ServerStatus, Stage, TurnedBack, Why,
+    Action, Allowed, Capabilities, Constraints, Hardware, HostName, InstanceState, JobState,
+    ServerId, ServerStatus, Stage, TurnedBack, WantedHardware, Why,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -71,6 +72,45 @@ fn the_last_worker_that_meets_what_a_job_asks_waits_for_another() {
     assert_eq!(why(&lawful(&farm)), ["last_fit"]);
     farm.ledger.members.get_mut(&a).unwrap().stage = Stage::Serving;
     assert_eq!(sent(&lawful(&farm)), [b.as_str()]);
+}
+
+#[test]
+fn one_that_was_told_of_fewer_processes_does_not_stand_in_for_one_that_has_as_many_as_a_job_asks() {
+    let mut farm = Farm::new();
+    let [a, b] = ["a", "b"].map(|host| farm.worker("x-l2", host, 7));
+    let hardware = |jobs| Hardware {
+        processors: 64,
+        jobs,
+        ..Hardware::default()
+    };
+    for host in ["a", "b"] {
+        let has = Capabilities {
+            hardware: Some(hardware(64)),
+            ..Capabilities::default()
+        };
+        farm.backend("main").has.insert(HostName::new(host), has);
+    }
+    let asks = WantedHardware {
+        jobs: Some(8),
+        ..WantedHardware::default()
+    };
+    let asks = Constraints {
+        hardware: Some(asks),
+        ..Constraints::default()
+    };
+    job(&mut farm, "parallel", asks, JobState::Scheduled);
+    due(&mut farm, &b, 1);
+    assert_eq!(sent(&lawful(&farm)), [b.as_str()]);
+    // what OBS says of it was read before it was told
+    farm.ledger.members.get_mut(&a).unwrap().own.jobs = Some(4);
+    assert_eq!(why(&lawful(&farm)), ["last_fit"]);
+    let mut plan = Plan::default();
+    plan.steps.push(Step::Refit {
+        server: b.clone(),
+        pool: pool("x-l2"),
+    });
+    let (_, refused) = farm.see(|view| audit(plan, view));
+    assert_eq!(refused.first().unwrap().law, Law::LastFit);
 }
 
 #[test]
