@@ -182,3 +182,7 @@ impl InstanceLine {
 #[cfg(test)]
 #[path = "cordon_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "cordon_places_tests.rs"]
+mod places;

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 /// A process that looks like a worker: by its name, and by the state directory on its command line.
-struct Worker {
+pub(super) struct Worker {
     process: Child,
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
+    /// Where it listens.
+    pub(super) port: u16,
 }
 
 impl Drop for Worker {
@@ -18,16 +20,28 @@ impl Drop for Worker {
 
 const WORKER: &str = r#"#!/usr/bin/perl
 use Fcntl ':flock';
+use IO::Socket::INET;
 $| = 1;
+my $listens = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die;
 if ($ARGV[0] eq '--holds') { open($lock, '>>', "$ARGV[2]/state"); flock($lock, LOCK_EX) }
-print "ready\n";
+print $listens->sockport, "\n";
 sleep 600;
 "#;
 
 /// Of the stand-in.
-const PROVED: &str = "cb953ce86469c6470290d88b960b5be8";
+pub(super) const PROVED: &str = "7cf4ee4b7f7c42ff8b877aa7f726497a";
 
-fn worker(home: &Path, number: &str, state: Option<&str>, lock: &str) -> Worker {
+pub(super) fn worker(home: &Path, number: &str, state: Option<&str>, lock: &str) -> Worker {
+    worker_of(home, number, state, &[lock])
+}
+
+/// With these options before that of its state directory.
+pub(super) fn worker_of(
+    home: &Path,
+    number: &str,
+    state: Option<&str>,
+    options: &[&str],
+) -> Worker {
     use std::os::unix::fs::PermissionsExt;
     let program = home.join("bs_worker");
     if !program.exists() {
@@ -43,24 +57,25 @@ fn worker(home: &Path, number: &str, state: Option<&str>, lock: &str) -> Worker 
         std::fs::write(dir.join("state"), state).unwrap();
     }
     let mut process = std::process::Command::new(program)
-        .args([lock, "--statedir"])
+        .args(options)
+        .arg("--statedir")
         .arg(&dir)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut ready = String::new();
+    let mut port = String::new();
     let mut output = BufReader::new(process.stdout.take().unwrap());
-    output.read_line(&mut ready).unwrap();
-    assert_eq!(ready, "ready\n");
-    Worker { process, dir }
+    output.read_line(&mut port).unwrap();
+    let port = port.trim_end().parse().unwrap();
+    Worker { process, dir, port }
 }
 
 /// Cordons these state directories only, never a worker of this machine.
-fn run(dirs: &[&Path]) -> (u32, Vec<(String, String)>) {
+pub(super) fn run(dirs: &[&Path]) -> (u32, Vec<(String, String)>) {
     run_with(&["--proved", PROVED], dirs)
 }
 
-fn run_with(options: &[&str], dirs: &[&Path]) -> (u32, Vec<(String, String)>) {
+pub(super) fn run_with(options: &[&str], dirs: &[&Path]) -> (u32, Vec<(String, String)>) {
     assert!(
         !dirs.is_empty(),
         "without a directory it would look for workers"
@@ -90,7 +105,7 @@ fn run_with(options: &[&str], dirs: &[&Path]) -> (u32, Vec<(String, String)>) {
     (status, words.collect())
 }
 
-fn pairs(words: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(super) fn pairs(words: &[(&str, &str)]) -> Vec<(String, String)> {
     let owned = |(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned());
     words.iter().map(owned).collect()
 }
@@ -186,7 +201,7 @@ fn every_word_that_a_worker_writes_has_its_answer() {
 }
 
 /// What a worker has on disk in this state, by our word.
-fn state_file(word: &str) -> String {
+pub(super) fn state_file(word: &str) -> String {
     let (state, next) = word.split_once('+').unwrap_or((word, ""));
     let next = match next {
         "" => String::new(),
