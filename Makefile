@@ -42,7 +42,7 @@ endif
 long:
 	$(INSTALL)
 	PROPTEST_CASES=20000 $(CARGO) test --release --lib policy
-	HANDS_SEED=$(WALK_SEED) HANDS_OPS=52 HANDS_JOBS=420 HANDS_MACHINES=6 $(CARGO) test --test it hands_walk -- --nocapture
+	HANDS_SEED=$(WALK_SEED) HANDS_OPS=52 HANDS_JOBS=900 HANDS_MACHINES=6 $(CARGO) test --test it hands_walk -- --nocapture
 	WALK_SEED=$(WALK_SEED) WALK_OPS=2000 $(CARGO) test --test it cloud::walk -- --nocapture
 	$(CARGO) bench --bench results
 	$(CARGO) bench --bench poll
