@@ -17,7 +17,8 @@ use std::net::IpAddr;
 /// The most instances, or processes of a build, that a worker may be told (as `instances` in the configuration).
 const MOST: u32 = 1024;
 
-/// What a person asks for: `POST /api/v1/workers/configure`. What is not given stays as it is.
+/// What a person asks for: `POST /api/v1/workers/configure`. What is not given stays as
+/// it was asked for before, and else is as the pool has it.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Configure {

@@ -59,6 +59,16 @@ pub(super) fn post_json(
     }
 }
 
+/// What is wrong, in the words of the API's errors; the whole body where it is no such.
+fn complaint(body: &[u8]) -> String {
+    let error = serde_json::from_slice::<Value>(body).ok();
+    let words = error
+        .as_ref()
+        .and_then(|error| error.get("error")?.as_str());
+    let whole = || String::from_utf8_lossy(body).into_owned();
+    words.map_or_else(whole, str::to_owned)
+}
+
 fn nobody_listens(error: &anyhow::Error) -> bool {
     let cause = error.downcast_ref::<reqwest::Error>();
     cause.is_some_and(reqwest::Error::is_connect)
@@ -86,10 +96,7 @@ fn ask_within(
         let status = answer.status();
         let body = answer.bytes().await?;
         if !status.is_success() {
-            bail!(
-                "the daemon answers {status}: {}",
-                String::from_utf8_lossy(&body)
-            );
+            bail!("the daemon answers {status}: {}", complaint(&body));
         }
         serde_json::from_slice(&body).context("the daemon's answer is not JSON")
     })

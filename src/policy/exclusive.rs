@@ -25,6 +25,8 @@ pub struct Change {
     pub server: ServerId,
     /// The backend that it is to serve alone; `None` for its own list.
     pub bound: Option<BackendName>,
+    /// Its own list, where that is not what its pool has and nobody has said it yet.
+    pub own: Option<Vec<BackendName>>,
     /// How many of its pool may be on their way at once; `None` for a new server, which is told so from the start.
     pub due: Option<u32>,
 }
@@ -129,6 +131,8 @@ pub fn exclusion(view: &View<'_>) -> Exclusion {
         }
         all.changes.extend(change);
     }
+    all.rows
+        .sort_by(|a, b| (&a.pool, &a.host).cmp(&(&b.pool, &b.host)));
     let done = |row: &Row| row.progress == Progress::Settled;
     all.over = mode.is_some_and(|mode| mode.ending) && all.rows.iter().all(done);
     all
@@ -183,8 +187,24 @@ fn change(
     Some(Change {
         server: member.server.clone(),
         bound: to.cloned(),
+        own: found_list(view, member),
         due,
     })
+}
+
+/// The backends that an adopted worker serves as it was found, those that list it, before it is told anything by us.
+fn found_list(view: &View<'_>, member: &Member) -> Option<Vec<BackendName>> {
+    let as_found =
+        member.order.is_none() && member.bound.is_none() && member.own.backends.is_none();
+    let pool = view.policy.pools.get(&member.pool).filter(|_| as_found)?;
+    let host = member.name.as_ref()?;
+    let lists = |name: &&BackendName| {
+        let workers = view.snapshot.backends.get(*name);
+        let workers = workers.and_then(|backend| backend.workers.last());
+        workers.is_some_and(|read| read.value.of_host(host).any(|i| i.state.is_live()))
+    };
+    let found: Vec<BackendName> = pool.backends.iter().filter(lists).cloned().collect();
+    (!found.is_empty() && found.len() < pool.backends.len()).then_some(found)
 }
 
 fn row(

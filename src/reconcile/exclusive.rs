@@ -3,7 +3,7 @@
 use super::people::answer;
 use super::{Look, Reconciler};
 use crate::journal::JournalError;
-use crate::model::{Exclusive, Member};
+use crate::model::{Exclusive, Member, Overrides};
 use crate::policy::exclusive::{Change, exclusion};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
@@ -47,14 +47,24 @@ impl Reconciler {
     }
 
     fn bind(&mut self, change: Change, now: Timestamp) -> Result<(), JournalError> {
-        let Change { server, bound, due } = change;
+        let Change {
+            server,
+            bound,
+            own,
+            due,
+        } = change;
         let Some(member) = self.books.ledger().members.get(&server).cloned() else {
             return Ok(());
         };
         let to = bound.as_ref().map_or("its own list", |name| name.as_str());
         tracing::info!(%server, to, "bound by the exclusive mode");
+        let own = Overrides {
+            backends: own.or(member.own.backends),
+            ..member.own
+        };
         let told = Member {
             bound,
+            own,
             due: due.or(member.due),
             ..member
         };

@@ -253,6 +253,30 @@ fn what_the_others_build_already_holds_nobody_up_and_what_they_have_not_been_ask
 }
 
 #[test]
+fn an_adopted_worker_has_the_list_that_it_was_found_with_again() {
+    let mut farm = exclusive_farm();
+    for host in ["ours", "theirs"] {
+        farm.worker("x-l1", host, 7);
+    }
+    // `main` lists both, `home` the first
+    let mut at_home = farm.backend("main").workers.clone();
+    at_home.instances.retain(|id, _| id.host.as_str() == "ours");
+    farm.backend("home").workers = at_home;
+    let id = ServerId::new("theirs");
+    farm.fleet.servers.get_mut(&id).unwrap().tags.order = None;
+    farm.ledger.members.get_mut(&id).unwrap().order = None;
+    farm.ledger.pinned.insert(id.clone());
+    farm.ledger.exclusive.as_mut().unwrap().backend = BackendName::new("home");
+    let own = |all: &Exclusion, id: &str| {
+        let change = all.changes.iter().find(|c| c.server.as_str() == id);
+        change.unwrap().own.clone()
+    };
+    let all = look(&farm);
+    assert_eq!(own(&all, "theirs"), Some(vec![BackendName::new("main")]));
+    assert_eq!(own(&all, "ours"), None, "it has its pool's");
+}
+
+#[test]
 fn taken_back_it_is_over_once_every_worker_has_its_own_list_again() {
     let mut farm = exclusive_farm();
     let worker = farm.worker("x-l1", "a", 7);
