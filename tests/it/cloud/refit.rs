@@ -3,8 +3,9 @@
 
 use super::farm::{Farm, Setup};
 use super::scaler::{Bell, Said, Scaler};
+use obs_scaler::config::Config;
 use obs_scaler::configure::{Configure, Outcome, Row};
-use obs_scaler::model::{Action, Stage};
+use obs_scaler::model::{Action, ServerId, Stage};
 use reqwest::Method;
 use serde_json::json;
 use std::net::IpAddr;
@@ -70,21 +71,80 @@ async fn instances(farm: &Farm) -> usize {
     count
 }
 
-async fn farm() -> Farm {
+async fn farm(network: [u8; 3]) -> Farm {
     let setup = Setup {
         seed: 11,
         ceiling: 64,
         times: 60,
         patience: "1s",
         deadlines: "",
-        network: [127, 0, 213],
+        network,
     };
     Farm::start(setup).await
 }
 
+/// The servers whose settings could not be begun with.
+fn turned_back(scaler: &Scaler) -> usize {
+    let ledger = Arc::clone(&scaler.in_hand.borrow().ledger);
+    let due = |server: &&ServerId| ledger.members[*server].due.is_some();
+    ledger.turned_back.keys().filter(due).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_can_not_be_set_build_on_have_their_turns_and_are_set_once_they_can_be() {
+    let mut farm = farm([127, 0, 221]).await;
+    let (said, mut bell) = (Said::default(), Bell::default());
+    let scaler = Scaler::start(&farm, &said);
+    farm.queue("aarch64", "first", 4, 600).await;
+    bell.ring(&farm, Action::Apply, POOL);
+    until(&farm, &scaler, &bell, "two workers serve", async || {
+        settled(&scaler)
+    })
+    .await;
+    scaler.terminate().await;
+
+    let right = Arc::clone(&farm.config);
+    let mut config = Config::clone(&right);
+    config.checks.min_free_gib = 1 << 20;
+    farm.config = Arc::new(config);
+    let scaler = Scaler::start(&farm, &said);
+    let ask = Configure {
+        ips: addresses(&farm),
+        jobs: Some(9),
+        ..Configure::default()
+    };
+    until(&farm, &scaler, &bell, "the cloud is listed", async || {
+        let rows = scaler.configure(ask.clone()).await;
+        rows.iter().all(|row| row.outcome == Outcome::Due)
+    })
+    .await;
+    until(&farm, &scaler, &bell, "both are turned back", async || {
+        assert!(on_the_way(&scaler) <= 1, "more than one at once");
+        turned_back(&scaler) == 2 && on_the_way(&scaler) == 0
+    })
+    .await;
+    assert_eq!(instances(&farm).await, 4, "they serve as before");
+    assert_eq!(farm.cloud.ledger().servers.len(), 2, "nothing is bought");
+    scaler.terminate().await;
+
+    farm.config = right;
+    let scaler = Scaler::start(&farm, &said);
+    until(&farm, &scaler, &bell, "both are set", async || {
+        settled(&scaler)
+    })
+    .await;
+    until(&farm, &scaler, &bell, "everything is built", async || {
+        packages(&farm, "succeeded").await == 4
+    })
+    .await;
+    assert_eq!(farm.obs_state().await["ghosts"], 0);
+    scaler.terminate().await;
+    farm.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_get_other_settings_one_after_the_other_and_no_build_is_lost() {
-    let farm = farm().await;
+    let farm = farm([127, 0, 213]).await;
     let (said, mut bell) = (Said::default(), Bell::default());
     let scaler = Scaler::start(&farm, &said);
     farm.queue("aarch64", "first", 4, 120).await;
