@@ -84,7 +84,7 @@ pub struct Row {
     pub pool: PoolName,
     /// How far it is.
     pub progress: Progress,
-    /// Why it is kept, or can not be reached.
+    /// Why it is kept, can not be reached, or was turned back.
     pub why: Option<String>,
 }
 
@@ -220,7 +220,10 @@ fn row(
         (Stage::Serving, _) if !is_reachable(view, member) && pending => {
             (Progress::Unreachable, Some(Reason::NoHostKey.to_string()))
         }
-        (Stage::Serving, _) if pending => (Progress::Due, None),
+        (Stage::Serving, _) if pending => {
+            let back = view.ledger.turned_back.get(&member.server);
+            (Progress::Due, back.map(|back| back.why.clone()))
+        }
         (Stage::Serving, Some(why)) => (Progress::Kept, Some(why.clone())),
         (Stage::Serving, None) => (Progress::Settled, None),
         _ if !pending && to.is_none() => (Progress::Settled, None),

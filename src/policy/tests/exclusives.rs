@@ -4,7 +4,9 @@ use super::super::exclusive::{Exclusion, Progress, exclusion};
 use super::super::fixtures::{Farm, NOW, at, pool};
 use super::super::{Reason, Step, View, assess, audit, plan};
 use super::fits::{has, processors};
-use crate::model::{Action, BackendName, Exclusive, InstanceState, JobState, ServerId, Stage};
+use crate::model::{
+    Action, BackendName, Exclusive, InstanceState, JobState, ServerId, Stage, TurnedBack,
+};
 
 /// `main` is to be served alone; the pools `x-l1` and `x-l2` serve `home` as well.
 fn exclusive_farm() -> Farm {
@@ -246,6 +248,12 @@ fn what_the_others_build_already_holds_nobody_up_and_what_they_have_not_been_ask
     asks(&mut farm, "home", "building", 16, JobState::Building);
     assert_eq!(look(&farm).held, None);
     assert_eq!(stands(&look(&farm), "w-1"), Progress::Due);
+    let back = TurnedBack {
+        at: at(NOW - 60),
+        why: "no room".to_owned(),
+    };
+    farm.ledger.turned_back.insert(ServerId::new("w-1"), back);
+    assert_eq!(look(&farm).rows[0].why.as_deref(), Some("no room"));
     asks(&mut farm, "home", "waiting", 16, JobState::Blocked);
     farm.backend("home").unread.insert("waiting".to_owned());
     assert_eq!(look(&farm).held, Some(Reason::Unread));
