@@ -5,6 +5,8 @@ MACHINE=$1
 # shellcheck source=/dev/null
 . "$MACHINE/settings"
 export TERM=xterm HOME=/root HOSTNAME=$NAME
+# where the host was may be hidden: the service's script could not go back there
+cd /
 
 fault() { [ -e "$MACHINE/faults/$1" ]; }
 
