@@ -231,7 +231,12 @@ fn list(answer: &Value) -> String {
     let of_arch = |arch: &'_ Value| arch.get("workers").cloned().unwrap_or_default();
     let workers: Vec<Value> = rows(answer).iter().map(of_arch).collect();
     let workers: Vec<&Value> = workers.iter().flat_map(rows).collect();
-    table_of(&workers, &WHO)
+    let mut names = WHO.to_vec();
+    let waits = |worker: &&Value| worker.get("waits_for").is_some_and(Value::is_string);
+    if workers.iter().any(waits) {
+        names.push(("WAITS FOR", "waits_for"));
+    }
+    table_of(&workers, &names)
 }
 
 fn instances(answer: &Value) -> String {
@@ -351,6 +356,20 @@ mod tests {
         let words = words(&table);
         assert_eq!((words[1][1], words[2][1]), ("a", "b"));
         assert_eq!(words[2][0], "-");
+        assert_eq!(words[0].last(), Some(&"STATE"));
+    }
+
+    #[test]
+    fn what_a_new_worker_waits_for_is_in_the_table() {
+        let ramp = "the ramp of main: 2 a minute";
+        let answer = json!([{"aarch64": [], "workers": [
+            {"ip": null, "host": "a", "state": "booting", "waits_for": ramp},
+            {"ip": null, "host": "b", "state": "booting", "waits_for": null}]}]);
+        let table = list(&answer);
+        let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
+        assert!(lines[0].ends_with("WAITS FOR"), "{table}");
+        assert!(lines[1].ends_with(ramp), "{table}");
+        assert!(lines[2].ends_with('-'), "{table}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ fn worker() -> Worker {
         in_service: true,
         instances: None,
         using: None,
+        waits_for: None,
     }
 }
 

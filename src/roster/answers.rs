@@ -86,6 +86,7 @@ fn told(worker: &Worker) -> Value {
         "level": worker.level.map(Level::as_str),
         "flavor": flavor(worker).map(ToString::to_string),
         "state": worker.state(),
+        "waits_for": worker.waits_for,
         "idle": worker.instances.map(|_| worker.is_idle()),
     })
 }

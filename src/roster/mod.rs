@@ -8,9 +8,9 @@ mod tests;
 
 use crate::model::{
     Arch, BackendName, FlavorName, Fleet, HostName, HostUse, InstanceCounts, InstanceId,
-    InstanceState, Level, Member, PoolName, Server, ServerStatus, Snapshot, Workers,
+    InstanceState, Level, Member, PoolName, Server, ServerId, ServerStatus, Snapshot, Workers,
 };
-use crate::policy::{Hosts, Placement, Standing, View};
+use crate::policy::{HeldBack, Hosts, Placement, Standing, View, held_back};
 pub use answers::answer;
 pub use question::{Asked, NotAnswered, Question, Resource, UsageAsked};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,8 @@ pub struct Worker {
     pub instances: Option<InstanceCounts>,
     /// What it does, where that is read.
     pub using: Option<HostUse>,
+    /// What it waits for before it is started.
+    pub waits_for: Option<String>,
 }
 
 impl Worker {
@@ -91,6 +93,7 @@ pub fn roster(view: &View<'_>) -> Vec<Worker> {
         fleet,
         hosts: &hosts,
         seen: &seen,
+        held_back: held_back(view),
     };
     let mut workers: Vec<Worker> = names.into_iter().map(|name| draw.worker(name)).collect();
     workers.sort_by(|a, b| (a.ip, &a.host).cmp(&(b.ip, &b.host)));
@@ -127,6 +130,7 @@ struct Draw<'a> {
     fleet: &'a Fleet,
     hosts: &'a Hosts<'a>,
     seen: &'a BTreeMap<&'a HostName, Listed>,
+    held_back: BTreeMap<ServerId, HeldBack>,
 }
 
 impl Draw<'_> {
@@ -156,7 +160,24 @@ impl Draw<'_> {
             in_service,
             instances: counts(self.view, pool.map(|pool| &*pool.backends), host),
             using: reading.and_then(|reading| reading.value.get(host)).cloned(),
+            waits_for: member.and_then(|member| self.awaited(member)),
         }
+    }
+
+    fn awaited(&self, member: &Member) -> Option<String> {
+        Some(match self.held_back.get(&member.server)? {
+            HeldBack::Ramp(backend) => {
+                let ramp = self.view.policy.gates.ramps.get(backend);
+                let ramp = ramp.map(|ramp| format!(": {ramp} a minute"));
+                format!("the ramp of {backend}{}", ramp.unwrap_or_default())
+            }
+            HeldBack::Canary(server) => {
+                let canary = self.view.ledger.members.get(server);
+                let name = canary.and_then(|canary| canary.name.as_ref());
+                let name = name.map_or_else(|| server.to_string(), ToString::to_string);
+                format!("a build on its order's canary {name}")
+            }
+        })
     }
 }
 

@@ -1,7 +1,8 @@
 use super::*;
 use crate::config::{Config, Policy, ResourceUse, SecretPlace};
 use crate::model::{
-    Alarms, BackendView, HostCounters, Instance, Ledger, Observed, ServerId, Tags, Vcpus,
+    Alarms, BackendView, HostCounters, Instance, Ledger, Observed, OrderId, Overrides, ServerId,
+    Stage, Tags, Vcpus,
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -84,13 +85,40 @@ fn snapshot(read: i64) -> Snapshot {
     }
 }
 
+/// One of an order that has not been reached yet.
+fn bought(name: &str, stage: Stage) -> Member {
+    Member {
+        server: ServerId::new(format!("id-{name}")),
+        name: Some(HostName::new(name)),
+        pool: PoolName::try_from("aarch64-l1").unwrap(),
+        order: Some(OrderId::new("an-order")),
+        vcpus: Vcpus(32),
+        stage,
+        since: at(NOW),
+        reached: false,
+        ordered_here: true,
+        own: Overrides::default(),
+        due: None,
+        bound: None,
+    }
+}
+
 fn ask(snapshot: &Snapshot, path: &str, query: &str) -> Result<Value, NotAnswered> {
-    let (ledger, alarms, policy) = (Ledger::default(), Alarms::default(), policy());
+    ask_with(snapshot, &Ledger::default(), &policy(), path, query)
+}
+
+fn ask_with(
+    snapshot: &Snapshot,
+    ledger: &Ledger,
+    policy: &Policy,
+    path: &str,
+    query: &str,
+) -> Result<Value, NotAnswered> {
     let view = View {
         snapshot,
-        ledger: &ledger,
-        alarms: &alarms,
-        policy: &policy,
+        ledger,
+        alarms: &Alarms::default(),
+        policy,
         now: at(NOW),
     };
     let question = Question::read(path, query)?.unwrap();
@@ -202,6 +230,34 @@ fn a_worker_on_its_way_out_is_not_idle_whatever_obs_lists() {
     assert_eq!(workers[0]["aarch64"], json!([]));
     let idle = ask(&snapshot, "instances/idle", "").unwrap();
     assert_eq!(idle[0]["aarch64"]["l1"], json!(2));
+}
+
+#[test]
+fn of_a_new_worker_that_is_held_back_it_is_said_what_it_waits_for() {
+    let mut ledger = Ledger::default();
+    for (name, stage) in [
+        ("ours", Stage::Booting { active: at(NOW) }),
+        ("free", Stage::Standby { active: at(NOW) }),
+    ] {
+        let member = bought(name, stage);
+        ledger.members.insert(member.server.clone(), member);
+    }
+    let mut policy = policy();
+    let waits = |policy: &Policy, ledger: &Ledger| {
+        let list = ask_with(&snapshot(NOW), ledger, policy, "workers", "").unwrap();
+        [0, 1].map(|n: usize| list[0]["workers"][n]["waits_for"].clone())
+    };
+    let main = BackendName::new("main");
+    assert_eq!(waits(&policy, &ledger), [Value::Null, Value::Null]);
+
+    policy.gates.ramps = [(main, 1)].into();
+    ledger.started.insert(ServerId::new("id-ours"), at(NOW));
+    let ramp = json!("the ramp of main: 1 a minute");
+    assert_eq!(waits(&policy, &ledger), [Value::Null, ramp]);
+
+    policy.gates.canary = std::time::Duration::from_secs(600);
+    let canary = json!("a build on its order's canary ours");
+    assert_eq!(waits(&policy, &ledger), [Value::Null, canary]);
 }
 
 #[test]
