@@ -1,6 +1,7 @@
 //! End to end: every real part running, each stage asserted from outside. One farm at a time, since
 //! OBS has one set of ports.
 
+use anyhow::Context;
 use rig::{Farm, Load, Options, Story};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -27,13 +28,25 @@ where
 {
     let _mine = ONE_FARM.lock().await;
     let mut farm = Farm::start(options).await.unwrap();
-    let told = story(&mut farm).await;
+    let mut told = story(&mut farm).await;
     if told.is_err() {
         farm.keep_logs().unwrap();
+        told = told.context(what_was_ordered(&farm));
     }
     let stopped = farm.stop().await;
     told.unwrap();
     stopped.unwrap();
+}
+
+/// What obs-scaler said of its orders and servers: a run elsewhere shows no more of its log than this.
+fn what_was_ordered(farm: &Farm) -> String {
+    let log = std::fs::read_to_string(farm.scaler_log()).unwrap();
+    let told = |line: &&str| {
+        let of_it = [": order ", "reconcile::orders", "reconcile::servers"];
+        of_it.iter().any(|part| line.contains(part)) && !line.contains("order none: held")
+    };
+    let lines: Vec<&str> = log.lines().filter(told).collect();
+    lines.join("\n")
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod process;
 mod prometheus;
 pub mod simulated;
 mod story;
+mod trace;
 mod watch;
 mod yard;
 
@@ -16,8 +17,9 @@ pub use backend::Backend;
 pub use farm::{Farm, Options, clean_up};
 pub use prometheus::Prometheus;
 pub use story::{Load, judge, run};
+pub use trace::Trace;
 pub use watch::{History, Ledger, Obs, Story};
-pub use yard::{Machine, Trace, Yard};
+pub use yard::{Machine, Yard};
 
 /// Build instances of each worker in the rig's configuration.
 pub const INSTANCES: usize = 2;

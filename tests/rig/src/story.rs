@@ -1,5 +1,6 @@
 //! The whole loop, stage by stage, each seen from outside.
 
+use crate::backend::Backend;
 use crate::farm::Farm;
 use crate::watch::{Obs, Story};
 use anyhow::{Context, Result, ensure};
@@ -164,18 +165,7 @@ async fn give_back(farm: &mut Farm, story: &mut Story) -> Result<()> {
 /// # Errors
 /// Says which promise was broken.
 pub async fn judge(farm: &Farm, jobs: usize) -> Result<()> {
-    let history = farm.obs().history().await?;
-    ensure!(
-        history.len() == jobs,
-        "{jobs} jobs were queued, {} were built",
-        history.len()
-    );
-    for ((package, arch), codes) in &history {
-        ensure!(
-            codes == &["succeeded"],
-            "{package} for {arch} was built as {codes:?}"
-        );
-    }
+    farm.each_job_was_built_once(Backend::First, jobs).await?;
     let live = farm.obs().live().await?;
     ensure!(live == 0, "OBS still lists {live} live instances");
     let ledger = farm.ledger().await?;

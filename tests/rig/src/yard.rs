@@ -3,6 +3,7 @@
 use crate::backend::Backend;
 use crate::farm::{http, keep_logs};
 use crate::process::script;
+use crate::trace::{self, Trace};
 use crate::watch::Obs;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -26,19 +27,6 @@ pub struct Machine {
     pub user_data: String,
     /// The public key that it lets in.
     pub public_key: String,
-}
-
-/// One line of the trace that every build leaves as it begins and as it ends.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Trace {
-    /// `begin`, or `end-` and the exit code.
-    pub what: String,
-    /// The package.
-    pub package: String,
-    /// The host name of the machine.
-    pub host: String,
-    /// Seconds since 1970.
-    pub at: f64,
 }
 
 impl Yard {
@@ -120,8 +108,7 @@ impl Yard {
     /// # Errors
     /// A line that is not understood.
     pub fn trace(&self) -> Result<Vec<Trace>> {
-        let text = std::fs::read_to_string(self.root.join("builds.trace")).unwrap_or_default();
-        text.lines().map(Trace::parse).collect()
+        trace::read(&self.root)
     }
 
     /// Copies the logs to a folder that stays.
@@ -142,20 +129,5 @@ impl Yard {
     /// Where something does not end.
     pub async fn stop(self) -> Result<()> {
         self.rig(&["wipe"]).await
-    }
-}
-
-impl Trace {
-    fn parse(line: &str) -> Result<Self> {
-        let words: Vec<&str> = line.split(' ').collect();
-        let [what, package, _arch, host, at] = *words else {
-            anyhow::bail!("a line of the trace: {line:?}");
-        };
-        Ok(Self {
-            what: what.to_owned(),
-            package: package.to_owned(),
-            host: host.to_owned(),
-            at: at.parse()?,
-        })
     }
 }
