@@ -28,6 +28,8 @@ pub struct WorkerState {
     pub host: HostName,
     /// Its instances, each counted once over the backends of its pool.
     pub instances: InstanceCounts,
+    /// How many of them are away by one list, and in none of a backend of the pool that they would be building for.
+    pub passing: u32,
     /// How many it is set to have.
     pub configured: u32,
     /// Pinned by a person: never released.
@@ -104,6 +106,11 @@ pub struct PoolState {
     /// between two jobs, and for some seconds while a worker takes new code before its first one. They
     /// are about to be idle, and count as such against the need; for [`SETTLE`], and no longer.
     pub returning: u32,
+    /// Instances of workers in service that build for another backend by one list, and that no backend of the pool
+    /// shows at it: the dispatcher that hands out a job takes the instance out of its lists before it says that
+    /// the job is built (`bs_dispatch`, `assignjob`), and backends are read at different moments. A job that
+    /// seems to wait is theirs: they count against the need as those that are returning do, and for as long.
+    pub passing: u32,
     /// Live instances of unmanaged hosts that its backends list and that may be its own, and do not count in
     /// its supply: their size is not known yet, or they stand in a pool of another backend.
     pub elsewhere: u32,
@@ -131,7 +138,8 @@ impl PoolState {
     /// How many workers the jobs that wait ask for beyond what is in flight.
     #[must_use]
     pub fn needed(&self) -> u32 {
-        workers_needed(self.no_idle_fit, self.returning, self.per_worker)
+        let soon_free = self.returning + self.passing;
+        workers_needed(self.no_idle_fit, soon_free, self.per_worker)
             .saturating_sub(self.in_flight)
             .saturating_sub(self.refitting)
     }
@@ -206,8 +214,16 @@ fn read_at(view: &View<'_>, backend: &BackendName) -> Result<Timestamp, Held> {
     Ok(workers.at())
 }
 
+/// The instances of one host.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counted {
+    instances: InstanceCounts,
+    /// [`WorkerState::passing`].
+    passing: u32,
+}
+
 /// Instances by host.
-type ByHost<'a> = BTreeMap<&'a HostName, InstanceCounts>;
+type ByHost<'a> = BTreeMap<&'a HostName, Counted>;
 
 /// How many instances of each host are idle.
 type Idle<'a> = BTreeMap<&'a HostName, u32>;
@@ -334,6 +350,7 @@ impl<'a> Seen<'a> {
             supply: InstanceCounts::default(),
             idle: 0,
             returning: 0,
+            passing: 0,
             elsewhere: count(self.elsewhere.get(&pool.name).into_iter().flatten()),
             in_flight: account.in_flight,
             refitting: back_soon(self.view, &pool.name),
@@ -349,14 +366,17 @@ impl<'a> Seen<'a> {
             no_compliant: state.no_compliant,
         } = self.waiting.place(pool, &self.workforce, idle);
         state.workers = self.workers(pool, &hosts);
-        state.returning = state.workers.iter().map(|w| self.returning(w)).sum();
+        let lately = |w: &&WorkerState| !self.is_absent_for_long(w);
+        let passing_by = state.workers.iter().filter(lately);
+        (state.returning, state.passing) = passing_by.fold((0, 0), |(returning, passing), w| {
+            (returning + w.absent(), passing + w.passing)
+        });
         Ok(state)
     }
 
-    fn returning(&self, worker: &WorkerState) -> u32 {
+    fn is_absent_for_long(&self, worker: &WorkerState) -> bool {
         let since = self.view.ledger.absent.get(&worker.server);
-        let lasts = since.is_some_and(|since| elapsed(*since, self.view.now) >= SETTLE);
-        if lasts { 0 } else { worker.absent() }
+        since.is_some_and(|since| elapsed(*since, self.view.now) >= SETTLE)
     }
 
     fn jobs(&self, pool: &Pool, state: JobState) -> u32 {
@@ -371,7 +391,9 @@ impl<'a> Seen<'a> {
         let mut idle = Idle::new();
         let counted = self.instances.get(&pool.name).into_iter().flatten();
         for (id, &(doing, standing)) in counted {
-            hosts.entry(&id.host).or_default().add(doing);
+            let of_host = hosts.entry(&id.host).or_default();
+            of_host.instances.add(doing);
+            of_host.passing += u32::from(doing == InstanceState::Away);
             state.instances.add(doing);
             match standing {
                 Standing::Serving | Standing::Unmanaged => state.supply.add(doing),
@@ -386,22 +408,24 @@ impl<'a> Seen<'a> {
         (hosts, idle)
     }
 
-    fn workers(
-        &self,
-        pool: &Pool,
-        hosts: &BTreeMap<&HostName, InstanceCounts>,
-    ) -> Vec<WorkerState> {
+    fn workers(&self, pool: &Pool, hosts: &ByHost<'_>) -> Vec<WorkerState> {
         let members = self.view.ledger.members.values();
         let serving = members.filter(|m| m.pool == pool.name && m.stage == Stage::Serving);
         let listed = serving.filter_map(|m| Some((m, self.fleet.servers.get(&m.server)?)));
         let active = listed.filter(|(_, server)| server.status == ServerStatus::Active);
-        let worker = |(member, server): (&Member, &Server)| WorkerState {
-            server: server.id.clone(),
-            host: server.name.clone(),
-            instances: hosts.get(&server.name).copied().unwrap_or_default(),
-            configured: wanted(member, pool).instances,
-            protected: server.tags.protected,
-            reachable: server.tags.order.is_some() || self.view.ledger.pinned.contains(&server.id),
+        let worker = |(member, server): (&Member, &Server)| {
+            let Counted { instances, passing } =
+                hosts.get(&server.name).copied().unwrap_or_default();
+            WorkerState {
+                server: server.id.clone(),
+                host: server.name.clone(),
+                instances,
+                passing,
+                configured: wanted(member, pool).instances,
+                protected: server.tags.protected,
+                reachable: server.tags.order.is_some()
+                    || self.view.ledger.pinned.contains(&server.id),
+            }
         };
         active.map(worker).collect()
     }

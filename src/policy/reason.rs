@@ -251,7 +251,7 @@ impl Figures {
             scheduled: state.scheduled,
             set_aside: state.set_aside,
             idle: state.idle,
-            returning: state.returning,
+            returning: state.returning + state.passing,
             per_worker: state.per_worker,
             in_flight: state.in_flight,
             serving: super::account::count(state.workers.iter()),

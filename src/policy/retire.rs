@@ -41,7 +41,7 @@ pub fn next_streak(
     })
 }
 
-/// Since when some instance of each worker in service is absent, after one more look. Of a pool that is held
+/// Since when some instance of each worker in service is absent or passing, after one more look. Of a pool that is held
 /// it is not known whether they came back: that ends no absence.
 #[must_use]
 pub fn absent(
@@ -50,7 +50,7 @@ pub fn absent(
 ) -> BTreeMap<ServerId, Timestamp> {
     let known = states.values().flatten();
     let workers = known.flat_map(|state| &state.workers);
-    let lacking = workers.filter(|worker| worker.absent() > 0);
+    let lacking = workers.filter(|worker| worker.absent() + worker.passing > 0);
     let before = &view.ledger.absent;
     let since = |server| before.get(server).copied().unwrap_or(view.now);
     let lacking = lacking.map(|worker| (worker.server.clone(), since(&worker.server)));

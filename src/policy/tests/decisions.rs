@@ -99,6 +99,21 @@ fn instances_that_take_new_code_are_down_for_a_moment_and_not_bought_for() {
 }
 
 #[test]
+fn an_instance_that_is_handed_a_job_is_in_no_list_of_that_backend_for_a_moment_and_not_bought_for()
+{
+    let mut farm = busy("x-l1", 7);
+    farm.pool("x-l1").backends.push(BackendName::new("home"));
+    farm.policy.pools.remove(&pool("home"));
+    let server = farm.worker("x-l1", "w", 6);
+    farm.list("x-l1", "w", InstanceState::Away, 1);
+    assert_eq!(ordered(&farm.see(plan), "x-l1"), 0, "home hands it a job");
+    let look = |farm: &Farm| farm.see(|view| absent(view, &assess(view)));
+    assert_eq!(look(&farm), BTreeMap::from([(server.clone(), at(NOW))]));
+    farm.ledger.absent.insert(server, at(NOW - 30));
+    assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "it is not free");
+}
+
+#[test]
 fn an_instance_listed_by_two_backends_counts_once() {
     let mut farm = busy("x-l1", 7);
     farm.pool("x-l1").backends.push(BackendName::new("home"));
