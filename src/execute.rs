@@ -358,9 +358,10 @@ impl Hands {
         let (outcome, untouched) = match self.prepare(member, ip) {
             Ok((host, pool, settings)) => {
                 let expected = self.expected(member, flavor.unwrap_or(&pool.flavor), pool);
-                let checked = ssh::check(&self.access, &host, &expected, &settings, at).await;
-                let outcome = self.then_enabled(member, checked.outcome.into()).await;
-                (outcome, checked.untouched)
+                let enabled = || self.enabled(member);
+                let checked =
+                    ssh::check(&self.access, &host, &expected, &settings, enabled, at).await;
+                (checked.outcome.into(), checked.untouched)
             }
             Err(why) => (CheckOutcome::Unreachable(why.to_string()), true),
         };

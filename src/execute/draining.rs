@@ -3,7 +3,7 @@
 use super::{Hands, NotPrepared};
 use crate::config::BackendHost;
 use crate::model::{BackendName, Member};
-use crate::policy::{CheckOutcome, DrainOutcome, DrainReport, setup};
+use crate::policy::{DrainOutcome, DrainReport, setup};
 use crate::ssh::{
     self, Access, Pinned, RemoteShell, SshError, Unpinned, disable_pattern, known_pin,
 };
@@ -59,24 +59,16 @@ impl Hands {
         }
     }
 
-    /// A worker that is right is given jobs again by all its backends: it may have been disabled, or another one of
-    /// its name before it.
-    pub(super) async fn then_enabled(
-        &self,
-        member: &Member,
-        checked: CheckOutcome,
-    ) -> CheckOutcome {
-        if checked != CheckOutcome::Passed || self.config.ssh.backend_hosts.is_empty() {
-            return checked;
+    /// Has all the backends of a worker give it jobs again: it may have been disabled, or another one of its name
+    /// before it. Told before it reports for the first time: a backend that has it disabled takes that report for
+    /// a goodbye, and hears the next one after 5 minutes.
+    pub(super) async fn enabled(&self, member: &Member) -> Result<(), String> {
+        if self.config.ssh.backend_hosts.is_empty() {
+            return Ok(());
         }
-        let told = self.tell_backends(member, Word::Enable).await;
-        match told {
-            Ok(_) | Err(NotTold::NoHost(_) | NotTold::Name) => checked,
-            Err(why) => CheckOutcome::Failed {
-                check: "registered".to_owned(),
-                found: why.to_string(),
-                expected: "not in workers/disable".to_owned(),
-            },
+        match self.tell_backends(member, Word::Enable).await {
+            Ok(_) | Err(NotTold::NoHost(_) | NotTold::Name) => Ok(()),
+            Err(why) => Err(why.to_string()),
         }
     }
 
@@ -86,7 +78,7 @@ impl Hands {
         let pattern = member.name.as_ref().and_then(disable_pattern);
         let pattern = pattern.ok_or(NotTold::Name)?;
         let mut least = Duration::MAX;
-        for backend in setup::wanted(member, pool).backends {
+        for backend in setup::backends(member, pool) {
             let host = self.config.ssh.backend_hosts.get(&backend);
             let host = host.ok_or_else(|| NotTold::NoHost(backend.clone()))?;
             least = least.min(self.tell(&backend, host, &pattern, word).await?);

@@ -21,6 +21,17 @@ pub fn wanted(member: &Member, pool: &Pool) -> Setup {
     }
 }
 
+/// Every backend that may give this worker jobs: those of its pool, whose settings it may have until it is told
+/// others, and those that it is to serve.
+#[must_use]
+pub fn backends(member: &Member, pool: &Pool) -> BTreeSet<BackendName> {
+    let wanted = wanted(member, pool).backends;
+    wanted
+        .into_iter()
+        .chain(pool.backends.iter().cloned())
+        .collect()
+}
+
 /// What a new worker of the pool is told.
 #[must_use]
 pub fn of_pool(pool: &Pool) -> Setup {

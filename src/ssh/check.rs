@@ -92,17 +92,24 @@ pub struct CheckReport {
 
 /// Runs the checks in order, up to the first that is not passed, and mends what can be mended:
 /// settings are set, the service is started. To be repeated until it passes or the deadline is over.
-pub async fn check(
+///
+/// Once the machine is right, and before anything is done there, `welcome` sees to it that the worker's backends
+/// will give it jobs, or says why they will not.
+pub async fn check<F>(
     access: &Access,
     host: &Pinned<SocketAddr>,
     expected: &Expected,
     settings: &WorkerSettings,
+    welcome: impl FnOnce() -> F,
     now: Timestamp,
-) -> CheckReport {
+) -> CheckReport
+where
+    F: Future<Output = Result<(), String>>,
+{
     let begun = Instant::now();
     let (outcome, untouched) = match RemoteShell::connect(access, host).await {
         Ok(shell) => {
-            let checked = all(&shell, expected, settings, (now, begun)).await;
+            let checked = all(&shell, expected, settings, welcome, (now, begun)).await;
             let untouched = matches!(checked, Err(Stop::Untouched(..)));
             (judge(checked), untouched)
         }
@@ -145,13 +152,20 @@ impl From<SshError> for Stop {
     }
 }
 
-async fn all(
+async fn all<F>(
     shell: &RemoteShell,
     expected: &Expected,
     settings: &WorkerSettings,
+    welcome: impl FnOnce() -> F,
     clock: (Timestamp, Instant),
-) -> Result<(), Stop> {
+) -> Result<(), Stop>
+where
+    F: Future<Output = Result<(), String>>,
+{
     machine(shell, expected, clock).await?;
+    let unwelcome =
+        |why| Stop::Untouched(Check::Registered, why, "not in workers/disable".to_owned());
+    welcome().await.map_err(unwelcome)?;
     config(shell, settings).await?;
     service(shell, settings).await?;
     takes_jobs(shell).await

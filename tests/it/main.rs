@@ -29,6 +29,8 @@ mod sources;
 #[cfg(test)]
 mod ssh;
 #[cfg(test)]
+mod ssh_disable;
+#[cfg(test)]
 mod ssh_hands;
 #[cfg(test)]
 mod ssh_hostile;

@@ -54,15 +54,10 @@ pub(crate) fn expected() -> Expected {
 
 pub(crate) async fn checked(machine: &Machine) -> CheckOutcome {
     let (access, host) = (machine.access("client"), machine.pinned("host"));
-    let report = check(
-        &access,
-        &host,
-        &expected(),
-        &settings(),
-        Clock::default().now(),
-    )
-    .await;
-    report.outcome
+    let (expected, settings, now) = (expected(), settings(), Clock::default().now());
+    let welcome = || async { Ok(()) };
+    let report = check(&access, &host, &expected, &settings, welcome, now);
+    report.await.outcome
 }
 
 pub(crate) async fn drained(machine: &Machine) -> DrainOutcome {

@@ -145,6 +145,13 @@ impl Machine {
         fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
     }
 
+    /// What a script says as the service is started goes to its log before that.
+    pub(crate) fn before_start(&self, script: &str) {
+        let before =
+            format!("if [ \"$1\" = start ]; then {script}; fi >>\"$(dirname \"$0\")/../log\"");
+        self.command("systemctl", &format!("{before}\n{SYSTEMCTL}"));
+    }
+
     /// The machine, with the key of this name as its pin.
     pub(crate) fn pinned(&self, name: &str) -> Pinned<SocketAddr> {
         let pin = Pin::parse(&self.read(&format!("{name}.pub")));

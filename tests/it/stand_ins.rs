@@ -147,7 +147,9 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
             free_gib: 10,
             clock: Duration::from_secs(5),
         };
-        let report = check(&access, &host, &expected, &settings, Clock::default().now());
+        let welcome = || async { Ok(()) };
+        let now = Clock::default().now();
+        let report = check(&access, &host, &expected, &settings, welcome, now);
         report.await.outcome
     };
 
