@@ -66,17 +66,10 @@ impl Farm {
     fn hands(&self, forced: bool) -> Hands {
         self.worker.write("known_hosts", &self.known_hosts());
         let ssh = self.worker.config("client");
-        let [main, lts] = [&self.hosts[0], &self.hosts[1]].map(|host| {
-            let port = host.port();
-            let dir = match forced {
-                true => String::new(),
-                false => format!(", workers_dir: {}", host.home("workers")),
-            };
-            format!(
-                "{{ address: 127.0.0.1, port: {port}, user: {}{dir} }}",
-                ssh.user
-            )
-        });
+        let [main, lts] = self
+            .hosts
+            .each_ref()
+            .map(|host| backend_host(host, &ssh.user, forced));
         let text = format!(
             "state_dir: {state}
 owner: patient
@@ -143,6 +136,15 @@ ssh:
     fn are_told(&self) -> [bool; 2] {
         [&self.hosts[0], &self.hosts[1]].map(|host| host.exists(DISABLED))
     }
+}
+
+fn backend_host(host: &Machine, user: &str, forced: bool) -> String {
+    let port = host.port();
+    let dir = match forced {
+        true => String::new(),
+        false => format!(", workers_dir: {}", host.home("workers")),
+    };
+    format!("{{ address: 127.0.0.1, port: {port}, user: {user}{dir} }}")
 }
 
 fn pools() -> String {
