@@ -299,6 +299,8 @@ pub struct Ledger {
     pub supply: BTreeMap<PoolName, Supply>,
     /// Since when some instance of a worker in service is absent: OBS lists it nowhere, or as `down`.
     pub absent: BTreeMap<ServerId, Timestamp>,
+    /// Since when some instance of a worker in service is away, and no backend of its pool shows what it builds.
+    pub passing: BTreeMap<ServerId, Timestamp>,
     /// The servers that are gone, until it is certain that they left nothing behind.
     pub trails: BTreeMap<ServerId, Trail>,
     /// What the cloud refused, and has not done since.

@@ -28,8 +28,6 @@ pub struct WorkerState {
     pub host: HostName,
     /// Its instances, each counted once over the backends of its pool.
     pub instances: InstanceCounts,
-    /// How many of them are away by one list, and in none of a backend of the pool that they would be building for.
-    pub passing: u32,
     /// How many it is set to have.
     pub configured: u32,
     /// Pinned by a person: never released.
@@ -63,6 +61,13 @@ impl WorkerState {
     pub fn absent(&self) -> u32 {
         let there = self.instances.live() + self.instances.get(InstanceState::Dead);
         self.configured.saturating_sub(there)
+    }
+
+    /// How many are away by one list, and in none of a backend of the pool that they would be building for: such a
+    /// list would come first.
+    #[must_use]
+    pub fn passing(&self) -> u32 {
+        self.instances.get(InstanceState::Away)
     }
 
     /// Whether every configured instance is there to build. Only such a worker fills a place of the
@@ -214,16 +219,8 @@ fn read_at(view: &View<'_>, backend: &BackendName) -> Result<Timestamp, Held> {
     Ok(workers.at())
 }
 
-/// The instances of one host.
-#[derive(Debug, Default, Clone, Copy)]
-struct Counted {
-    instances: InstanceCounts,
-    /// [`WorkerState::passing`].
-    passing: u32,
-}
-
 /// Instances by host.
-type ByHost<'a> = BTreeMap<&'a HostName, Counted>;
+type ByHost<'a> = BTreeMap<&'a HostName, InstanceCounts>;
 
 /// How many instances of each host are idle.
 type Idle<'a> = BTreeMap<&'a HostName, u32>;
@@ -366,17 +363,24 @@ impl<'a> Seen<'a> {
             no_compliant: state.no_compliant,
         } = self.waiting.place(pool, &self.workforce, idle);
         state.workers = self.workers(pool, &hosts);
-        let lately = |w: &&WorkerState| !self.is_absent_for_long(w);
-        let passing_by = state.workers.iter().filter(lately);
-        (state.returning, state.passing) = passing_by.fold((0, 0), |(returning, passing), w| {
-            (returning + w.absent(), passing + w.passing)
-        });
+        let ledger = self.view.ledger;
+        state.returning = self.lately(&state.workers, &ledger.absent, WorkerState::absent);
+        state.passing = self.lately(&state.workers, &ledger.passing, WorkerState::passing);
         Ok(state)
     }
 
-    fn is_absent_for_long(&self, worker: &WorkerState) -> bool {
-        let since = self.view.ledger.absent.get(&worker.server);
-        since.is_some_and(|since| elapsed(*since, self.view.now) >= SETTLE)
+    /// How many there are on workers on which there have not been any for long.
+    fn lately(
+        &self,
+        workers: &[WorkerState],
+        since: &BTreeMap<ServerId, Timestamp>,
+        many: fn(&WorkerState) -> u32,
+    ) -> u32 {
+        let is_new = |at: &Timestamp| elapsed(*at, self.view.now) < SETTLE;
+        let lately = workers
+            .iter()
+            .filter(|w| since.get(&w.server).is_none_or(is_new));
+        lately.map(many).sum()
     }
 
     fn jobs(&self, pool: &Pool, state: JobState) -> u32 {
@@ -391,9 +395,7 @@ impl<'a> Seen<'a> {
         let mut idle = Idle::new();
         let counted = self.instances.get(&pool.name).into_iter().flatten();
         for (id, &(doing, standing)) in counted {
-            let of_host = hosts.entry(&id.host).or_default();
-            of_host.instances.add(doing);
-            of_host.passing += u32::from(doing == InstanceState::Away);
+            hosts.entry(&id.host).or_default().add(doing);
             state.instances.add(doing);
             match standing {
                 Standing::Serving | Standing::Unmanaged => state.supply.add(doing),
@@ -413,19 +415,13 @@ impl<'a> Seen<'a> {
         let serving = members.filter(|m| m.pool == pool.name && m.stage == Stage::Serving);
         let listed = serving.filter_map(|m| Some((m, self.fleet.servers.get(&m.server)?)));
         let active = listed.filter(|(_, server)| server.status == ServerStatus::Active);
-        let worker = |(member, server): (&Member, &Server)| {
-            let Counted { instances, passing } =
-                hosts.get(&server.name).copied().unwrap_or_default();
-            WorkerState {
-                server: server.id.clone(),
-                host: server.name.clone(),
-                instances,
-                passing,
-                configured: wanted(member, pool).instances,
-                protected: server.tags.protected,
-                reachable: server.tags.order.is_some()
-                    || self.view.ledger.pinned.contains(&server.id),
-            }
+        let worker = |(member, server): (&Member, &Server)| WorkerState {
+            server: server.id.clone(),
+            host: server.name.clone(),
+            instances: hosts.get(&server.name).copied().unwrap_or_default(),
+            configured: wanted(member, pool).instances,
+            protected: server.tags.protected,
+            reachable: server.tags.order.is_some() || self.view.ledger.pinned.contains(&server.id),
         };
         active.map(worker).collect()
     }

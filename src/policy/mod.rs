@@ -75,7 +75,7 @@ pub use lifecycle::{Act, Advance, HEARTBEAT, SETTLE, Terms, advance};
 pub use placement::{Hosts, Placement, Standing, pool_of_server};
 pub use plan::{Outcome, Plan, Step, Verdict, plan};
 pub use reason::{Figures, Reason};
-pub use retire::{Kept, absent, look, next_streak};
+pub use retire::{Kept, absent, look, next_streak, passing};
 pub use sight::{
     Absence, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, InstancesSeen, Sight,
     SubJob, instances_seen, next_absence, next_quiet,

@@ -303,15 +303,17 @@ impl Books {
         Ok(())
     }
 
-    /// How long each worker has been idle, and has had absent instances: both are counted anew after a
+    /// How long each worker has been idle, and has had absent and passing instances: all are counted anew after a
     /// restart, and so not written.
     pub(super) fn looks(
         &mut self,
         streaks: BTreeMap<ServerId, IdleStreak>,
         absent: BTreeMap<ServerId, Timestamp>,
+        passing: BTreeMap<ServerId, Timestamp>,
     ) {
         self.ledger.streaks = streaks;
         self.ledger.absent = absent;
+        self.ledger.passing = passing;
     }
 }
 

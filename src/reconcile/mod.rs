@@ -294,7 +294,8 @@ impl Reconciler {
         let states = policy::decidable(&view);
         let streaks = policy::look(&view, &states);
         let absent = policy::absent(&view, &states);
-        self.books.looks(streaks, absent);
+        let passing = policy::passing(&view, &states);
+        self.books.looks(streaks, absent, passing);
         for (pool, state) in &states {
             let Ok(state) = state else { continue };
             let (live, excused) = (state.supply.live(), state.excused());

@@ -2,7 +2,7 @@
 
 use super::super::fixtures::{Farm, NOW, at, key, minutes, pool};
 use super::super::{
-    Outcome, Reason, absent, assess, evaluate, instances_seen, look, next_streak, plan,
+    Outcome, Reason, absent, assess, evaluate, instances_seen, look, next_streak, passing, plan,
 };
 use super::{book, decided, ordered, released};
 use crate::config::Mode;
@@ -107,9 +107,12 @@ fn an_instance_that_is_handed_a_job_is_in_no_list_of_that_backend_for_a_moment_a
     let server = farm.worker("x-l1", "w", 6);
     farm.list("x-l1", "w", InstanceState::Away, 1);
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 0, "home hands it a job");
-    let look = |farm: &Farm| farm.see(|view| absent(view, &assess(view)));
+    let look = |farm: &Farm| farm.see(|view| passing(view, &assess(view)));
     assert_eq!(look(&farm), BTreeMap::from([(server.clone(), at(NOW))]));
-    farm.ledger.absent.insert(server, at(NOW - 30));
+    let lacks = farm.see(|view| absent(view, &assess(view)));
+    assert_eq!(lacks, BTreeMap::new(), "it is listed");
+    farm.ledger.passing.insert(server, at(NOW - 30));
+    assert_eq!(look(&farm), farm.ledger.passing, "since the first look");
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "it is not free");
 }
 
