@@ -50,7 +50,7 @@ impl Hands {
 
     /// Tells every backend of a worker to give it no more jobs.
     async fn disable(&self, member: &Member, code: &str, at: Timestamp) -> DrainOutcome {
-        let told = self.tell_backends(member, Word::Disable).await;
+        let told = self.disabled(member).await;
         match told {
             Ok(least) => DrainOutcome::Disabled {
                 since: at.checked_sub(least).unwrap_or(Timestamp::MIN),
@@ -59,31 +59,37 @@ impl Hands {
         }
     }
 
-    /// Has all the backends of a worker give it jobs again: it may have been disabled, or another one of its name
-    /// before it. Told before it reports for the first time: a backend that has it disabled takes that report for
-    /// a goodbye, and hears the next one after 5 minutes.
-    pub(super) async fn enabled(&self, member: &Member) -> Result<(), String> {
-        if self.config.ssh.backend_hosts.is_empty() {
-            return Ok(());
-        }
-        match self.tell_backends(member, Word::Enable).await {
-            Ok(_) | Err(NotTold::NoHost(_) | NotTold::Name) => Ok(()),
-            Err(why) => Err(why.to_string()),
-        }
-    }
-
-    /// Tells each backend, and returns for how long the last of them has known of a disabling.
-    async fn tell_backends(&self, member: &Member, word: Word) -> Result<Duration, NotTold> {
-        let pool = self.pool(&member.pool)?;
-        let pattern = member.name.as_ref().and_then(disable_pattern);
-        let pattern = pattern.ok_or(NotTold::Name)?;
+    /// For how long the last of them has known. All or none: one that is not told goes on handing out jobs.
+    async fn disabled(&self, member: &Member) -> Result<Duration, NotTold> {
+        let pattern = pattern(member)?;
+        let of = |backend: BackendName| match self.config.ssh.backend_hosts.get(&backend) {
+            Some(host) => Ok((backend, host)),
+            None => Err(NotTold::NoHost(backend)),
+        };
+        let backends = setup::backends(member, self.pool(&member.pool)?);
+        let hosts: Vec<_> = backends.into_iter().map(of).collect::<Result<_, _>>()?;
         let mut least = Duration::MAX;
-        for backend in setup::backends(member, pool) {
-            let host = self.config.ssh.backend_hosts.get(&backend);
-            let host = host.ok_or_else(|| NotTold::NoHost(backend.clone()))?;
-            least = least.min(self.tell(&backend, host, &pattern, word).await?);
+        for (backend, host) in hosts {
+            least = least.min(self.tell(&backend, host, &pattern, Word::Disable).await?);
         }
         Ok(least)
+    }
+
+    /// Has all the backends of a worker give it jobs again: it may have been disabled, or another one of its name
+    /// before it. Told before it reports for the first time: a backend that has it disabled takes that report for
+    /// a goodbye, and hears the next one after 5 minutes. A backend whose host is not configured was never told.
+    pub(super) async fn enabled(&self, member: &Member) -> Result<(), String> {
+        let pool = self.pool(&member.pool).map_err(|why| why.to_string())?;
+        let Ok(pattern) = pattern(member) else {
+            return Ok(());
+        };
+        for backend in setup::backends(member, pool) {
+            if let Some(host) = self.config.ssh.backend_hosts.get(&backend) {
+                let told = self.tell(&backend, host, &pattern, Word::Enable).await;
+                told.map_err(|why| why.to_string())?;
+            }
+        }
+        Ok(())
     }
 
     async fn tell(
@@ -105,6 +111,11 @@ impl Hands {
         let told = speak(&access, &pinned, host, pattern, word).await;
         told.map_err(|why| NotTold::Ssh(backend.clone(), why))
     }
+}
+
+fn pattern(member: &Member) -> Result<String, NotTold> {
+    let name = member.name.as_ref();
+    name.and_then(disable_pattern).ok_or(NotTold::Name)
 }
 
 /// What a backend is told of a worker.

@@ -64,12 +64,18 @@ impl Farm {
     }
 
     fn hands(&self, forced: bool) -> Hands {
-        self.worker.write("known_hosts", &self.known_hosts());
-        let ssh = self.worker.config("client");
+        let user = &self.worker.config("client").user;
         let [main, lts] = self
             .hosts
             .each_ref()
-            .map(|host| backend_host(host, &ssh.user, forced));
+            .map(|host| backend_host(host, user, forced));
+        self.hands_with(forced, &format!("{{ main: {main}, lts: {lts} }}"))
+    }
+
+    /// Hands that know these hosts of backends.
+    fn hands_with(&self, forced: bool, backend_hosts: &str) -> Hands {
+        self.worker.write("known_hosts", &self.known_hosts());
+        let ssh = self.worker.config("client");
         let text = format!(
             "state_dir: {state}
 owner: patient
@@ -111,7 +117,7 @@ ssh:
   host_key_secret_env: SECRET
   known_hosts_file: {known_hosts}
   sysconfig: {sysconfig}
-  backend_hosts: {{ main: {main}, lts: {lts} }}
+  backend_hosts: {backend_hosts}
 ",
             state = self.worker.home("state"),
             other = if ARCH.as_str() == "x86_64" { "aarch64" } else { "x86_64" },
@@ -134,7 +140,7 @@ ssh:
     }
 
     fn are_told(&self) -> [bool; 2] {
-        [&self.hosts[0], &self.hosts[1]].map(|host| host.exists(DISABLED))
+        self.hosts.each_ref().map(|host| host.exists(DISABLED))
     }
 }
 
@@ -232,6 +238,24 @@ async fn every_backend_of_a_worker_that_can_not_be_cordoned_is_told_and_told_oth
 #[tokio::test]
 async fn backends_are_told_through_a_forced_command_too() {
     told_by_all_and_told_otherwise(true).await;
+}
+
+#[tokio::test]
+async fn a_backend_whose_host_is_not_configured_keeps_no_other_from_being_told_otherwise() {
+    let farm = Farm::boot(false);
+    let user = &farm.worker.config("client").user;
+    let main = backend_host(&farm.hosts[0], user, false);
+    let hands = farm.hands_with(false, &format!("{{ main: {main} }}"));
+    std::fs::create_dir(farm.hosts[0].home("workers/disable")).unwrap();
+    farm.hosts[0].write(DISABLED, "");
+    let outcome = drained(&hands).await;
+    let DrainOutcome::Unproved(why) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(why.contains("no ssh.backend_hosts.lts"), "{why}");
+    farm.worker.write("cordoned", "");
+    assert_eq!(checked(&hands).await, CheckOutcome::Passed);
+    assert_eq!(farm.are_told(), [false, false]);
 }
 
 #[tokio::test]
