@@ -5,9 +5,9 @@ use super::*;
 use crate::config::{Mode, Pool};
 use crate::model::{
     Action, Alarm, Alarms, Arch, BackendName, BackendView, Daemon, DaemonState, FlavorName, Fleet,
-    HostName, Instance, InstanceCounts, InstanceId, InstanceState, JobState, Ledger, Level, Member,
-    Observed, OrderId, PoolName, Requirements, Results, Server, ServerId, ServerStatus, Snapshot,
-    Stage, Supply, Tags, Vcpus, Workers,
+    Gap, HostName, Instance, InstanceCounts, InstanceId, InstanceState, JobState, Ledger, Level,
+    Member, Observed, OrderId, PoolName, Requirements, Results, Server, ServerId, ServerStatus,
+    Snapshot, Stage, Supply, Tags, Vcpus, Workers,
 };
 use crate::obs::BuildOutcome;
 use crate::policy::{CheckOutcome, CheckReport, Cost};

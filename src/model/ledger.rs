@@ -1,8 +1,8 @@
 //! What this program has in hand: orders, the life of each server, and how long workers are idle.
 
 use super::{
-    BackendName, Exclusive, FlavorName, HostName, Numbering, Offer, OrderId, Overrides, OwnLease,
-    PoolName, ServerId, Setbacks, Trail, Vcpus, ZoneName,
+    BackendName, Exclusive, FlavorName, HostName, InstanceId, Numbering, Offer, OrderId, Overrides,
+    OwnLease, PoolName, ServerId, Setbacks, Trail, Vcpus, ZoneName,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -267,6 +267,18 @@ pub struct IdleStreak {
     pub looks: u32,
 }
 
+/// Why a configured instance of a worker in service is neither free nor at work by what OBS lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gap {
+    /// It is listed nowhere, or as having said goodbye (`down`): for half a second between two jobs, and for some
+    /// seconds while a worker takes new code before its first one.
+    Absent,
+    /// It is away by one list, and in none of a backend of the pool that it would be building for: such a list
+    /// would come first. The dispatcher that hands out a job takes the instance out of its lists before it says that
+    /// the job is built (`bs_dispatch`, `assignjob`), and backends are read at different moments.
+    Passing,
+}
+
 /// How many instances a pool is known to have had, for the rule that a farm which vanished is a
 /// broken view and not a need.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -297,10 +309,8 @@ pub struct Ledger {
     pub streaks: BTreeMap<ServerId, IdleStreak>,
     /// What each pool is known to have had.
     pub supply: BTreeMap<PoolName, Supply>,
-    /// Since when some instance of a worker in service is absent: OBS lists it nowhere, or as `down`.
-    pub absent: BTreeMap<ServerId, Timestamp>,
-    /// Since when some instance of a worker in service is away, and no backend of its pool shows what it builds.
-    pub passing: BTreeMap<ServerId, Timestamp>,
+    /// The instances of workers in service that OBS does not show idle or at work, and since when.
+    pub gaps: BTreeMap<InstanceId, (Gap, Timestamp)>,
     /// The servers that are gone, until it is certain that they left nothing behind.
     pub trails: BTreeMap<ServerId, Trail>,
     /// What the cloud refused, and has not done since.
@@ -323,6 +333,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Since when each instance of this host that is absent is so.
+    pub fn absent<'a>(&'a self, host: &'a HostName) -> impl Iterator<Item = Timestamp> {
+        let of_host = move |id: &InstanceId| id.host == *host;
+        let absent = self.gaps.iter().filter(move |(id, _)| of_host(id));
+        absent.filter_map(|(_, (gap, since))| (*gap == Gap::Absent).then_some(*since))
+    }
+
     /// The servers of an order that are known by id.
     pub fn members_of<'a>(&'a self, order: &'a OrderId) -> impl Iterator<Item = &'a Member> {
         let of = move |m: &&Member| m.order.as_ref() == Some(order);

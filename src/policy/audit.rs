@@ -18,8 +18,8 @@ use super::plan::{Plan, Step};
 use super::supply;
 use crate::config::{Mode, Pool};
 use crate::model::{
-    Action, Fleet, InstanceId, InstanceState, Member, Offer, PoolName, Scope, Server, ServerId,
-    ServerStatus, Stage, Vcpus, elapsed,
+    Action, Fleet, Gap, HostName, InstanceId, InstanceState, Member, Offer, PoolName, Scope,
+    Server, ServerId, ServerStatus, Stage, Vcpus, elapsed,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -252,7 +252,7 @@ impl<'a> Court<'a> {
         Ok(known.halted_below.is_some() || supply::fell_below(live + excused, most, ratio))
     }
 
-    /// The instances that the pool's workers in service lack, where they have not lacked any for long.
+    /// The instances that the pool's workers in service lack, each where it was not lacking for long.
     fn returning(
         &self,
         pool: &Pool,
@@ -261,20 +261,36 @@ impl<'a> Court<'a> {
         let fleet = self.fleet()?;
         let mut returning = 0;
         for member in self.view.ledger.members.values() {
-            let configured = configured(member, pool);
-            let since = self.view.ledger.absent.get(&member.server);
-            let lasts = since.is_some_and(|since| elapsed(*since, self.view.now) >= SETTLE);
             let server = fleet.servers.get(&member.server);
-            let runs = server.filter(|server| server.status == ServerStatus::Active);
-            let serves = member.pool == pool.name && member.stage == Stage::Serving && !lasts;
-            if let Some(server) = runs.filter(|_| serves) {
-                let own = states.iter().filter(|(id, _)| id.host == server.name);
-                let down = BTreeSet::from([InstanceState::Down]);
-                let there = number(own.filter(|(_, seen)| **seen != down).count());
-                returning += configured.saturating_sub(there);
+            let stopped = server.is_some_and(|server| server.status != ServerStatus::Active);
+            let serves = member.pool == pool.name && member.stage == Stage::Serving && !stopped;
+            let name = server.map(|server| &server.name).or(member.name.as_ref());
+            if let Some(name) = name.filter(|_| serves) {
+                let numbers = 1..=configured(member, pool);
+                let lacking = numbers.filter(|number| self.lacks(states, name, *number));
+                returning += number(lacking.count());
             }
         }
         Ok(returning)
+    }
+
+    /// Whether this instance is listed by none of the backends, or as having said goodbye, and was not for long.
+    fn lacks(
+        &self,
+        states: &BTreeMap<&InstanceId, BTreeSet<InstanceState>>,
+        host: &HostName,
+        number: u32,
+    ) -> bool {
+        let id = InstanceId {
+            host: host.clone(),
+            number,
+        };
+        let down = BTreeSet::from([InstanceState::Down]);
+        let known = self.view.ledger.gaps.get(&id);
+        let lasts = known.is_some_and(|(gap, since)| {
+            *gap == Gap::Absent && elapsed(*since, self.view.now) >= SETTLE
+        });
+        states.get(&id).is_none_or(|seen| *seen == down) && !lasts
     }
 
     fn is_watched(&self) -> bool {

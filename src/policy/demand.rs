@@ -1,9 +1,9 @@
 //! What each pool has and what it needs, from fresh readings only.
 
-use super::SETTLE;
 use super::View;
 use super::account::{Account, count};
 use super::exclusive::sets_aside;
+use super::gaps;
 use super::gates::believed;
 use super::held::{Held, Source};
 use super::placement::{Hosts, Placement, Standing};
@@ -12,9 +12,9 @@ use super::setup::wanted;
 use super::waiting::{Placed, Waiting, Workforce};
 use crate::config::{Policy, Pool, rest_of};
 use crate::model::{
-    Arch, BackendName, Fleet, Fresh, HostName, InstanceCounts, InstanceId, InstanceState, JobState,
-    Level, Member, Observed, PackageKey, PoolName, Results, Server, ServerId, ServerStatus, Stage,
-    Unknown, Vcpus, Workers, elapsed,
+    Arch, BackendName, Fleet, Fresh, Gap, HostName, InstanceCounts, InstanceId, InstanceState,
+    JobState, Level, Member, Observed, PackageKey, PoolName, Results, Server, ServerId,
+    ServerStatus, Stage, Unknown, Vcpus, Workers,
 };
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,21 +55,6 @@ impl WorkerState {
             && none(InstanceState::Dead)
     }
 
-    /// How many of its configured instances are absent: OBS lists them nowhere, or as having said goodbye.
-    /// One that takes new code says so to every backend, and comes back.
-    #[must_use]
-    pub fn absent(&self) -> u32 {
-        let there = self.instances.live() + self.instances.get(InstanceState::Dead);
-        self.configured.saturating_sub(there)
-    }
-
-    /// How many are away by one list, and in none of a backend of the pool that they would be building for: such a
-    /// list would come first.
-    #[must_use]
-    pub fn passing(&self) -> u32 {
-        self.instances.get(InstanceState::Away)
-    }
-
     /// Whether every configured instance is there to build. Only such a worker fills a place of the
     /// reserve.
     #[must_use]
@@ -107,14 +92,13 @@ pub struct PoolState {
     pub supply: InstanceCounts,
     /// Idle instances of workers in service and of unmanaged hosts.
     pub idle: u32,
-    /// Instances of workers in service that OBS lists nowhere just now, or as `down`: for half a second
-    /// between two jobs, and for some seconds while a worker takes new code before its first one. They
-    /// are about to be idle, and count as such against the need; for [`SETTLE`], and no longer.
+    /// The instances of its workers in service that OBS does not show idle or at work just now.
+    pub gaps: BTreeMap<InstanceId, Gap>,
+    /// How many of them are lately absent. They are about to be idle, and count as such against the need; for
+    /// [`SETTLE`](super::SETTLE), and no longer.
     pub returning: u32,
-    /// Instances of workers in service that build for another backend by one list, and that no backend of the pool
-    /// shows at it: the dispatcher that hands out a job takes the instance out of its lists before it says that
-    /// the job is built (`bs_dispatch`, `assignjob`), and backends are read at different moments. A job that
-    /// seems to wait is theirs: they count against the need as those that are returning do, and for as long.
+    /// How many of them are lately passing. A job that seems to wait is theirs: they count against the need as
+    /// those that are returning do, and for as long.
     pub passing: u32,
     /// Live instances of unmanaged hosts that its backends list and that may be its own, and do not count in
     /// its supply: their size is not known yet, or they stand in a pool of another backend.
@@ -346,6 +330,7 @@ impl<'a> Seen<'a> {
             instances: InstanceCounts::default(),
             supply: InstanceCounts::default(),
             idle: 0,
+            gaps: BTreeMap::new(),
             returning: 0,
             passing: 0,
             elsewhere: count(self.elsewhere.get(&pool.name).into_iter().flatten()),
@@ -363,24 +348,12 @@ impl<'a> Seen<'a> {
             no_compliant: state.no_compliant,
         } = self.waiting.place(pool, &self.workforce, idle);
         state.workers = self.workers(pool, &hosts);
-        let ledger = self.view.ledger;
-        state.returning = self.lately(&state.workers, &ledger.absent, WorkerState::absent);
-        state.passing = self.lately(&state.workers, &ledger.passing, WorkerState::passing);
+        let counted = self.instances.get(&pool.name);
+        let listed = |id: &InstanceId| Some(counted?.get(id)?.0);
+        state.gaps = gaps::of_pool(self.view, self.fleet, pool, listed);
+        state.returning = gaps::lately(self.view, &state.gaps, Gap::Absent);
+        state.passing = gaps::lately(self.view, &state.gaps, Gap::Passing);
         Ok(state)
-    }
-
-    /// How many there are on workers on which there have not been any for long.
-    fn lately(
-        &self,
-        workers: &[WorkerState],
-        since: &BTreeMap<ServerId, Timestamp>,
-        many: fn(&WorkerState) -> u32,
-    ) -> u32 {
-        let is_new = |at: &Timestamp| elapsed(*at, self.view.now) < SETTLE;
-        let lately = workers
-            .iter()
-            .filter(|w| since.get(&w.server).is_none_or(is_new));
-        lately.map(many).sum()
     }
 
     fn jobs(&self, pool: &Pool, state: JobState) -> u32 {

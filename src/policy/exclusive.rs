@@ -3,10 +3,10 @@
 //! Here it is only decided whose `bound` is to change. The way to other settings is that of any whose settings
 //! are due ([`super::refit`]): drained first, few of a pool at once, never the last that a job needs.
 
-use super::SETTLE;
 use super::View;
 use super::demand::fresh;
 use super::fit::{asked, meets};
+use super::gaps;
 use super::held::{Held, Source};
 use super::reason::Reason;
 use super::setup::wanted;
@@ -14,7 +14,7 @@ use super::waiting::Workforce;
 use crate::config::Pool;
 use crate::model::{
     Arch, BackendName, Capabilities, Constraints, Exclusive, Fleet, HostName, Member, PoolName,
-    ServerId, Stage, elapsed,
+    ServerId, Stage,
 };
 use std::collections::BTreeMap;
 
@@ -347,8 +347,8 @@ fn candidates<'a>(view: &View<'a>, mode: &Exclusive) -> Vec<Candidate<'a>> {
     let meant = members.filter(|m| mode.pools.contains(&m.pool) && is_reachable(view, m));
     let there = meant.filter(|m| match m.stage {
         Stage::Serving => {
-            let absent = view.ledger.absent.get(&m.server);
-            absent.is_none_or(|since| elapsed(*since, view.now) < SETTLE)
+            let host = m.name.as_ref();
+            !host.is_some_and(|host| gaps::is_missed(view, host))
         }
         Stage::Refitting => true,
         Stage::Creating

@@ -32,6 +32,7 @@ mod costs;
 mod demand;
 pub mod exclusive;
 mod fit;
+mod gaps;
 mod gates;
 mod ghosts;
 mod held;
@@ -66,6 +67,7 @@ pub use black_holes::{Left, Suspect};
 pub use canary::{Trial, trial};
 pub use costs::{Cost, Costs, costs, is_idle};
 pub use demand::{PoolState, WorkerState, assess, evaluate, workers_needed};
+pub use gaps::next_gaps;
 pub use gates::{decidable, maintained};
 pub use ghosts::{GHOST_AFTER, ghost_jobs, ghosts, next_ghosts, to_be_freed};
 pub use held::{Doubt, Held, Source};
@@ -75,7 +77,7 @@ pub use lifecycle::{Act, Advance, HEARTBEAT, SETTLE, Terms, advance};
 pub use placement::{Hosts, Placement, Standing, pool_of_server};
 pub use plan::{Outcome, Plan, Step, Verdict, plan};
 pub use reason::{Figures, Reason};
-pub use retire::{Kept, absent, look, next_streak, passing};
+pub use retire::{Kept, look, next_streak};
 pub use sight::{
     Absence, CheckOutcome, CheckReport, Cloud, DrainOutcome, DrainReport, InstancesSeen, Sight,
     SubJob, instances_seen, next_absence, next_quiet,

@@ -41,45 +41,6 @@ pub fn next_streak(
     })
 }
 
-/// Since when some instance of each worker in service is absent, after one more look.
-#[must_use]
-pub fn absent(
-    view: &View<'_>,
-    states: &BTreeMap<PoolName, Result<PoolState, Held>>,
-) -> BTreeMap<ServerId, Timestamp> {
-    since(view, states, &view.ledger.absent, WorkerState::absent)
-}
-
-/// Since when some instance of each worker in service is passing, after one more look.
-#[must_use]
-pub fn passing(
-    view: &View<'_>,
-    states: &BTreeMap<PoolName, Result<PoolState, Held>>,
-) -> BTreeMap<ServerId, Timestamp> {
-    since(view, states, &view.ledger.passing, WorkerState::passing)
-}
-
-/// Of a pool that is held it is not known whether there are none any more: that ends nothing.
-fn since(
-    view: &View<'_>,
-    states: &BTreeMap<PoolName, Result<PoolState, Held>>,
-    before: &BTreeMap<ServerId, Timestamp>,
-    many: fn(&WorkerState) -> u32,
-) -> BTreeMap<ServerId, Timestamp> {
-    let known = states.values().flatten();
-    let workers = known.flat_map(|state| &state.workers);
-    let some = workers.filter(|worker| many(worker) > 0);
-    let since = |server| before.get(server).copied().unwrap_or(view.now);
-    let some = some.map(|worker| (worker.server.clone(), since(&worker.server)));
-    let held = |server: &ServerId| {
-        let member = view.ledger.members.get(server);
-        member.is_some_and(|m| matches!(states.get(&m.pool), Some(Err(_))))
-    };
-    let unseen = before.iter().filter(|(server, _)| held(server));
-    let unseen = unseen.map(|(server, since)| (server.clone(), *since));
-    unseen.chain(some).collect()
-}
-
 /// The streaks of all workers in service after one more look. What can not be seen has no streak:
 /// a pool that is held begins anew.
 #[must_use]

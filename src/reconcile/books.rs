@@ -2,8 +2,9 @@
 
 use crate::journal::{Entry, Journal, JournalError};
 use crate::model::{
-    BackendName, Bill, Exclusive, HostName, IdleStreak, Ledger, Member, Order, OrderId, Overrides,
-    OwnLease, PoolName, Scaler, ServerId, Setbacks, Stage, Supply, Trail, TurnedBack, elapsed,
+    BackendName, Bill, Exclusive, Gap, HostName, IdleStreak, InstanceId, Ledger, Member, Order,
+    OrderId, Overrides, OwnLease, PoolName, Scaler, ServerId, Setbacks, Stage, Supply, Trail,
+    TurnedBack, elapsed,
 };
 use crate::policy::RAMP;
 use jiff::Timestamp;
@@ -303,17 +304,15 @@ impl Books {
         Ok(())
     }
 
-    /// How long each worker has been idle, and has had absent and passing instances: all are counted anew after a
+    /// How long each worker has been idle, and since when instances are in a gap: both are counted anew after a
     /// restart, and so not written.
     pub(super) fn looks(
         &mut self,
         streaks: BTreeMap<ServerId, IdleStreak>,
-        absent: BTreeMap<ServerId, Timestamp>,
-        passing: BTreeMap<ServerId, Timestamp>,
+        gaps: BTreeMap<InstanceId, (Gap, Timestamp)>,
     ) {
         self.ledger.streaks = streaks;
-        self.ledger.absent = absent;
-        self.ledger.passing = passing;
+        self.ledger.gaps = gaps;
     }
 }
 

@@ -293,9 +293,8 @@ impl Reconciler {
         let view = look.view(self.books.ledger());
         let states = policy::decidable(&view);
         let streaks = policy::look(&view, &states);
-        let absent = policy::absent(&view, &states);
-        let passing = policy::passing(&view, &states);
-        self.books.looks(streaks, absent, passing);
+        let gaps = policy::next_gaps(&view, &states);
+        self.books.looks(streaks, gaps);
         for (pool, state) in &states {
             let Ok(state) = state else { continue };
             let (live, excused) = (state.supply.live(), state.excused());

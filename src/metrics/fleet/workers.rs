@@ -157,7 +157,9 @@ fn on_machine(outcome: &CheckOutcome) -> Vec<(&'static str, bool)> {
 fn registered(member: &Member, ledger: &Ledger) -> Option<bool> {
     match member.stage {
         Stage::Joining { .. } => Some(false),
-        Stage::Proving | Stage::Serving => Some(!ledger.absent.contains_key(&member.server)),
+        Stage::Proving | Stage::Serving => {
+            Some(ledger.absent(member.name.as_ref()?).next().is_none())
+        }
         Stage::Creating
         | Stage::Standby { .. }
         | Stage::Booting { .. }

@@ -59,7 +59,8 @@ fn a_check_that_was_not_made_is_not_shown() {
 fn a_worker_in_service_that_lacks_instances_is_not_registered() {
     let mut state = state();
     let ledger = Arc::make_mut(&mut state.ledger);
-    ledger.absent.insert(ServerId::new("s1"), at(NOW));
+    let lacks = InstanceId::parse("w1:1").unwrap();
+    ledger.gaps.insert(lacks, (Gap::Absent, at(NOW)));
     assert_shows(
         &page(state),
         &["obs_worker_check{worker=\"w1\",check=\"registered\"} 0"],

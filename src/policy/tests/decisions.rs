@@ -2,12 +2,12 @@
 
 use super::super::fixtures::{Farm, NOW, at, key, minutes, pool};
 use super::super::{
-    Outcome, Reason, absent, assess, evaluate, instances_seen, look, next_streak, passing, plan,
+    Outcome, Reason, assess, evaluate, instances_seen, look, next_gaps, next_streak, plan,
 };
-use super::{book, decided, ordered, released};
+use super::{absent, book, decided, instance, ordered, released};
 use crate::config::Mode;
 use crate::model::{
-    Action, Arch, BackendName, HostName, InstanceState, JobState, Level, ServerStatus, Stage,
+    Action, Arch, BackendName, Gap, HostName, InstanceState, JobState, Level, ServerStatus, Stage,
     Supply, Vcpus, Why,
 };
 use std::collections::BTreeMap;
@@ -79,23 +79,46 @@ fn a_job_that_an_instance_builds_does_not_wait_whatever_older_results_say() {
 #[test]
 fn instances_that_are_listed_nowhere_for_a_moment_are_not_bought_for() {
     let mut farm = busy("x-l1", 7);
-    let server = farm.worker("x-l1", "w", 2);
+    farm.worker("x-l1", "w", 2);
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 0);
-    let look = |farm: &Farm| farm.see(|view| absent(view, &assess(view)));
-    assert_eq!(look(&farm), BTreeMap::from([(server.clone(), at(NOW))]));
-    farm.ledger.absent.insert(server, at(NOW - 30));
-    assert_eq!(look(&farm), farm.ledger.absent, "since the first look");
+    let look = |farm: &Farm| farm.see(|view| next_gaps(view, &assess(view)));
+    assert_eq!(look(&farm), absent("w", 3..=7, NOW));
+    farm.ledger.gaps = absent("w", 3..=7, NOW - 30);
+    assert_eq!(look(&farm), farm.ledger.gaps, "since the first look");
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "they do not come back");
 }
 
 #[test]
 fn instances_that_take_new_code_are_down_for_a_moment_and_not_bought_for() {
     let mut farm = busy("x-l1", 7);
-    let server = farm.worker("x-l1", "w", 2);
+    farm.worker("x-l1", "w", 2);
     farm.list("x-l1", "w", InstanceState::Down, 5);
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 0);
-    farm.ledger.absent.insert(server, at(NOW - 30));
+    farm.ledger.gaps = absent("w", 3..=7, NOW - 30);
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "they do not come back");
+}
+
+#[test]
+fn an_instance_that_stays_away_takes_the_excuse_of_no_other() {
+    let mut farm = busy("x-l1", 6);
+    farm.worker("x-l1", "w", 5);
+    farm.list("x-l1", "w", InstanceState::Down, 1);
+    farm.ledger.gaps = absent("w", 6..=6, NOW - 60);
+    assert_eq!(ordered(&farm.see(plan), "x-l1"), 0, "the seventh is new");
+    farm.ledger.gaps = absent("w", 6..=7, NOW - 30);
+    assert_eq!(ordered(&farm.see(plan), "x-l1"), 1);
+}
+
+#[test]
+fn a_worker_that_one_list_of_the_cloud_lacks_keeps_its_excuse() {
+    let mut farm = busy("x-l1", 7);
+    let server = farm.worker("x-l1", "w", 6);
+    farm.fleet.servers.remove(&server);
+    assert_eq!(ordered(&farm.see(plan), "x-l1"), 0);
+    let lacks = farm.see(|view| next_gaps(view, &assess(view)));
+    assert_eq!(lacks, absent("w", 7..=7, NOW));
+    farm.server("x-l1", "w").status = ServerStatus::Other("SHUTOFF".to_owned());
+    assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "it does not run");
 }
 
 #[test]
@@ -104,15 +127,16 @@ fn an_instance_that_is_handed_a_job_is_in_no_list_of_that_backend_for_a_moment_a
     let mut farm = busy("x-l1", 7);
     farm.pool("x-l1").backends.push(BackendName::new("home"));
     farm.policy.pools.remove(&pool("home"));
-    let server = farm.worker("x-l1", "w", 6);
+    farm.worker("x-l1", "w", 6);
     farm.list("x-l1", "w", InstanceState::Away, 1);
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 0, "home hands it a job");
-    let look = |farm: &Farm| farm.see(|view| passing(view, &assess(view)));
-    assert_eq!(look(&farm), BTreeMap::from([(server.clone(), at(NOW))]));
-    let lacks = farm.see(|view| absent(view, &assess(view)));
-    assert_eq!(lacks, BTreeMap::new(), "it is listed");
-    farm.ledger.passing.insert(server, at(NOW - 30));
-    assert_eq!(look(&farm), farm.ledger.passing, "since the first look");
+    let look = |farm: &Farm| farm.see(|view| next_gaps(view, &assess(view)));
+    let since = |second| BTreeMap::from([(instance("w", 7), (Gap::Passing, at(second)))]);
+    assert_eq!(look(&farm), since(NOW), "it is listed, and not absent");
+    farm.ledger.gaps = absent("w", 7..=7, NOW - 30);
+    assert_eq!(look(&farm), since(NOW), "another cause");
+    farm.ledger.gaps = since(NOW - 30);
+    assert_eq!(look(&farm), farm.ledger.gaps, "since the first look");
     assert_eq!(ordered(&farm.see(plan), "x-l1"), 1, "it is not free");
 }
 

@@ -18,9 +18,29 @@ mod refusals;
 mod taking_back;
 mod vanished;
 
-use super::fixtures::{Farm, pool};
+use super::fixtures::{Farm, at, pool};
 use super::{Outcome, Plan, Reason, Step, plan};
-use crate::model::Action;
+use crate::model::{Action, Gap, HostName, InstanceId};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+fn instance(host: &str, number: u32) -> InstanceId {
+    InstanceId {
+        host: HostName::new(host),
+        number,
+    }
+}
+
+/// These instances of a host, absent since this second.
+fn absent(
+    host: &str,
+    numbers: RangeInclusive<u32>,
+    second: i64,
+) -> BTreeMap<InstanceId, (Gap, Timestamp)> {
+    let since = (Gap::Absent, at(second));
+    numbers.map(|n| (instance(host, n), since)).collect()
+}
 
 /// Books the plan as if its calls had been made: orders unanswered, released workers cordoned.
 fn book(farm: &mut Farm, plan: &Plan) {

@@ -1,8 +1,8 @@
 //! A farm that vanished is a broken view, and one that takes new code is not.
 
 use super::super::fixtures::{Farm, NOW, at, pool};
-use super::super::{Reason, absent, assess, audit, plan, supply};
-use super::{decided, ordered, released};
+use super::super::{Reason, assess, audit, next_gaps, plan, supply};
+use super::{absent, decided, ordered, released};
 use crate::model::{
     Action, Capabilities, Hardware, HostName, InstanceState, ServerId, Stage, Supply, Why,
 };
@@ -75,7 +75,7 @@ fn farm(first: InstanceState, second: InstanceState) -> Farm {
 fn look(farm: &mut Farm) -> Option<u32> {
     let states = farm.see(assess);
     let state = states[&pool("x-l1")].as_ref().unwrap();
-    farm.ledger.absent = farm.see(|view| absent(view, &states));
+    farm.ledger.gaps = farm.see(|view| next_gaps(view, &states));
     let known = farm.ledger.supply.entry(pool("x-l1")).or_default();
     *known = supply::observe(known, state.supply.live(), state.excused(), at(NOW), 0.7);
     known.halted_below
@@ -85,9 +85,8 @@ fn look(farm: &mut Farm) -> Option<u32> {
 fn workers_that_take_new_code_did_not_vanish_for_half_a_minute() {
     let mut farm = farm(Building, Down);
     assert_eq!(look(&mut farm), None);
-    let server = ServerId::new("w-2");
-    assert_eq!(farm.ledger.absent[&server], at(NOW));
-    farm.ledger.absent.insert(server, at(NOW - 30));
+    assert_eq!(farm.ledger.gaps, absent("w-2", 1..=7, NOW));
+    farm.ledger.gaps = absent("w-2", 1..=7, NOW - 30);
     assert_eq!(look(&mut farm), Some(14), "they do not come back");
 }
 
@@ -118,13 +117,12 @@ fn an_excuse_ends_no_halt_and_raises_no_bar() {
 #[test]
 fn what_was_absent_before_its_backend_turned_stale_is_absent_since_then() {
     let mut farm = farm(Building, Down);
-    let server = ServerId::new("w-2");
-    farm.ledger.absent.insert(server.clone(), at(NOW - 20));
+    farm.ledger.gaps = absent("w-2", 1..=7, NOW - 20);
     farm.backend("main").workers_at = 0;
-    let stale = farm.see(|view| absent(view, &assess(view)));
-    assert_eq!(stale.get(&server), Some(&at(NOW - 20)));
-    farm.ledger.members.remove(&server);
-    assert!(farm.see(|view| absent(view, &assess(view))).is_empty());
+    let look = |farm: &Farm| farm.see(|view| next_gaps(view, &assess(view)));
+    assert_eq!(look(&farm), farm.ledger.gaps);
+    farm.ledger.members.remove(&ServerId::new("w-2"));
+    assert!(look(&farm).is_empty());
 }
 
 #[test]
@@ -147,7 +145,15 @@ fn while_workers_are_excused_others_are_bought_and_none_is_given_up() {
     farm.schedule("x-l1", 21);
     let proposed = farm.see(plan);
     assert_eq!(ordered(&proposed, "x-l1"), 1, "21 - 7 - 7 over 7");
+    let mut gone = farm.clone();
+    gone.ledger.gaps = absent("w-2", 1..=7, NOW - 30);
+    let (lawful, _) = gone.see(|view| audit(proposed.clone(), view));
+    assert_eq!(ordered(lawful.get(), "x-l1"), 0, "for too long");
     let (lawful, refusals) = farm.see(|view| audit(proposed, view));
+    assert_eq!((ordered(lawful.get(), "x-l1"), refusals), (1, Vec::new()));
+    let mut unlisted = farm.clone();
+    unlisted.fleet.servers.remove(&ServerId::new("w-2"));
+    let (lawful, refusals) = unlisted.see(|view| audit(plan(view), view));
     assert_eq!((ordered(lawful.get(), "x-l1"), refusals), (1, Vec::new()));
 
     farm.backend("main").results.jobs.clear();
