@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::cloud::{self, Cloud, CreateRequest, Created, Gone, JobStatus, Leftovers};
 use crate::config::{Config, Pool};
 use crate::model::{
-    BackendName, Build, FlavorName, HostName, Member, Order, OrderId, PoolName, Scaler, ScalerId,
+    BackendName, Build, Flavor, HostName, Member, Order, OrderId, PoolName, Scaler, ScalerId,
     ServerId, Setup, Trail,
 };
 use crate::obs::{Freed, ObsClient};
@@ -62,7 +62,7 @@ pub enum Deed {
         /// Its address.
         ip: IpAddr,
         /// Its flavor, where the cloud lists it.
-        flavor: Option<FlavorName>,
+        flavor: Option<Box<Flavor>>,
     },
     /// Cordon a worker over ssh, and look whether it is drained.
     Drain {
@@ -294,7 +294,7 @@ impl Hands {
             Deed::Create(request) => Done::Created(self.cloud.create(&request).await),
             Deed::Poll { job, .. } => Done::Polled(self.cloud.job(&job).await),
             Deed::Check { member, ip, flavor } => {
-                Done::Checked(self.check(&member, ip, flavor.as_ref()).await)
+                Done::Checked(self.check(&member, ip, flavor.as_deref()).await)
             }
             Deed::Drain { member, ip } => Done::Drained(self.drain(&member, ip).await),
             Deed::Tidy { trail, known } => Done::Tidied(self.tidy(&trail, &known).await),
@@ -353,11 +353,11 @@ impl Hands {
         }
     }
 
-    async fn check(&self, member: &Member, ip: IpAddr, flavor: Option<&FlavorName>) -> CheckReport {
+    async fn check(&self, member: &Member, ip: IpAddr, flavor: Option<&Flavor>) -> CheckReport {
         let at = self.clock.now();
         let (outcome, untouched) = match self.prepare(member, ip) {
             Ok((host, pool, settings)) => {
-                let expected = self.expected(member, flavor.unwrap_or(&pool.flavor), pool);
+                let expected = self.expected(member, flavor, pool);
                 let enabled = || self.enabled(member);
                 let checked =
                     ssh::check(&self.access, &host, &expected, &settings, enabled, at).await;

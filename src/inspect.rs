@@ -121,7 +121,14 @@ impl Inspector {
         let record = record.map_err(Clone::clone);
         let mut findings = self.present.seen(|view| of_cloud(view, worker, &record));
         match worker.ip {
-            Some(ip) => findings.extend(self.hands.look(worker, ip, expect.into()).await),
+            Some(ip) => {
+                let server = worker.server.as_ref();
+                let flavor = self
+                    .present
+                    .seen(|view| server.map(|s| view.snapshot.flavor_of(s)));
+                let look = self.hands.look(worker, ip, flavor.as_ref(), expect.into());
+                findings.extend(look.await);
+            }
             None => findings.push(Finding::unknown(Check::Session, "ssh", "no address yet")),
         }
         findings.extend(self.present.seen(|view| of_obs(view, worker, expect)));

@@ -166,6 +166,8 @@ fn sold(arch: Arch, vcpus: u32, zones: &[(&str, Availability)]) -> Stock {
     let offered = FlavorStock {
         arch,
         vcpus: Vcpus(vcpus),
+        memory_mib: 4096 * vcpus,
+        local_disk: false,
         zones: zones.collect(),
         elsewhere: Availability::NotOffered,
     };

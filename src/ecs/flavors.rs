@@ -44,6 +44,8 @@ fn read(records: &[Value]) -> Result<Stock, String> {
 struct Flavor {
     #[serde(deserialize_with = "types::vcpus")]
     vcpus: Vcpus,
+    /// MiB.
+    ram: u32,
     os_extra_specs: Specs,
 }
 
@@ -52,6 +54,9 @@ struct Flavor {
 struct Specs {
     #[serde(rename = "ecs:instance_architecture", default)]
     arch: Option<String>,
+    /// `{card}:{large|small}:{number}:{GB}:{safe format}`.
+    #[serde(rename = "quota:nvme_ssd", default)]
+    nvme: Option<String>,
     #[serde(rename = "cond:operation:status", default)]
     status: Option<String>,
     #[serde(rename = "cond:operation:az", default)]
@@ -69,6 +74,8 @@ fn offer(record: &Value) -> Result<Option<FlavorStock>, String> {
     Ok(Some(FlavorStock {
         arch,
         vcpus: flavor.vcpus,
+        memory_mib: flavor.ram,
+        local_disk: specs.nvme.is_some_and(|disks| !disks.is_empty()),
         zones: zones(specs.zones.as_deref().unwrap_or_default())?,
         elsewhere: availability(specs.status.as_deref().unwrap_or("normal")),
     }))
@@ -146,6 +153,10 @@ mod tests {
         let all = read(&[flavor(&arm)]).unwrap().flavors;
         let offer = all.values().next().unwrap();
         assert_eq!((offer.arch, offer.vcpus), (Arch::Aarch64, Vcpus(32)));
+        assert_eq!((offer.memory_mib, offer.local_disk), (131_072, false));
+        let fast = json!({"quota:nvme_ssd": "ssd:large:4:3200:0"});
+        let fast = read(&[flavor(&fast)]).unwrap().flavors;
+        assert!(fast.values().all(|offer| offer.local_disk));
         let x86 = read(&[flavor(&json!({}))]).unwrap().flavors;
         assert_eq!(x86.values().next().unwrap().arch, Arch::X86_64);
         let other = json!({"ecs:instance_architecture": "riscv64"});
@@ -155,12 +166,16 @@ mod tests {
     #[test]
     fn a_flavor_that_cannot_be_understood_is_an_error_and_named() {
         for wrong in [
-            json!({"id": "f", "vcpus": "0", "os_extra_specs": {}}),
-            json!({"id": "f", "vcpus": "2"}),
-            json!({"id": "f", "vcpus": "2", "os_extra_specs": {"cond:operation:az": "a"}}),
-            json!({"id": "f", "vcpus": "2", "os_extra_specs": {"cond:operation:az": "(normal)"}}),
+            json!({"vcpus": "0", "os_extra_specs": {}}),
+            json!({"ram": -1, "os_extra_specs": {}}),
+            json!({}),
+            json!({"os_extra_specs": {"cond:operation:az": "a"}}),
+            json!({"os_extra_specs": {"cond:operation:az": "(normal)"}}),
         ] {
-            let error = read(&[wrong]).unwrap_err();
+            let mut record = json!({"id": "f", "vcpus": "2", "ram": 4096});
+            let fields = wrong.as_object().unwrap().clone();
+            record.as_object_mut().unwrap().extend(fields);
+            let error = read(&[record]).unwrap_err();
             assert!(error.starts_with("flavor f: "), "{error}");
         }
     }

@@ -2,11 +2,13 @@
 
 use super::{Hands, NotPrepared};
 use crate::config::Pool;
-use crate::model::{FlavorName, Member, Setup};
+use crate::model::{Flavor, Member, Setup};
 use crate::policy::setup;
 use crate::roster::Worker;
 use crate::ssh::{self, Check, Expected, ExpectedService, Finding};
 use std::net::{IpAddr, SocketAddr};
+
+const MIB_IN_GIB: u32 = 1024;
 
 /// What somebody wants to be found, other than what the configuration says.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -22,23 +24,36 @@ pub struct Instead {
 }
 
 impl Hands {
-    /// What the machine of a member should be that has this flavor.
-    pub(super) fn expected(&self, member: &Member, flavor: &FlavorName, pool: &Pool) -> Expected {
+    /// What the machine of a member should be that has this flavor: that of its pool, where nothing else is known.
+    pub(super) fn expected(
+        &self,
+        member: &Member,
+        flavor: Option<&Flavor>,
+        pool: &Pool,
+    ) -> Expected {
         let checks = &self.config.checks;
+        let name = flavor.map_or(&pool.flavor, |flavor| &flavor.name);
+        let offer = flavor.and_then(|flavor| flavor.offer.as_ref());
         Expected {
             arch: Some(pool.arch.to_string()),
             vcpus: Some(member.vcpus.0),
-            memory_gib: None,
+            memory_gib: offer.map(|offer| offer.memory_mib / MIB_IN_GIB),
             host: member.name.clone(),
-            local_disk: checks.local_disks.contains(flavor),
+            local_disk: checks.local_disk(name, offer),
             free_gib: checks.min_free_gib,
             clock: checks.max_clock_difference,
         }
     }
 
-    /// What is found on a worker, ours or not; nothing is changed there. Ends by itself.
-    pub async fn look(&self, worker: &Worker, ip: IpAddr, instead: Instead) -> Vec<Finding> {
-        match self.ready_to_look(worker, ip, instead) {
+    /// What is found on a worker, ours or not, that has this flavor; nothing is changed there. Ends by itself.
+    pub async fn look(
+        &self,
+        worker: &Worker,
+        ip: IpAddr,
+        flavor: Option<&Flavor>,
+        instead: Instead,
+    ) -> Vec<Finding> {
+        match self.ready_to_look(worker, ip, flavor, instead) {
             Ok((host, expected, service)) => {
                 let now = self.clock.now();
                 ssh::look(&self.access, &host, &expected, &service, now).await
@@ -51,6 +66,7 @@ impl Hands {
         &self,
         worker: &Worker,
         ip: IpAddr,
+        flavor: Option<&Flavor>,
         instead: Instead,
     ) -> Result<(ssh::Pinned<SocketAddr>, Expected, ExpectedService), NotPrepared> {
         let (host, mut expected, mut service) = if let Some(member) = &worker.member {
@@ -62,8 +78,7 @@ impl Hands {
                 jobs: instead.jobs.unwrap_or(setup::wanted(member, pool).jobs),
                 ..setup::wanted(member, pool)
             };
-            let flavor = worker.server.as_ref().map(|server| &server.flavor);
-            let expected = self.expected(member, flavor.unwrap_or(&pool.flavor), pool);
+            let expected = self.expected(member, flavor, pool);
             let service = ExpectedService::of(self.settings(&setup)?);
             (self.host(member, ip)?, expected, service)
         } else {
@@ -72,7 +87,7 @@ impl Hands {
             (host, self.of_nobodys(worker), ExpectedService::default())
         };
         expected.vcpus = instead.vcpus.or(expected.vcpus);
-        expected.memory_gib = instead.ram;
+        expected.memory_gib = instead.ram.or(expected.memory_gib);
         service.instances = instead.instances.or(service.instances);
         service.jobs = instead.jobs.or(service.jobs);
         Ok((host, expected, service))

@@ -37,10 +37,23 @@ pub struct FlavorStock {
     pub arch: Arch,
     /// Its size.
     pub vcpus: Vcpus,
+    /// Its memory, in MiB.
+    pub memory_mib: u32,
+    /// Whether its servers have local NVMe disks.
+    pub local_disk: bool,
     /// The zones that the cloud names.
     pub zones: BTreeMap<ZoneName, Availability>,
     /// Every zone that it does not name.
     pub elsewhere: Availability,
+}
+
+/// A flavor, and what the cloud says of it where that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flavor {
+    /// Its name.
+    pub name: FlavorName,
+    /// Its offer.
+    pub offer: Option<FlavorStock>,
 }
 
 /// Every flavor that the cloud offers.
@@ -148,6 +161,8 @@ mod tests {
         let offer = FlavorStock {
             arch: Arch::Aarch64,
             vcpus: Vcpus(32),
+            memory_mib: 131_072,
+            local_disk: true,
             zones: zones.collect(),
             elsewhere,
         };

@@ -33,7 +33,9 @@ pub use fleet::{Fleet, Server, ServerStatus, Tags};
 pub use host::{CpuTime, HostCounters, HostUse, InOut, PastUse, USE_KEPT, UseOver};
 pub use lease::{LeaseTag, OwnLease, Scaler, ScalerId};
 pub use ledger::{Gap, IdleStreak, Ledger, Member, Order, Stage, Supply, TurnedBack, Why};
-pub use market::{Availability, FlavorStock, Limit, Market, Price, PriceList, Quota, Stock};
+pub use market::{
+    Availability, Flavor, FlavorStock, Limit, Market, Price, PriceList, Quota, Stock,
+};
 pub use names::{
     BackendName, FlavorName, HostName, InvalidName, OrderId, PoolName, ServerId, Vcpus, ZoneName,
 };

@@ -1,8 +1,8 @@
 //! Everything that is known of the outside world at one moment.
 
 use super::{
-    BackendName, BuildTimes, Fleet, Ghosts, HostName, HostUse, Market, Observed, Record,
-    Requirements, Results, Workers,
+    BackendName, BuildTimes, Flavor, Fleet, Ghosts, HostName, HostUse, Market, Observed, Record,
+    Requirements, Results, Server, Workers,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,4 +37,15 @@ pub struct Snapshot {
     pub market: Arc<Observed<Market>>,
     /// Expected build times.
     pub build_times: Arc<BuildTimes>,
+}
+
+impl Snapshot {
+    /// The flavor of a server. What it is does not change: the last answer about it is good, however old.
+    #[must_use]
+    pub fn flavor_of(&self, server: &Server) -> Flavor {
+        let name = server.flavor.clone();
+        let market = self.market.last();
+        let offer = market.and_then(|market| market.value.stock.flavors.get(&name).cloned());
+        Flavor { name, offer }
+    }
 }

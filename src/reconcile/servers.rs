@@ -153,7 +153,7 @@ impl Reconciler {
                 offers::created(self.books.setbacks(), order);
             }
             self.enter(&member, next.stage, next.reached, live, now)?;
-            self.act(&member, next.act, server.as_ref(), now);
+            self.act(&member, next.act, server.as_ref(), look);
         }
         Ok(())
     }
@@ -347,7 +347,8 @@ impl Reconciler {
         }
     }
 
-    fn act(&mut self, member: &Member, act: Act, server: Option<&Server>, now: Timestamp) {
+    fn act(&mut self, member: &Member, act: Act, server: Option<&Server>, look: &Look<'_>) {
+        let now = look.now;
         match (act, server.and_then(|server| server.ip)) {
             (Act::None, _) => {}
             (Act::Delete, _) => self.deeds.start_surely(Deed::Delete(member.server.clone())),
@@ -355,7 +356,7 @@ impl Reconciler {
                 let deed = Deed::Check {
                     member: Box::new(member.clone()),
                     ip,
-                    flavor: server.map(|server| server.flavor.clone()),
+                    flavor: server.map(|server| Box::new(look.snapshot.flavor_of(server))),
                 };
                 self.deeds.start(deed, now);
             }

@@ -129,6 +129,8 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
         ip: IP.to_owned(),
         arch: "aarch64".to_owned(),
         vcpus: 32,
+        memory_mib: 131_072,
+        local_disk: true,
         user_data: user_data.expose_secret().as_bytes().to_vec(),
     };
     machines.boot(&machine).await.unwrap();
@@ -143,7 +145,7 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
             vcpus: Some(32),
             memory_gib: Some(128),
             host: Some(HostName::new("sim-1")),
-            local_disk: false,
+            local_disk: true,
             free_gib: 10,
             clock: Duration::from_secs(5),
         };

@@ -38,6 +38,12 @@ mount_cpus() { # the processors that its flavor has, for whoever counts them
   mount --bind /tmp/cpuinfo /proc/cpuinfo
 }
 
+mount_memory() { # of what its flavor has, the system keeps a thirtieth for itself
+  [ -n "$MEMORY" ] || return 0
+  sed "s/^MemTotal: .*/MemTotal:       $((MEMORY * 990)) kB/" /proc/meminfo >/tmp/meminfo
+  mount --bind /tmp/meminfo /proc/meminfo
+}
+
 # --- the image
 
 image_commands() {
@@ -162,6 +168,7 @@ hostname "$NAME"
 mount_disk
 lay_image
 mount_cpus
+mount_memory
 boot
 # bash reaps whatever is handed to pid 1 while it waits
 while :; do sleep 3600 & wait $!; done

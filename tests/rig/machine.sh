@@ -1,7 +1,7 @@
 #!/bin/bash
 # machine.sh - a worker machine "of the cloud": own host name, pids, mounts, /etc, sshd, and the real cloud-init.
 #
-#   machine.sh boot --id ID --name NAME --ip 127.x.y.z --arch x86_64|aarch64 --vcpus N --user-data FILE --key-name NAME
+#   machine.sh boot --id ID --name NAME --ip 127.x.y.z --arch x86_64|aarch64 --vcpus N [--memory MIB] --user-data FILE --key-name NAME
 #   machine.sh destroy --id ID
 #
 # boot returns as soon as the machine is launched; ssh then comes up on IP:2222. destroy may be repeated.
@@ -18,6 +18,7 @@ check_order() {
   [[ $ip =~ ^127\.[0-9]+\.[0-9]+\.[0-9]+$ && $ip != 127.0.0.1 ]] || die "--ip '$ip': an address of 127.0.0.0/8, not 127.0.0.1"
   case $arch in x86_64|aarch64) ;; *) die "--arch '$arch': x86_64 or aarch64";; esac
   [[ $vcpus =~ ^[1-9][0-9]*$ ]] || die "--vcpus '$vcpus': a number"
+  [[ $memory =~ ^([1-9][0-9]*)?$ ]] || die "--memory '$memory': a number of MiB"
   [ -r "$user_data" ] || die "--user-data '$user_data': no such file"
   [ -r "$RIG_ROOT/keys/$key_name.pub" ] || die "--key-name '$key_name': there is no $RIG_ROOT/keys/$key_name.pub"
   [ ! -e "$machine" ] || die "machine $id exists"
@@ -38,17 +39,17 @@ name: $name
 public-keys:
   - $(head -n1 "$RIG_ROOT/keys/$key_name.pub")
 META
-  printf 'NAME=%s\nIP=%s\nARCH=%s\nVCPUS=%s\nSTARTS_WORKER=%s\n' \
-    "$name" "$ip" "$arch" "$vcpus" "${RIG_IMAGE_STARTS_WORKER:-0}" >"$machine/settings"
+  printf 'NAME=%s\nIP=%s\nARCH=%s\nVCPUS=%s\nMEMORY=%s\nSTARTS_WORKER=%s\n' \
+    "$name" "$ip" "$arch" "$vcpus" "$memory" "${RIG_IMAGE_STARTS_WORKER:-0}" >"$machine/settings"
   echo "$name $ip $arch" >"$machine/summary"
 }
 
 cmd_boot() {
-  local id='' name='' ip='' arch='' vcpus='' user_data='' key_name='' machine
+  local id='' name='' ip='' arch='' vcpus='' memory='' user_data='' key_name='' machine
   while [ $# -gt 1 ]; do
     case $1 in
       --id) id=$2;; --name) name=$2;; --ip) ip=$2;; --arch) arch=$2;;
-      --vcpus) vcpus=$2;; --user-data) user_data=$2;; --key-name) key_name=$2;;
+      --vcpus) vcpus=$2;; --memory) memory=$2;; --user-data) user_data=$2;; --key-name) key_name=$2;;
       *) die "no option $1";;
     esac
     shift 2

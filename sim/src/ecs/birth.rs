@@ -297,6 +297,8 @@ impl World {
             ip: server.ip.map(|ip| ip.to_string()).unwrap_or_default(),
             arch: server.flavor.arch().machine(),
             vcpus: server.flavor.vcpus,
+            memory_mib: server.flavor.ram_mb,
+            local_disk: server.flavor.has_local_disk(),
             user_data: server.order.user_data_bytes(),
             key_name: server.order.key_name.clone(),
         };

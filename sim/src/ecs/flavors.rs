@@ -15,6 +15,8 @@ pub(super) struct Flavor {
     pub(super) ram_mb: u32,
     performance: &'static str,
     generation: &'static str,
+    /// Its local NVMe disks (`quota:nvme_ssd`): card, kind, how many, GB each, safe format.
+    nvme: Option<&'static str>,
 }
 
 /// What `ecs:instance_architecture` says: set on Kunpeng only (huawei-ecs reference §4).
@@ -34,10 +36,11 @@ impl Arch {
     }
 }
 
-/// vCPU and RAM as huawei-ecs reference §10 has them (ki1.16xlarge.4 really is 64/228 there).
+/// vCPU and RAM as huawei-ecs reference §10 has them (ki1.16xlarge.4 really is 64/228 there). How many local disks
+/// Ki1 has is not in the reference: the form of the text is (§4), its numbers are of our making.
 static CATALOGUE: [Flavor; 5] = [
-    flavor("ki1.8xlarge.4", 32, 128, "kunpeng_highio", "ki1"),
-    flavor("ki1.16xlarge.4", 64, 228, "kunpeng_highio", "ki1"),
+    flavor("ki1.8xlarge.4", 32, 128, "kunpeng_highio", "ki1").with_nvme("ssd:large:4:3200:0"),
+    flavor("ki1.16xlarge.4", 64, 228, "kunpeng_highio", "ki1").with_nvme("ssd:large:8:3200:0"),
     flavor("c7.8xlarge.4", 32, 128, "computingv3", "c7"),
     flavor("c7.16xlarge.4", 64, 256, "computingv3", "c7"),
     flavor("c7.32xlarge.4", 128, 512, "computingv3", "c7"),
@@ -56,6 +59,7 @@ const fn flavor(
         ram_mb: ram_gib * 1024,
         performance,
         generation,
+        nvme: None,
     }
 }
 
@@ -68,6 +72,13 @@ pub(super) fn find(id: &str) -> Option<&'static Flavor> {
 }
 
 impl Flavor {
+    const fn with_nvme(self, nvme: &'static str) -> Self {
+        Self {
+            nvme: Some(nvme),
+            ..self
+        }
+    }
+
     pub(super) fn arch(&self) -> Arch {
         if self.performance.starts_with("kunpeng") {
             Arch::Aarch64
@@ -76,9 +87,13 @@ impl Flavor {
         }
     }
 
+    pub(super) fn has_local_disk(&self) -> bool {
+        self.nvme.is_some()
+    }
+
     /// Whether it has local disks, so that it bills on while stopped (WEB ecs_billing_11106).
     pub(super) fn bills_when_stopped(&self) -> bool {
-        self.performance == "kunpeng_highio"
+        self.has_local_disk()
     }
 
     /// One entry of `GET …/cloudservers/flavors` (huawei-ecs reference §4): `vcpus` is a string
@@ -109,8 +124,17 @@ impl Flavor {
             "cond:operation:charge:stop":
                 if self.bills_when_stopped() { "charge" } else { "free" },
         });
-        if let (Arch::Aarch64, Some(map)) = (self.arch(), specs.as_object_mut()) {
-            map.insert("ecs:instance_architecture".to_owned(), json!("arm64"));
+        let only_of_some = [
+            (
+                "ecs:instance_architecture",
+                (self.arch() == Arch::Aarch64).then_some("arm64"),
+            ),
+            ("quota:nvme_ssd", self.nvme),
+        ];
+        for (name, value) in only_of_some {
+            if let (Some(value), Some(map)) = (value, specs.as_object_mut()) {
+                map.insert(name.to_owned(), json!(value));
+            }
         }
         specs
     }

@@ -54,6 +54,8 @@ fn machine_of(boot: &Boot) -> NewMachine {
         ip: boot.ip.clone(),
         arch: boot.arch.to_owned(),
         vcpus: boot.vcpus,
+        memory_mib: boot.memory_mib,
+        local_disk: boot.local_disk,
         user_data: boot.user_data.clone(),
     }
 }
@@ -85,6 +87,7 @@ impl Machines {
         command.args(["--name", &boot.name, "--ip", &boot.ip, "--arch", boot.arch]);
         command
             .args(["--vcpus", &boot.vcpus.to_string()])
+            .args(["--memory", &boot.memory_mib.to_string()])
             .arg("--user-data")
             .arg(&user_data);
         if let Some(key) = &boot.key_name {

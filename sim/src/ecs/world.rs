@@ -102,6 +102,8 @@ pub(super) struct Boot {
     pub(super) ip: String,
     pub(super) arch: &'static str,
     pub(super) vcpus: u32,
+    pub(super) memory_mib: u32,
+    pub(super) local_disk: bool,
     pub(super) user_data: Vec<u8>,
     pub(super) key_name: Option<String>,
 }

@@ -47,6 +47,10 @@ pub struct NewMachine {
     pub arch: String,
     /// Its processors.
     pub vcpus: u32,
+    /// Its memory, in MiB.
+    pub memory_mib: u32,
+    /// Whether it builds on a local NVMe disk.
+    pub local_disk: bool,
     /// What cloud-init is given.
     pub user_data: Vec<u8>,
 }

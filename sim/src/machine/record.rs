@@ -69,6 +69,8 @@ pub(super) struct Record {
     ip: String,
     arch: String,
     vcpus: u32,
+    memory_mib: u32,
+    local_disk: bool,
     settings: String,
     /// The command lines of its worker processes; none while the service is off.
     processes: Vec<String>,
@@ -86,6 +88,8 @@ impl Record {
             ip: new.ip.clone(),
             arch: new.arch.clone(),
             vcpus: new.vcpus,
+            memory_mib: new.memory_mib,
+            local_disk: new.local_disk,
             settings: format!("# settings of this worker\n{settings}"),
             processes: Vec::new(),
             served: all.named(""),
@@ -122,15 +126,20 @@ impl Record {
         }
     }
 
-    /// 4 GiB for each processor, of which the system keeps a little, and a volume of 200 GiB.
+    /// The system keeps a thirtieth of the memory, and it builds on 200 GiB.
     fn facts(&self) -> Result<String, String> {
         let seconds = crate::clock::now().as_second();
-        let (vcpus, memory) = (self.vcpus, u64::from(self.vcpus) * 4 * 1_020_000);
+        let (vcpus, memory) = (self.vcpus, u64::from(self.memory_mib) * 990);
+        let devices = if self.local_disk {
+            "nvme0n1"
+        } else {
+            "vda1 vda1 vda"
+        };
         let root = self.setting("OBS_WORKER_DIRECTORY");
         let root = root.unwrap_or("/var/cache/obs/worker");
         Ok(format!(
             "cpus\t{vcpus}\nmemory\t{memory}\nhost\t{}\ntime\t{seconds}\n\
-             disk\t{root}\t188743680\t/\tvda1 vda1 vda\n",
+             disk\t{root}\t188743680\t/\t{devices}\n",
             self.name
         ))
     }

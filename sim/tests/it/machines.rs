@@ -57,7 +57,7 @@ async fn a_server_is_active_when_its_machine_has_booted() {
     assert_eq!(server["status"], "ACTIVE");
     assert_eq!(rig.read("data"), "#cloud-config\n");
     let expected = format!(
-        "boot --id {id} --name bw --ip 127.0.2.1 --arch aarch64 --vcpus 32 --user-data {} --key-name build-key\n",
+        "boot --id {id} --name bw --ip 127.0.2.1 --arch aarch64 --vcpus 32 --memory 131072 --user-data {} --key-name build-key\n",
         rig.read("path").trim()
     );
     assert_eq!(rig.read("calls"), expected);

@@ -136,6 +136,7 @@ pools:
   release: {{ checks: 3, interval: 2s, at_once: 10 }}
   tick: 1s
 poll: {{ workers: 1s, results: 1s, history: 5s, ecs: 1s, market: 5s, hosts: 2s, timeout: 8s }}
+checks: {{ local_disks: [] }}
 hosts: {{ resource_use: ssh }}
 watched: [pkg.*]
 ecs:
