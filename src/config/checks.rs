@@ -35,7 +35,7 @@ pub(super) fn read_checks(checks: &Section<'_>) -> Option<Checks> {
     let min_free_gib = checks.or("min_free_gib", 0, number(0..=1 << 20));
     let local_disks = match checks.get("local_disks") {
         None => Some(None),
-        Some(list) => list.list(|node| flavor(node)).map(Some),
+        Some(list) => list.any_list(|node| flavor(node)).map(Some),
     };
     Some(Checks {
         max_clock_difference: max_clock_difference?,

@@ -3,6 +3,7 @@
 mod backends;
 
 use super::*;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 const SHIPPED: &str = include_str!("../../config.yaml");
@@ -397,4 +398,17 @@ fn a_pool_may_be_bought_in_several_zones_and_flavors_each_named_once() {
     let text = SHIPPED.replace(first, &format!("{first}{twice}"));
     let faults = Config::parse(&text, &given).unwrap_err().to_string();
     assert!(faults.contains("flavor ki1.8xlarge.4 again"), "{faults}");
+}
+
+#[test]
+fn local_disks_are_named_or_none_or_as_the_cloud_says() {
+    let key = "  min_free_gib: 0 ";
+    let read = |list: &str| {
+        let text = with(key, &format!("{list}{key}"));
+        Config::parse(&text, &given).unwrap().checks.local_disks
+    };
+    assert_eq!(read(""), None);
+    assert_eq!(read("  local_disks: []\n"), Some(BTreeSet::new()));
+    let named = Some(BTreeSet::from([FlavorName::new("ki1")]));
+    assert_eq!(read("  local_disks: [ki1]\n"), named);
 }
