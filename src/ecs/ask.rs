@@ -17,7 +17,7 @@ pub(super) struct Ask<'a> {
     pub(super) body: Option<&'a str>,
     /// The `X-Client-Token`.
     pub(super) token: Option<&'a str>,
-    /// Whether a success may come without a document.
+    /// Whether nothing is read of a success: it may come without a document.
     pub(super) bare: bool,
     /// Whether it changes nothing.
     pub(super) reads: bool,
@@ -54,7 +54,7 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// A deletion; its success may come without a document.
+    /// A deletion, of whose success nothing is read.
     pub(super) fn delete(operation: &'static str, service: Service, path: String) -> Self {
         Self {
             method: Method::DELETE,

@@ -192,17 +192,14 @@ impl Transport {
         if let Some(refusal) = refusal {
             return Err(EcsError::Refused(Box::new(redacted(refusal, &held.pass))));
         }
-        if ask.bare && body.is_err() {
-            return Ok(Answer {
-                operation: ask.operation,
-                status,
-                request_id,
-                body: Value::Null,
-            });
-        }
-        let body = body.map_err(|error| EcsError::Garbled {
+        let body = match body {
+            Err(_) if ask.bare && bytes.is_empty() => Ok(Value::Null),
+            Ok(document) if ask.bare => said_well(document),
+            document => document.map_err(|error| error.to_string()),
+        };
+        let body = body.map_err(|why| EcsError::Garbled {
             operation: ask.operation,
-            why: error.to_string(),
+            why,
             request_id: request_id.clone(),
         })?;
         Ok(Answer {
@@ -251,6 +248,17 @@ impl Transport {
             Some(body) => request.body(body.to_owned()),
             None => request,
         })
+    }
+}
+
+/// What a call answers of which no answer is read. It is the cloud that speaks, and of no error, where it is an object
+/// without a field such as `error_code`; anything else may be somebody's on the way.
+fn said_well(document: Value) -> Result<Value, String> {
+    let fields = document.as_object();
+    let fields = fields.ok_or_else(|| "no object".to_owned())?;
+    match fields.keys().find(|name| name.starts_with("error")) {
+        Some(name) => Err(format!("a success with {name:?}")),
+        None => Ok(document),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Any text may be garbage.
 
 use super::*;
-use crate::cloud::Gone;
+use crate::cloud::{Gone, LeftVolume, Leftovers};
 use crate::model::{FlavorName, HostName};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -90,6 +90,63 @@ async fn every_call(cloud: &Cloud) {
     }
     if let Ok(stock) = cloud.client().stock().await {
         assert!(stock.flavors.values().all(|offer| offer.vcpus.0 > 0));
+    }
+}
+
+/// The calls of whose success nothing is read.
+async fn bare_calls(cloud: &Cloud) -> Vec<Result<(), EcsError>> {
+    let id = ServerId::new(ID);
+    let volume = LeftVolume {
+        id: ID.to_owned(),
+        name: "w-volume-0000".to_owned(),
+        gib: 40,
+        created: "2026-01-22T10:15:30Z".parse().unwrap(),
+    };
+    let volumes = Leftovers {
+        volumes: vec![volume],
+        ports: Vec::new(),
+    };
+    let ports = Leftovers {
+        ports: vec![ID.to_owned()],
+        ..Leftovers::default()
+    };
+    let request = request::write(&order(1), &pool(), &config(""), "me", "").unwrap();
+    vec![
+        cloud.client().tag(&id, &[("key", "value")]).await,
+        cloud.client().untag(&id, &["key"]).await,
+        cloud.client().clear(&volumes).await,
+        cloud.client().clear(&ports).await,
+        cloud.client().terminate_at(&id, None).await,
+        cloud.client().dry_run(&request).await,
+    ]
+}
+
+#[tokio::test]
+async fn garbage_in_the_place_of_a_success_of_which_nothing_is_read_is_no_success() {
+    for well in ["", "{}", r#"{"job_id":"ff80"}"#] {
+        let cloud = Cloud::start(vec![answer(200, well)]).await;
+        for result in bare_calls(&cloud).await {
+            assert!(result.is_ok(), "{well:?}: {result:?}");
+        }
+    }
+    for garbage in [
+        "<html>sign in</html>",
+        "{",
+        "[]",
+        "null",
+        "\"done\"",
+        r#"{"error_code":null}"#,
+        r#"{"error":null}"#,
+    ] {
+        let cloud = Cloud::start(vec![answer(200, garbage)]).await;
+        for result in bare_calls(&cloud).await {
+            let error = result.unwrap_err();
+            assert!(
+                matches!(error, EcsError::Garbled { .. }),
+                "{garbage}: {error}"
+            );
+            assert!(!error.outcome_known(), "{garbage}");
+        }
     }
 }
 
