@@ -358,6 +358,13 @@ pub(super) const ROWS: &[Row] = &[
         ..way_out(DELETE, "permission", "`Ecs.0110` no right (403)", 1)
     },
     Row {
+        fault: r#"{"refuse":[{"operation":"delete","code":"Ecs.0005","times":1}]}"#,
+        does: "leaves the server alone for 15 min, and asks again",
+        says: &["the deletion failed"],
+        after: Some(900),
+        ..way_out(DELETE, "request", "`Ecs.0005` a wrong request", 1)
+    },
+    Row {
         fault: r#"{"refuse":[{"operation":"delete","code":"Ecs.0605","times":1}]}"#,
         does: LATER,
         says: &["the deletion failed"],
