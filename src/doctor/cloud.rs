@@ -268,6 +268,16 @@ pub(super) fn prices(
     each.collect()
 }
 
+/// Whether something may be done, by a call that did it to nothing.
+pub(super) fn right(what: &str, said: &Result<(), EcsError>) -> Finding {
+    let what = format!("right to {what}");
+    match said {
+        Ok(()) => Finding::ok(what, "it may be done"),
+        Err(error) if error.class() == Class::Permission => refused(what, error),
+        Err(error) => refused(what, error).only_a_warning(),
+    }
+}
+
 /// Whether the cloud would take an order for a pool.
 pub(super) fn dry_run(pool: &Pool, flavor: &FlavorName, found: &Result<(), EcsError>) -> Finding {
     let what = format!("dry run of an order of {flavor} for pool {}", pool.name);

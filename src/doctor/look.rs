@@ -82,6 +82,8 @@ async fn the_cloud(config: &Arc<Config>, now: Clock, key: Option<&SshKey>) -> Ve
     all.extend(made_of(config, &client, key).await);
     all.extend(room(config, &client, &fleet).await);
     all.extend(dry_runs(config, &client, now).await);
+    let rights = client.rights().await;
+    all.extend(rights.iter().map(|(what, said)| cloud::right(what, said)));
     all.extend(workers(config, &fleet).await);
     all
 }

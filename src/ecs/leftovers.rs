@@ -62,7 +62,10 @@ impl EcsClient {
 
     /// By the name of its system disk, the only one that a server of ours has: whether the filter takes
     /// parts of names is not documented, so it is given the whole.
-    async fn left_volumes(&self, server: &HostName) -> Result<Vec<LeftVolume>, EcsError> {
+    pub(super) async fn left_volumes(
+        &self,
+        server: &HostName,
+    ) -> Result<Vec<LeftVolume>, EcsError> {
         let name = disk_of(server);
         let query = [("name", name.as_str()), ("limit", PAGE)];
         let path = format!("/v2/{}/cloudvolumes/detail", self.transport.project);
@@ -79,7 +82,7 @@ impl EcsClient {
         Ok(left.into_iter().flatten().collect())
     }
 
-    async fn ports_of(&self, server: &ServerId) -> Result<Vec<String>, EcsError> {
+    pub(super) async fn ports_of(&self, server: &ServerId) -> Result<Vec<String>, EcsError> {
         let query = [("device_id", server.as_str())];
         let ask = Ask {
             query: &query,

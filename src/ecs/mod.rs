@@ -21,6 +21,7 @@ mod limits;
 mod list;
 mod permission;
 mod request;
+mod rights;
 mod seam;
 mod services;
 pub mod sign;

@@ -243,44 +243,68 @@ const X86: &str = "dry run of an order of c7.8xlarge.4 for pool x86-1";
 /// A fault, the checks that fail for it, and what each of them says.
 type Case = (Value, &'static [&'static str], &'static str);
 
-/// Calls that are not allowed, by the simulator's names of them.
-fn forbidden() -> [Case; 8] {
-    let forbid = |operation: &str| json!({"forbidden": [operation]});
-    let images = &["image of aarch64", "image of x86_64"];
-    let (flavors, prices) = (
-        "allow ecs:cloudServerFlavors:get",
-        "allow bss:discount:view",
-    );
-    [
-        (
-            forbid("list"),
-            &["list of servers"],
-            "allow ecs:cloudServers:list",
-        ),
-        (
-            forbid("limits"),
-            &["quota"],
-            "allow ecs:cloudServerQuotas:get",
-        ),
-        (forbid("flavors"), &["flavors"], flavors),
-        (forbid("image"), images, "allow ims:images:list"),
-        (
-            forbid("key_pair"),
-            &["key pair patient"],
-            "allow ecs:serverKeypairs:get",
-        ),
-        (
-            forbid("create"),
-            &[ARM, X86],
-            "allow ecs:cloudServers:createServers",
-        ),
-        (
-            forbid("addresses"),
-            &["addresses of the subnet"],
-            "check ecs.project_id",
-        ),
-        (forbid("price"), &["prices"], prices),
-    ]
+/// Calls that are not allowed, by the simulator's names of them, with what fails and the action to allow.
+const FORBIDDEN: [(&str, &[&str], &str); 15] = [
+    ("list", &["list of servers"], "allow ecs:cloudServers:list"),
+    ("limits", &["quota"], "allow ecs:cloudServerQuotas:get"),
+    ("flavors", &["flavors"], "allow ecs:cloudServerFlavors:get"),
+    (
+        "image",
+        &["image of aarch64", "image of x86_64"],
+        "allow ims:images:list",
+    ),
+    (
+        "key_pair",
+        &["key pair patient"],
+        "allow ecs:serverKeypairs:get",
+    ),
+    (
+        "create",
+        &[ARM, X86],
+        "allow ecs:cloudServers:createServers",
+    ),
+    (
+        "addresses",
+        &["addresses of the subnet"],
+        "check ecs.project_id",
+    ),
+    ("price", &["prices"], "allow bss:discount:view"),
+    (
+        "show",
+        &["right to show a server"],
+        "allow ecs:cloudServers:showServer",
+    ),
+    (
+        "delete",
+        &["right to delete a server"],
+        "allow ecs:cloudServers:deleteServers",
+    ),
+    (
+        "tags",
+        &["right to tag a server"],
+        "allow ecs:cloudServers:batchSetServerTags",
+    ),
+    (
+        "volumes",
+        &["right to list volumes"],
+        "allow evs:volumes:list",
+    ),
+    (
+        "delete_volume",
+        &["right to delete a volume"],
+        "allow evs:volumes:delete",
+    ),
+    ("ports", &["right to list ports"], "allow vpc:ports:get"),
+    (
+        "delete_port",
+        &["right to delete a port"],
+        "allow vpc:ports:delete",
+    ),
+];
+
+fn forbidden() -> impl Iterator<Item = Case> {
+    let case = |(operation, fails, words)| (json!({"forbidden": [operation]}), fails, words);
+    FORBIDDEN.into_iter().map(case)
 }
 
 /// What is not there, not enough, or not paid.
@@ -317,8 +341,8 @@ async fn a_farm_in_order_has_nothing_wrong_and_every_fault_is_named() {
     let findings = look(&config).await;
     assert_wrong("nothing", &findings, &[], "");
     assert!(findings.len() > 20, "{}", findings.len());
-    let bought = farm.cloud.ledger().create_calls.len();
-    for (fault, fails, words) in forbidden().into_iter().chain(lacking()) {
+    let before = farm.cloud.ledger();
+    for (fault, fails, words) in forbidden().chain(lacking()) {
         farm.faults(&fault).await;
         // costs are shown wrongly without prices, and nothing else
         let verdict = |what: &str| if what == "prices" { Warn } else { Fail };
@@ -327,11 +351,9 @@ async fn a_farm_in_order_has_nothing_wrong_and_every_fault_is_named() {
     }
     farm.faults(&json!({})).await;
     assert_wrong("mended", &look(&config).await, &[], "");
-    assert_eq!(
-        farm.cloud.ledger().create_calls.len(),
-        bought,
-        "a dry run bought"
-    );
+    let after = farm.cloud.ledger();
+    let done = |ledger: &ecs::Ledger| (ledger.create_calls.len(), ledger.totals.alive_now);
+    assert_eq!(done(&after), done(&before), "bought or deleted something");
     farm.stop().await;
 }
 
