@@ -13,10 +13,10 @@ use crate::model::{
 use crate::obs::{Freed, ObsClient};
 use crate::policy::{CheckOutcome, CheckReport, DrainReport};
 use crate::policy::{leftovers, setup};
+use crate::random::Random;
 use crate::reconcile::Tidied;
 use crate::ssh::{self, Access, HostKeys, InvalidKey, Pin, Pinned, Unpinned, WorkerSettings};
 use jiff::Timestamp;
-use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::ExposeSecret;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -195,7 +195,7 @@ pub struct Hands {
     cloud: Arc<dyn Cloud>,
     access: Access,
     keys: HostKeys,
-    random: SystemRandom,
+    random: Random,
     clock: Clock,
 }
 
@@ -218,7 +218,7 @@ impl Hands {
         Ok(Self {
             access: Access::new(&config.ssh)?,
             keys: HostKeys::new(&config.ssh.host_key_secret),
-            random: SystemRandom::new(),
+            random: Random::default(),
             config,
             cloud,
             clock,
@@ -228,17 +228,14 @@ impl Hands {
     /// A new order's id: a random UUID (version 4). `None` where the system gives no randomness.
     #[must_use]
     pub fn new_order_id(&self) -> Option<OrderId> {
-        let mut bytes = [0; 16];
-        self.random.fill(&mut bytes).ok()?;
+        let bytes = self.random.bytes()?;
         Some(OrderId::new(uuid_v4(u128::from_be_bytes(bytes))))
     }
 
     /// Who a new scaler is. `None` where the system gives no randomness.
     #[must_use]
     pub fn new_scaler(&self, since: Timestamp) -> Option<Scaler> {
-        let mut bytes = [0; 4];
-        self.random.fill(&mut bytes).ok()?;
-        let id = ScalerId::new(u32::from_be_bytes(bytes));
+        let id = ScalerId::new(u32::from_be_bytes(self.random.bytes()?));
         Some(Scaler::new(since, id))
     }
 

@@ -21,6 +21,7 @@ pub mod model; // nouns with their invariants
 pub mod obs; // Open Build Service: one file per document
 pub mod policy; // deciding: pure functions of values
 pub mod present; // the present, for whoever asks
+pub mod random; // the only place that asks for randomness
 pub mod reconcile; // wake, look, plan, audit, carry out
 pub mod roster; // every worker, and what is asked of them
 pub mod ssh; // hands on the workers: pinned hosts, a closed set of commands

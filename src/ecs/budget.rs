@@ -2,7 +2,8 @@
 //! says that it was too much. ECS' own limits are not published, and the gateway counts refused calls too.
 
 use crate::config::Rates;
-use ring::rand::{SecureRandom, SystemRandom};
+use crate::model::pause;
+use crate::random::Random;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -10,16 +11,10 @@ use tokio::time::{Instant, sleep};
 /// Writes that need not wait for each other.
 const WRITE_BURST: f64 = 10.0;
 
-/// The shortest pause, and the bounds between which its random part grows: the gateway counts by the
-/// minute (APIGW.0308).
-const SHORTEST: Duration = Duration::from_secs(1);
-const FIRST: Duration = Duration::from_secs(4);
-const LONGEST: Duration = Duration::from_secs(60);
-
 /// Reads and writes, each with a bucket of its own.
 #[derive(Debug)]
 pub(super) struct Budget {
-    random: SystemRandom,
+    random: Random,
     state: Mutex<State>,
 }
 
@@ -77,7 +72,7 @@ impl Budget {
         let reads = f64::from(rates.reads_per_second);
         let writes = f64::from(rates.writes_per_minute) / 60.0;
         Self {
-            random: SystemRandom::new(),
+            random: Random::default(),
             state: Mutex::new(State {
                 reads: Bucket::new(reads, reads.max(1.0)),
                 writes: Bucket::new(writes, WRITE_BURST),
@@ -118,8 +113,7 @@ impl Budget {
             return;
         }
         let turn = state.pause.map_or(0, |pause| pause.turn + 1);
-        let spread = LONGEST.min(FIRST.saturating_mul(1 << turn.min(10)));
-        let length = SHORTEST + spread.mul_f64(self.fraction());
+        let length = pause(turn, self.random.fraction());
         state.pause = Some(Pause {
             began: now,
             until: now + length,
@@ -136,15 +130,6 @@ impl Budget {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.pause.is_some_and(|pause| begun > pause.until) {
             state.pause = None;
-        }
-    }
-
-    /// From 0 to 1; 1 where the system gives no randomness.
-    fn fraction(&self) -> f64 {
-        let mut bytes = [0; 4];
-        match self.random.fill(&mut bytes) {
-            Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
-            Err(_) => 1.0,
         }
     }
 }
@@ -186,12 +171,12 @@ mod tests {
             // A call that was under way already does not make the pause longer.
             budget.throttled(now, now + Duration::from_millis(1));
             assert_eq!(budget.rest(false, now), Some(paused));
-            let bound = SHORTEST + LONGEST.min(FIRST * (1 << turn));
-            assert!(paused >= SHORTEST && paused <= bound, "{paused:?}");
+            let [shortest, bound] = [0.0, 1.0].map(|fraction| pause(turn, fraction));
+            assert!(paused >= shortest && paused <= bound, "{paused:?}");
             most = most.max(paused);
             now += paused;
         }
-        assert!(most > SHORTEST + FIRST, "{most:?}");
+        assert!(most > pause(0, 1.0), "{most:?}");
         now += Duration::from_secs(1);
         budget.went_through(now);
         assert!(budget.state.lock().unwrap().pause.is_none());

@@ -47,7 +47,7 @@ pub use numbering::Numbering;
 pub use offer::{Allowed, Offer, Scope, Setback, Setbacks};
 pub use reading::{Fresh, Observed, Reading, Unknown, elapsed};
 pub use record::{BuildEnd, Came, Record};
-pub use refusal::{Class, Reaction, Retry};
+pub use refusal::{Class, Reaction, Retry, pause};
 pub use setup::{Exclusive, Overrides, Setup};
 pub use snapshot::{BackendView, Snapshot};
 pub use trail::Trail;

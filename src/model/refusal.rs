@@ -89,6 +89,20 @@ impl Class {
     }
 }
 
+/// The shortest pause before a call is made again, and the bounds between which its random part grows: the gateway
+/// counts by the minute (`APIGW.0308`).
+const SHORTEST: Duration = Duration::from_secs(1);
+const FIRST: Duration = Duration::from_secs(4);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The pause after the first call in vain (`turn` 0), the second, …: longer and longer, at random so that all that
+/// were turned away do not come back as one. `fraction` is from 0 to 1.
+#[must_use]
+pub fn pause(turn: u32, fraction: f64) -> Duration {
+    let spread = LONGEST.min(FIRST.saturating_mul(1 << turn.min(10)));
+    SHORTEST + spread.mul_f64(fraction)
+}
+
 /// What the program does about an error of the cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reaction {
@@ -118,4 +132,16 @@ pub enum Retry {
     SameToken,
     /// This call does not succeed any more; another one (of a new token) may, later.
     Later,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_grows_and_is_random() {
+        let pauses = |turn| [0.0, 0.5, 1.0].map(|fraction| pause(turn, fraction).as_secs());
+        assert_eq!([0, 1, 2].map(pauses), [[1, 3, 5], [1, 5, 9], [1, 9, 17]]);
+        assert_eq!([4, 100, u32::MAX].map(pauses), [[1, 31, 61]; 3]);
+    }
 }

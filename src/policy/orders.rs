@@ -2,7 +2,7 @@
 //! the client token makes a repeat harmless: the cloud answers it as it did the first time.
 
 use super::SETTLE;
-use crate::model::{Ledger, Order, Stage, elapsed};
+use crate::model::{Ledger, Order, Stage, elapsed, pause};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub struct Calls {
     pub unanswered: bool,
     /// Whether one was refused after that. The refusal is of that call only.
     pub refused: bool,
+    /// How many ended so that the same call is to be made again.
+    pub in_vain: u32,
 }
 
 /// What is seen of an order from outside the ledger.
@@ -54,6 +56,14 @@ impl Calls {
     #[must_use]
     pub fn are_doubtful(self, order: &Order, began: Timestamp) -> bool {
         self.unanswered || order.at < began
+    }
+
+    /// One more was in vain: how long the same call has to wait now. `fraction` is from 0 to 1.
+    #[must_use]
+    pub fn again(&mut self, fraction: f64) -> Duration {
+        let pause = pause(self.in_vain, fraction);
+        self.in_vain = self.in_vain.saturating_add(1);
+        pause
     }
 }
 
@@ -212,7 +222,7 @@ mod tests {
         let last = |second| Calls {
             last: Some(at(second)),
             unanswered: true,
-            refused: false,
+            ..Calls::default()
         };
         let late = |calls, listed, under_way| OrderSight {
             calls,
@@ -232,11 +242,19 @@ mod tests {
     }
 
     #[test]
+    fn a_create_call_in_vain_is_made_again_after_longer_and_longer() {
+        let mut calls = Calls::default();
+        let pauses = [(); 3].map(|()| calls.again(1.0).as_secs());
+        assert_eq!(pauses, [5, 9, 17]);
+    }
+
+    #[test]
     fn a_refusal_does_not_undo_an_earlier_call_that_was_not_answered() {
         let calls = Calls {
             last: Some(at(110)),
             unanswered: true,
             refused: true,
+            in_vain: 1,
         };
         let sight = |listed| OrderSight {
             calls,

@@ -33,6 +33,7 @@ use crate::policy::orders::Calls;
 use crate::policy::{
     self, Absence, CheckReport, DrainReport, Lawful, Lease, Outcome, Plan, Step, SubJob, View,
 };
+use crate::random::Random;
 pub use books::Bills;
 use books::Books;
 use costs::Meter;
@@ -160,6 +161,7 @@ pub struct Reconciler {
     deeds: Deeds,
     seen: Seen,
     meter: Meter,
+    random: Random,
     began: Timestamp,
     shown: watch::Sender<InHand>,
 }
@@ -184,6 +186,7 @@ impl Reconciler {
             began: now,
             seen: Seen::default(),
             meter: Meter::begin(books.listed()),
+            random: Random::default(),
             parts,
             books,
             shown,

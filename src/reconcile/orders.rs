@@ -14,10 +14,6 @@ use crate::policy::names::names_for;
 use crate::policy::offers::{self, Refused};
 use crate::policy::orders::{self, OrderNext, OrderSight};
 use jiff::Timestamp;
-use std::time::Duration;
-
-/// Before a call that was not answered is repeated.
-const PAUSE_AFTER_SILENCE: Duration = Duration::from_secs(5);
 
 impl Reconciler {
     /// Writes the intent to buy. [`Self::move_orders_on`] makes the call, as it does after a crash.
@@ -187,8 +183,7 @@ impl Reconciler {
                 tracing::warn!(order = %id, found = created.servers.len(), expected = order.count,
                     "the cloud did not name every server: asking again");
                 calls.unanswered = true;
-                self.deeds
-                    .rest(Subject::Order(id.clone()), now, PAUSE_AFTER_SILENCE);
+                self.ask_again(id, now);
                 Ok(())
             }
             Err(error) if error.outcome_known() && error.retry() != Retry::SameToken => {
@@ -212,11 +207,18 @@ impl Reconciler {
                 tracing::warn!(order = %id, pool = %order.pool, %error, class = error.label(),
                     "not answered: asking again under the same token");
                 calls.unanswered |= !error.outcome_known();
-                self.deeds
-                    .rest(Subject::Order(id.clone()), now, PAUSE_AFTER_SILENCE);
+                self.ask_again(id, now);
                 Ok(())
             }
         }
+    }
+
+    /// After a pause.
+    fn ask_again(&mut self, id: &OrderId, now: Timestamp) {
+        let calls = self.seen.calls.entry(id.clone()).or_default();
+        let pause = calls.again(self.random.fraction());
+        tracing::info!(order = %id, seconds = pause.as_secs_f64(), "the create call waits");
+        self.deeds.rest(Subject::Order(id.clone()), now, pause);
     }
 
     /// Takes in what the cloud's job says. Its parts are the truth.

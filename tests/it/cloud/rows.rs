@@ -94,7 +94,7 @@ const NEXT: &str =
 const HOLD_POOL: &str = "holds the pool: it orders nothing for 5 min";
 const HOLD_ALL: &str = "holds everything, and says so: nothing is ordered or released for 5 min";
 const NEVER: &str = "never makes that call again; the pool orders nothing for 15 min";
-const SAME: &str = "makes the same call again after 5 s, under the same client token";
+const SAME: &str = "makes the same call again under the same client token, after 1 s to 5 s, then up to twice as long each time";
 const LATER: &str = "leaves the server alone for a minute, and asks again";
 
 const OFFER_SAID: &str = "orders of c7.8xlarge.4 in cn-north-4a: left alone until";
@@ -142,7 +142,7 @@ pub(super) const ROWS: &[Row] = &[
         fault: r#"{"refuse":[{"operation":"create","code":"Common.0001","times":3}]}"#,
         does: SAME,
         says: &[AGAIN_SAID],
-        after: Some(15),
+        after: Some(3),
         ..way_in(CREATE, "transient", "500 `Common.0001`, without effect", 3)
     },
     Row {

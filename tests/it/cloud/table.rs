@@ -25,7 +25,7 @@ these to the real program over HTTP, with a pool that buys in two zones, and hol
 `UPDATE_DOCS=1 cargo test --test it cloud` writes it. In every row one worker is needed and goes into service, or is
 released, in the end.
 
-\"Goes on\" is when the call is made that the error kept from being made. \"Bought\" are the servers that came to be, of which
+\"Goes on\" is when the call is made, at the earliest, that the error kept from being made. \"Bought\" are the servers that came to be, of which
 one is needed. The cost is what was billed for others, in server seconds; the worker's own comes on top, until it is gone.
 
 | where | class | such as | so many times | the program | goes on | bought | cost |
