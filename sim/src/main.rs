@@ -96,9 +96,6 @@ struct EcsArgs {
     /// Write the ledger here, each second and at the end
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
-    /// Lock the access key for 5 minutes after more than 5 bad signatures in a row
-    #[arg(long)]
-    lock_key: bool,
     /// Who may fetch IAM tokens [default: the access key]
     #[arg(long, value_name = "NAME")]
     iam_user: Option<String>,
@@ -214,7 +211,6 @@ impl EcsArgs {
             quota_instances: self.quota_instances,
             quota_cores: self.quota_cores,
             ledger: self.ledger,
-            lock_key: self.lock_key,
             iam_user: self.iam_user,
             iam_password: self.iam_password,
             prices: Prices::default(),

@@ -42,15 +42,13 @@ pub(super) struct Access {
     temporary: BTreeMap<String, Temporary>,
     /// Of the metadata service, for itself only.
     metadata_tokens: BTreeMap<String, Timestamp>,
-    /// Whether too many bad signatures lock the key.
-    locks: bool,
     strikes: u32,
     locked_until: Option<Timestamp>,
     rng: Rng,
 }
 
 impl Access {
-    pub(super) fn new(project: &str, key: (String, String), user: User, locks: bool) -> Self {
+    pub(super) fn new(project: &str, key: (String, String), user: User) -> Self {
         Self {
             project: project.to_owned(),
             user,
@@ -58,7 +56,6 @@ impl Access {
             tokens: BTreeMap::new(),
             temporary: BTreeMap::new(),
             metadata_tokens: BTreeMap::new(),
-            locks,
             strikes: 0,
             locked_until: None,
             // Of its own, so that who signs in does not change what becomes of the servers.
@@ -82,7 +79,7 @@ impl Access {
             return Err(incorrect(detail));
         }
         let verdict = self.check_signature(wire, faults, wall, now);
-        self.note(&verdict, now);
+        self.note(&verdict, faults, now);
         verdict.map_err(|refusal| refusal.answer())
     }
 
@@ -121,9 +118,9 @@ impl Access {
         }
     }
 
-    fn note(&mut self, verdict: &Result<(), Refusal>, now: Timestamp) {
+    fn note(&mut self, verdict: &Result<(), Refusal>, faults: &Faults, now: Timestamp) {
         self.strikes = if verdict.is_ok() { 0 } else { self.strikes + 1 };
-        if self.locks && self.strikes > STRIKES {
+        if faults.lock_key && self.strikes > STRIKES {
             self.strikes = 0;
             self.locked_until = Some(now + LOCK);
         }

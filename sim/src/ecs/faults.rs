@@ -68,6 +68,9 @@ pub struct Faults {
     pub forbidden: Vec<Operation>,
     /// Access keys that were disabled.
     pub disabled_keys: Vec<String>,
+    /// More than 5 bad signatures in a row lock the access key for 5 minutes, as the real gateway does (API
+    /// Request Signing Guide).
+    pub lock_key: bool,
     /// How long a new IAM token is good, instead of 24 h.
     pub token_life_seconds: Option<f64>,
     /// How long a new temporary key of the agency is good, instead of 24 h.

@@ -17,6 +17,8 @@ pub struct Ledger {
     pub create_calls: Vec<CreateCall>,
     /// Volumes that a failed rollback left.
     pub leaked_volumes: Vec<VolumeEntry>,
+    /// Ports that a failed rollback left, and that hold an address.
+    pub left_ports: Vec<String>,
     /// Ids that were handed out for servers that never came to be.
     pub never_built: Vec<String>,
 }
@@ -161,11 +163,15 @@ impl World {
         let entry = |server: &&Server| self.entry(server, now);
         let leaks = unbuilt.iter().flat_map(|server| &server.volumes);
         let failed = unbuilt.iter().filter(|server| !server.is_committed());
+        let left = unbuilt
+            .iter()
+            .filter(|s| !s.is_committed() && s.holds_port());
         Ledger {
             totals: self.totals(&built, &unbuilt, now),
             servers: built.iter().filter_map(entry).collect(),
             create_calls: self.calls.clone(),
             leaked_volumes: leaks.map(|volume| self.disk(volume, now)).collect(),
+            left_ports: left.map(|server| server.port_id.clone()).collect(),
             never_built: failed.map(|server| server.id.clone()).collect(),
         }
     }

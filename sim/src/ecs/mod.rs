@@ -89,9 +89,6 @@ pub struct Options {
     pub quota_cores: Option<u32>,
     /// A file that the ledger is written to, each second and at the end.
     pub ledger: Option<PathBuf>,
-    /// Whether more than 5 bad signatures in a row lock the access key for 5 minutes, as the real
-    /// gateway does (API Request Signing Guide).
-    pub lock_key: bool,
     /// Who may fetch IAM tokens; none is the access key.
     pub iam_user: Option<String>,
     /// With this password; none is the secret.
@@ -121,7 +118,6 @@ impl Options {
             quota_instances: None,
             quota_cores: None,
             ledger: None,
-            lock_key: false,
             iam_user: None,
             iam_password: None,
             prices: Prices::default(),

@@ -94,6 +94,35 @@ pub enum Operation {
     Metadata,
 }
 
+impl Operation {
+    /// Every one.
+    pub const ALL: [Self; 23] = [
+        Self::Create,
+        Self::List,
+        Self::Delete,
+        Self::Job,
+        Self::Power,
+        Self::Show,
+        Self::Tags,
+        Self::ShowTags,
+        Self::AutoTerminate,
+        Self::Flavors,
+        Self::Limits,
+        Self::Zones,
+        Self::KeyPair,
+        Self::Network,
+        Self::Addresses,
+        Self::Ports,
+        Self::DeletePort,
+        Self::Volumes,
+        Self::DeleteVolume,
+        Self::Image,
+        Self::Price,
+        Self::IamToken,
+        Self::Metadata,
+    ];
+}
+
 impl Route {
     /// The call, and the project if the path names one; None if there is no such route.
     pub(super) fn of(method: &Method, path: &str) -> Option<(Option<String>, Self)> {

@@ -59,7 +59,7 @@ impl Shared {
                 .unwrap_or_else(|| options.secret_key.clone()),
         };
         let key = (options.access_key, options.secret_key);
-        let access = Access::new(&options.project_id, key, user, options.lock_key);
+        let access = Access::new(&options.project_id, key, user);
         let mut world = World::new(rules, options.seed, options.addresses);
         world.prices = options.prices;
         world.arm_images = options.arm_images.into_iter().collect();

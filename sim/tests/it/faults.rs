@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use obs_sim::ecs::Faults;
 use serde_json::{Value, json};
 
 use super::client::{Client, TOKEN, cloud, order};
@@ -189,7 +190,11 @@ async fn a_foreign_server_is_listed_and_not_counted_as_bought() {
 
 #[tokio::test]
 async fn the_key_is_locked_after_too_many_bad_signatures() {
-    let (_cloud, good) = super::client::cloud_with(|o| o.lock_key = true).await;
+    let (cloud, good) = super::client::cloud_with(|_| {}).await;
+    cloud.set_faults(Faults {
+        lock_key: true,
+        ..Faults::default()
+    });
     let bad = Client {
         sk: "other",
         ..good

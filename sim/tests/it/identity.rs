@@ -169,7 +169,11 @@ async fn keys_overlap_while_they_are_rotated() {
 
 #[tokio::test]
 async fn a_locked_key_is_free_again_after_five_minutes() {
-    let (cloud, good) = cloud_with(|o| o.lock_key = true).await;
+    let (cloud, good) = cloud_with(|_| {}).await;
+    cloud.set_faults(Faults {
+        lock_key: true,
+        ..Faults::default()
+    });
     let bad = Client { sk: "no", ..good };
     for _ in 0..6 {
         bad.get("cloudservers/limits").await;

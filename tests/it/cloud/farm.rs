@@ -309,6 +309,8 @@ async fn cloud(setup: Setup, since: Timestamp, machines: machine::Options) -> ec
     options.clock = obs_sim::Clock::fast(since, setup.times);
     options.seed = setup.seed;
     options.addresses = format!("{a}.{b}.{c}.1-{a}.{b}.{c}.250").parse().unwrap();
+    // as configured
+    options.prices.volumes.insert("SSD".to_owned(), 0.0123);
     options.stand_ins = Some(machines);
     ecs::Simulator::start(options).await.unwrap()
 }

@@ -108,8 +108,15 @@ impl Judge {
         }
         let ours = ledger.servers.iter().filter(|server| !server.foreign);
         let mut disks = ours.flat_map(|server| &server.volumes);
-        match disks.find(|disk| disk.deleted_at.is_none()) {
-            Some(disk) => Err(format!("a disk bills on without its server: {disk:?}")),
+        if let Some(disk) = disks.find(|disk| disk.deleted_at.is_none()) {
+            return Err(format!("a disk bills on without its server: {disk:?}"));
+        }
+        let mut leaked = ledger.leaked_volumes.iter();
+        if let Some(disk) = leaked.find(|disk| disk.deleted_at.is_none()) {
+            return Err(format!("a disk was left behind: {disk:?}"));
+        }
+        match ledger.left_ports.first() {
+            Some(port) => Err(format!("a port was left behind: {port}")),
             None => Ok(()),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::farm::{ACCESS_KEY, FLAVORS, SUBNET};
 use super::random::Random;
-use obs_sim::ecs::Faults;
+use obs_sim::ecs::{Faults, Operation};
 use serde_json::{Map, Value, json};
 
 /// What the routes of the simulated OBS can be told (`sim/README.md`).
@@ -37,12 +37,13 @@ const CODES: [&str; 12] = [
     "APIGW.0308",
     "Ecs.9999",
 ];
-/// How the creation of one server may fail; the last leave something behind.
-const PARTS: [&str; 7] = [
-    "Ecs.0219", "Ecs.0001", "Ecs.0067", "Ecs.1000", "Ecs.9999", "Ecs.0403", "Ecs.0402",
+/// How the creation of one server may fail; the last leave something behind by themselves.
+const PARTS: [&str; 9] = [
+    "Ecs.0219", "Ecs.0001", "Ecs.0067", "Ecs.1000", "Ecs.9999", "Ecs.0401", "Ecs.0402", "Ecs.0403",
+    "Ecs.0405",
 ];
-/// What the program calls.
-const CALLS: [&str; 6] = ["create", "list", "delete", "job", "show", "flavors"];
+/// What any of them may leave besides.
+const LEFT: [&str; 5] = ["", "error_server", "system_disk", "data_disks", "port"];
 const SPOILT: [&str; 7] = [
     "drop",
     "server_error",
@@ -53,6 +54,13 @@ const SPOILT: [&str; 7] = [
     "truncated",
 ];
 const ZONE_WORDS: [&str; 4] = ["abandon", "sellout", "obt_sellout", "promotion"];
+
+/// Any call that the cloud has, by its name.
+fn call(random: &mut Random) -> String {
+    let operation = random.one(&Operation::ALL).unwrap();
+    let name = serde_json::to_value(operation).unwrap();
+    name.as_str().unwrap().to_owned()
+}
 
 /// A value of this fault that hurts.
 pub(super) fn value(name: &str, random: &mut Random) -> Value {
@@ -66,7 +74,7 @@ pub(super) fn value(name: &str, random: &mut Random) -> Value {
         }
         // true seconds: around what the program waits for an answer
         "create_answer_delay_seconds" => json!((1 + random.below(15)) as f64 / 10.0),
-        "delay_seconds" => json!({word(random, &CALLS): (1 + random.below(15)) as f64 / 10.0}),
+        "delay_seconds" => json!({call(random): (1 + random.below(15)) as f64 / 10.0}),
         "list_truncate_bytes" => json!(1 + random.below(3000)),
         "list_omits" => json!([{"times": times}]),
         "hidden_shortage" | "sold_out" => json!(random.some(&stock())),
@@ -74,17 +82,24 @@ pub(super) fn value(name: &str, random: &mut Random) -> Value {
         "zone_status" => {
             json!({word(random, &FLAVORS) + "@cn-north-4a": word(random, &ZONE_WORDS)})
         }
-        "hang" => json!([word(random, &CALLS)]),
-        "forbidden" => json!([word(random, &CALLS)]),
+        "hang" => json!([call(random)]),
+        "forbidden" => json!([call(random)]),
         "refuse" => {
-            let (operation, code) = (word(random, &CALLS), word(random, &CODES));
+            let (operation, code) = (call(random), word(random, &CODES));
             json!([{"operation": operation, "code": code, "times": times}])
         }
         "spoil" => {
-            let (operation, how) = (word(random, &CALLS), word(random, &SPOILT));
+            let (operation, how) = (call(random), word(random, &SPOILT));
             json!([{"operation": operation, "how": how, "times": times}])
         }
-        "fail_subs" => json!([{"code": word(random, &PARTS), "times": times}]),
+        "fail_subs" => {
+            let left = word(random, &LEFT);
+            let leaves: Vec<String> = Some(left)
+                .into_iter()
+                .filter(|left| !left.is_empty())
+                .collect();
+            json!([{"code": word(random, &PARTS), "leaves": leaves, "times": times}])
+        }
         "quota_instances" => json!(1 + random.below(20)),
         "quota_cores" => json!(32 * (1 + random.below(12))),
         "reads_per_second" => json!(1 + random.below(10)),

@@ -4,6 +4,7 @@
 
 mod bills;
 mod black_hole;
+mod books;
 mod canary;
 mod exclusive;
 mod farm;

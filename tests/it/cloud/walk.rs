@@ -5,14 +5,15 @@
 //! `WALK_SEED` and `WALK_OPS` choose another walk. The steps are the seed's; what meets what, and when,
 //! is left to the machine, so that a seed does not bring back a failure for certain.
 
+mod end;
+
 use super::farm::{FLAVORS, Farm, OWNER, POOLS, Setup};
 use super::judge::Judge;
 use super::mischief;
 use super::random::Random;
-use super::scaler::{Bell, Said, Scaler, journal};
+use super::scaler::{Bell, Said, Scaler};
 use jiff::SignedDuration;
-use obs_scaler::ecs::TAG_PROTECTED;
-use obs_scaler::model::{Action, PoolName};
+use obs_scaler::model::Action;
 use obs_sim::ecs::{Foreign, ServerEntry};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -22,9 +23,6 @@ use std::time::{Duration, Instant};
 const PACE: Duration = Duration::from_millis(30);
 /// More servers of others than this are not bought: there are 250 addresses.
 const MOST_FOREIGN: usize = 30;
-/// Within so long everything of ours has to be gone once nothing goes wrong any more: an hour and a half
-/// of the farm.
-const END: Duration = Duration::from_secs(90);
 
 /// What somebody may do to one of our servers. What can be undone is undone more often.
 const HANDS: [&str; 15] = [
@@ -50,6 +48,8 @@ struct Counts {
     starts: u32,
     faults: u32,
     jobs: u64,
+    /// By how many seconds the cloud's clock is ahead.
+    ahead: i64,
 }
 
 impl Walk {
@@ -263,10 +263,9 @@ impl Walk {
 
     /// The cloud's clock runs ahead of ours.
     fn jump(&mut self) -> String {
-        let seconds = 1 + self.random.below(60);
-        self.farm
-            .cloud
-            .advance(SignedDuration::from_secs(seconds as i64));
+        let seconds = 1 + self.random.below(60) as i64;
+        self.counts.ahead += seconds;
+        self.farm.cloud.advance(SignedDuration::from_secs(seconds));
         format!("the cloud's clock jumps by {seconds} s")
     }
 
@@ -310,109 +309,6 @@ impl Walk {
         let lines: Vec<&str> = said.lines().collect();
         let last = lines.len().saturating_sub(150);
         story + &lines[last..].join("\n")
-    }
-
-    /// Nothing goes wrong any more, and everything is asked for: the queue is built, the workers go.
-    async fn end(&mut self) {
-        self.farm.cloud.set_faults(Default::default());
-        self.mend_obs().await;
-        for server in self.farm.cloud.ledger().servers {
-            let pinned = |tag: &String| tag.starts_with(TAG_PROTECTED);
-            if !server.foreign && server.tags.iter().any(pinned) {
-                self.judge.pinned(&server.id, false);
-                self.farm.pin(&server.id, false).await;
-            }
-            if server.deleted_at.is_none() {
-                for hand in ["start", "unlock", "thaw"] {
-                    self.farm.lay_hand(hand, &server.id).await;
-                }
-            }
-        }
-        // what was refused for long is left alone for up to an hour: after a restart it is asked anew
-        if let Some(scaler) = self.scaler.take() {
-            scaler.terminate().await;
-        }
-        self.look().await;
-        for pool in POOLS {
-            self.bell.ring(&self.farm, Action::Apply, pool);
-            self.bell.ring(&self.farm, Action::Release, pool);
-        }
-        let end = Instant::now() + END;
-        while !self.is_over().await {
-            self.accept_what_is_halted().await;
-            let left = self.left().await;
-            self.hold(Instant::now() < end, &left);
-            tokio::time::sleep(PACE).await;
-        }
-    }
-
-    /// What is missing is missing for good.
-    async fn accept_what_is_halted(&self) {
-        let scaler = self.scaler.as_ref().unwrap();
-        let in_hand = scaler.in_hand.borrow().clone();
-        for pool in POOLS {
-            let pool_name = PoolName::try_from(pool).unwrap();
-            let known = in_hand.ledger.supply.get(&pool_name);
-            if known.is_some_and(|known| known.halted_below.is_some()) {
-                scaler.accept(pool).await;
-            }
-        }
-    }
-
-    async fn is_over(&mut self) -> bool {
-        self.look().await;
-        let obs = self.farm.obs_state().await;
-        let packages = |code: &str| obs["packages"][code].as_u64().unwrap_or(0);
-        let built = packages("scheduled") == 0
-            && packages("building") <= obs["ghosts"].as_u64().unwrap_or(0);
-        let in_hand = self.scaler.as_ref().unwrap().in_hand.borrow().clone();
-        let ledger = &in_hand.ledger;
-        let nothing =
-            ledger.members.is_empty() && ledger.orders.is_empty() && ledger.trails.is_empty();
-        built && nothing && self.farm.cloud.ledger().totals.alive_now == 0
-    }
-
-    async fn left(&self) -> String {
-        let in_hand = self.scaler.as_ref().unwrap().in_hand.borrow().clone();
-        let ledger = &in_hand.ledger;
-        format!(
-            "not over in time: OBS {}, in hand {:#?} {:#?}, the cloud {:?}",
-            self.farm.obs_state().await,
-            ledger.orders,
-            ledger.members,
-            self.farm.cloud.ledger().totals,
-        )
-    }
-
-    /// The books of the cloud and the journal, once nothing runs any more.
-    async fn settle(mut self) -> String {
-        let scaler = self.scaler.take().unwrap();
-        let bills = scaler.in_hand.borrow().bills.clone();
-        scaler.terminate().await;
-        let ledger = self.farm.cloud.ledger();
-        let mut ours = ledger.servers.iter().filter(|server| !server.foreign);
-        let unbilled = ours.find(|s| !bills.keys().any(|id| id.as_str() == s.id));
-        self.hold(unbilled.is_none(), &format!("without a bill: {unbilled:?}"));
-        let ended = self.judge.end(&ledger);
-        self.hold(ended.is_ok(), &format!("{ended:?}"));
-        let left = journal(&self.farm.state_dir()).load().unwrap();
-        let empty = left.orders.is_empty() && left.members.is_empty() && left.trails.is_empty();
-        self.hold(empty, &format!("left in the journal: {left:#?}"));
-        let mut volumes = ledger.leaked_volumes.iter();
-        let leaked = volumes.find(|volume| volume.deleted_at.is_none());
-        self.hold(leaked.is_none(), &format!("left behind: {leaked:?}"));
-        let summary = format!(
-            "{} steps, {:?}; {:?}; {} create calls, {} never built, {} volumes swept, {} foreign",
-            self.steps.len(),
-            self.counts,
-            ledger.totals,
-            ledger.create_calls.len(),
-            ledger.never_built.len(),
-            ledger.leaked_volumes.len(),
-            self.judge.foreign(),
-        );
-        self.farm.stop().await;
-        summary
     }
 }
 
