@@ -1,4 +1,4 @@
-# make test   installs what is missing and passes the tests (about ten minutes from nothing)
+# make test   installs what is missing and passes the tests (about 22 minutes from nothing on two cores)
 # make demo   shows the whole loop, with every real part, in about two minutes; where one is not root or not
 #             on Debian, or with DEMO=sim, against simulators, and says so
 # make long   what takes longer than a test should
