@@ -1,4 +1,4 @@
-# make test   installs what is missing and passes the tests (about ten minutes from nothing)
+# make test   installs what is missing and passes the tests (about 22 minutes from nothing on two cores)
 # make demo   shows the whole loop, with every real part, in about two minutes; where one is not root or not
 #             on Debian, or with DEMO=sim, against simulators, and says so
 # make long   what takes longer than a test should
@@ -53,6 +53,7 @@ long:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --workspace --quiet
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(MAKE) --no-print-directory deny; \
 	else echo "cargo-deny is not installed: licences and bans are not checked (cargo install cargo-deny --locked)"; fi
 

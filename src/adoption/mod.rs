@@ -1,6 +1,6 @@
 //! Adoption: servers that the farm has already become ours, and ours become nobody's, as people say.
 //!
-//! [`verdict`] decides, from the cloud's records, OBS' workers and the pools. This file asks for those,
+//! [`verdict()`] decides, from the cloud's records, OBS' workers and the pools. This file asks for those,
 //! and puts the tags on. The reconciler takes the servers up as it finds them by their tags.
 
 mod desk;

@@ -61,7 +61,10 @@ pub(super) struct Told {
 }
 
 pub(super) fn run(path: &Path, command: Command) -> Result<(), Failure> {
-    let config = super::config::load(path)?;
+    let config = match command {
+        Command::Status { .. } => Config::load_without_secrets(path)?,
+        Command::On { .. } | Command::Off { .. } => super::config::load(path)?,
+    };
     let told = match command {
         Command::On {
             backend,

@@ -35,7 +35,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(path: &Path, args: &Args) -> Result<(), Failure> {
-    let config = super::config::load(path)?;
+    let config = Config::load_for_backends(path)?;
     let backends: Vec<&Backend> = match (&args.backend, &args.project) {
         (Some(name), _) => vec![named(&config, name)?],
         (None, Some(project)) => vec![of_project(&config, project)?],

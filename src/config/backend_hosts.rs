@@ -55,3 +55,25 @@ pub(super) fn belong_to_backends(
         node.wrong(format!("{:?}", name.as_str()), "the name of a backend");
     }
 }
+
+/// A host whose key nobody knows is never talked to, and the program of a forced command knows no
+/// directory but that of the server's own configuration.
+pub(super) fn can_be_reached(
+    hosts: &BTreeMap<BackendName, BackendHost>,
+    forced_command: bool,
+    known_hosts: bool,
+    ssh: &Node<'_>,
+) {
+    if !hosts.is_empty() && !known_hosts {
+        let expected =
+            "a file with the host keys of backend_hosts: they are reached under these alone";
+        ssh.lacks("known_hosts_file", expected);
+    }
+    let table = ssh.child("backend_hosts");
+    let named = hosts.iter().filter(|(_, host)| host.workers_dir.is_some());
+    for (name, _) in named.filter(|_| forced_command) {
+        let node = table.child(name.as_str()).child("workers_dir");
+        let expected = "no workers_dir beside it (leave it out, or forced_command)";
+        node.wrong("a directory beside forced_command: true", expected);
+    }
+}

@@ -38,14 +38,18 @@ const fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)
 }
 
-pub(super) fn read_config(root: &Node<'_>, secrets: &dyn SecretSource) -> Option<Config> {
+pub(super) fn read_config(
+    root: &Node<'_>,
+    secrets: &dyn SecretSource,
+    of_backends: &dyn SecretSource,
+) -> Option<Config> {
     root.section(|doc| {
         let state_dir = PathBuf::from("/var/lib/obs-scaler");
         let state_dir = doc.or("state_dir", state_dir, local_path);
         let web = doc.need("web", "the HTTP server");
         let web = web.and_then(|node| node.section(|web| read_web(web, secrets)));
         let backends = doc.need("backends", "the OBS backends");
-        let backends = backends.and_then(|node| read_backends(&node, secrets));
+        let backends = backends.and_then(|node| read_backends(&node, of_backends));
         let flavors = doc.need("flavors", "the flavors by arch and level");
         let flavors = flavors.and_then(|node| read_flavors(&node));
         let workers = doc.part("workers").section(read_workers);

@@ -52,8 +52,18 @@ impl Config {
     /// # Errors
     /// Every fault of the document.
     pub fn load_without_secrets(path: &Path) -> Result<Self, ConfigError> {
-        let blank = |_: &SecretPlace| Ok(SecretString::from("-".repeat(64)));
         Self::parse(&read_file(path)?, &blank).map_err(|faults| faults.in_file(path).into())
+    }
+
+    /// Reads a file for a command that talks to the backends alone: their passwords are read, and what
+    /// stands in the place of the other secrets opens nothing.
+    ///
+    /// # Errors
+    /// Every fault of the document, and every password of a backend that cannot be had.
+    pub fn load_for_backends(path: &Path) -> Result<Self, ConfigError> {
+        let text = read_file(path)?;
+        let examined = examine(&text, &blank, &Outside);
+        whole(examined).map_err(|faults| faults.in_file(path).into())
     }
 
     /// Reads a document, with secrets from `secrets`.
@@ -61,14 +71,23 @@ impl Config {
     /// # Errors
     /// Every fault of the document, and every secret that cannot be had.
     pub fn parse(text: &str, secrets: &dyn SecretSource) -> Result<Self, Faults> {
-        let (config, document, notices) = examine(text, secrets);
-        let Notices { unread, warnings } = notices;
-        match config {
-            Some(config) if document.all.is_empty() && unread.all.is_empty() => {
-                Ok(Self { warnings, ..config })
-            }
-            _ => Err(document.and(unread)),
+        whole(examine(text, secrets, secrets))
+    }
+}
+
+/// What stands in the place of a secret that is not asked for.
+fn blank(_: &SecretPlace) -> Result<SecretString, String> {
+    Ok(SecretString::from("-".repeat(64)))
+}
+
+/// A document without a fault, all of whose secrets could be had.
+fn whole((config, document, notices): Examined) -> Result<Config, Faults> {
+    let Notices { unread, warnings } = notices;
+    match config {
+        Some(config) if document.all.is_empty() && unread.all.is_empty() => {
+            Ok(Config { warnings, ..config })
         }
+        _ => Err(document.and(unread)),
     }
 }
 
@@ -87,7 +106,7 @@ pub struct Notices {
 /// # Errors
 /// Every fault of the document, and then also every secret that cannot be had.
 pub fn check(path: &Path) -> Result<Notices, ConfigError> {
-    let (_, document, notices) = examine(&read_file(path)?, &Outside);
+    let (_, document, notices) = examine(&read_file(path)?, &Outside, &Outside);
     if document.all.is_empty() {
         Ok(Notices {
             unread: notices.unread.in_file(path),
@@ -106,7 +125,10 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
 }
 
 /// The configuration, where there is one; the document's faults; and the rest.
-fn examine(text: &str, secrets: &dyn SecretSource) -> (Option<Config>, Faults, Notices) {
+type Examined = (Option<Config>, Faults, Notices);
+
+/// Reads a document, with the backends' passwords from `of_backends` and all other secrets from `secrets`.
+fn examine(text: &str, secrets: &dyn SecretSource, of_backends: &dyn SecretSource) -> Examined {
     let tree = match yaml::parse(text) {
         Ok(tree) => tree,
         Err((at, words)) => {
@@ -120,7 +142,7 @@ fn examine(text: &str, secrets: &dyn SecretSource) -> (Option<Config>, Faults, N
         }
     };
     let log = Log::default();
-    let config = read_config(&Node::root(&tree, &log), secrets);
+    let config = read_config(&Node::root(&tree, &log), secrets, of_backends);
     let (document, unread, warnings) = log.into_faults(text);
     (config, document, Notices { unread, warnings })
 }

@@ -1,6 +1,6 @@
 //! The section `ssh`: how workers are reached.
 
-use super::backend_hosts::{BackendHost, read_backend_hosts};
+use super::backend_hosts::{BackendHost, can_be_reached, read_backend_hosts};
 use super::reader::{Parsed, Section};
 use super::secret::{PASSWORD, PRIVATE_KEY, SEED, SecretSource};
 use super::units::{duration, flag, local_path, number, path, text};
@@ -68,6 +68,11 @@ pub(super) fn read_ssh(ssh: &Section<'_>, secrets: &dyn SecretSource) -> Option<
         Some(node) => node.list(|code| code.read(worker_code)),
     };
     let backend_hosts = read_backend_hosts(ssh);
+    if let (Some(hosts), Some(forced), Some(known)) =
+        (&backend_hosts, forced_command, &known_hosts_file)
+    {
+        can_be_reached(hosts, forced, known.is_some(), &ssh.node);
+    }
     let sysconfig = ssh.or("sysconfig", "/etc/sysconfig/obs-server".to_owned(), path);
     Some(Ssh {
         user: user?,

@@ -309,7 +309,8 @@ fn a_fresh_checkout_is_valid_and_serve_refuses_its_missing_secrets() {
 #[test]
 fn hosts_of_backends_and_proved_worker_code_are_read_or_refused_by_name() {
     let key = "  sysconfig: /etc/sysconfig/obs-server";
-    let add = |more: &str| with(key, &format!("{more}{key}"));
+    let known = "  known_hosts_file: /etc/obs-scaler/known_hosts\n";
+    let add = |more: &str| with(key, &format!("{more}{known}{key}"));
     let code = "0123456789abcdef0123456789abcdef";
     let text = add(&format!(
         "  proved_worker_code: [\"{code}\"]\n  backend_hosts:\n    main:\n      address: 10.0.0.5\n"
@@ -341,6 +342,29 @@ fn hosts_of_backends_and_proved_worker_code_are_read_or_refused_by_name() {
         let places: Vec<&str> = faults.iter().map(|fault| fault.path.as_str()).collect();
         assert_eq!(places, [place]);
     }
+}
+
+#[test]
+fn a_host_of_a_backend_that_can_not_be_reached_is_refused() {
+    let key = "  sysconfig: /etc/sysconfig/obs-server";
+    let known = "  known_hosts_file: /etc/obs-scaler/known_hosts\n";
+    let read = |host: &str, more: &str, forced: bool| {
+        let host = format!("  backend_hosts: {{main: {{address: 10.0.0.5{host}}}}}\n");
+        let text = with(key, &format!("{host}{more}{key}"));
+        let forced = format!("forced_command: {forced}");
+        parse(&text.replace("forced_command: false", &forced))
+    };
+    let dir = ", workers_dir: /srv/obs/workers";
+    assert!(read(dir, known, false).is_ok());
+    assert!(read("", known, true).is_ok());
+    let unpinned = read("", "", false).unwrap_err();
+    let words =
+        "ssh.known_hosts_file: found nothing, expected a file with the host keys of backend_hosts";
+    assert!(unpinned.contains(words), "{unpinned}");
+    let two = read(dir, known, true).unwrap_err();
+    let words = "ssh.backend_hosts.main.workers_dir: found a directory beside forced_command: true, \
+        expected no workers_dir beside it (leave it out, or forced_command)";
+    assert!(two.contains(words), "{two}");
 }
 
 #[test]

@@ -140,3 +140,35 @@ fn a_dry_run_without_a_daemon_says_what_is_missing() {
         "{stderr}"
     );
 }
+
+#[test]
+fn what_only_looks_needs_no_secret_but_those_of_whom_it_asks() {
+    let shipped = std::fs::read_to_string("config.yaml").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yaml");
+    let ask = |text: &str, words: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        let config = ["--config", file.to_str().unwrap()];
+        said(&run(&[&config, words].concat()))
+    };
+    // a port on which nothing can listen
+    let text = ["17790", "5352", "5252"]
+        .iter()
+        .fold(shipped, |text, port| {
+            text.replace(&format!("127.0.0.1:{port}"), "127.0.0.1:1")
+        });
+    for words in [&["exclusive", "status"][..], &["prioritise"]] {
+        let (code, _, stderr) = ask(&text, words);
+        assert_eq!(code, Some(1), "{words:?}: {stderr}");
+    }
+    let (code, _, stderr) = ask(&text, &["exclusive", "off"]);
+    assert_eq!(code, Some(78), "{stderr}");
+    let frontend = "frontend: http://127.0.0.1:1\n    frontend_user: reader\n    \
+        frontend_password_env: NO_SUCH_PASSWORD\n";
+    let text = text.replace("source_server: http://127.0.0.1:1\n", frontend);
+    let text = text.replace("    repository_server: http://127.0.0.1:1\n", "");
+    let (code, _, stderr) = ask(&text, &["prioritise"]);
+    assert_eq!(code, Some(78), "{stderr}");
+    assert!(stderr.contains("NO_SUCH_PASSWORD"), "{stderr}");
+    assert!(!stderr.contains("OBS_SCALER_ACCESS_KEY"), "{stderr}");
+}

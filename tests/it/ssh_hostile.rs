@@ -282,7 +282,8 @@ async fn whole(server: SocketAddr) -> usize {
     whole
 }
 
-/// Lets a session come `lets` bytes far; says how it ended, once its connection is closed.
+/// Lets a session come `lets` bytes far; says how it ended, once its connection is closed. The processor was
+/// not kept busy for it.
 async fn turned(
     server: SocketAddr,
     lets: usize,
@@ -290,10 +291,18 @@ async fn turned(
     patience: Duration,
 ) -> Option<&'static str> {
     let (addr, mut told) = man_in_the_middle(server, lets, turn).await;
-    let session = session(access(patience), addr);
-    // connecting, and one command
-    let ended = tokio::time::timeout(2 * patience + SLACK, session).await;
-    let ended = ended.unwrap_or_else(|_| panic!("{turn:?} after {lets} bytes: no end"));
+    let session = async move {
+        // connecting, and one command
+        let ended = tokio::time::timeout(2 * patience + SLACK, session(access(patience), addr));
+        let ended = ended.await;
+        ended.unwrap_or_else(|_| panic!("{turn:?} after {lets} bytes: no end"))
+    };
+    let attempted = tokio::task::spawn_blocking(move || attempt(AFTERWARDS, session));
+    let Attempt { ended, busy, .. } = attempted.await.unwrap();
+    assert!(
+        busy < BUSY,
+        "{turn:?} after {lets} bytes: busy for {busy:?}"
+    );
     let gone = async { while told.recv().await != Some(Told::ClientGone) {} };
     let gone = tokio::time::timeout(SLACK, gone).await;
     assert!(
