@@ -33,8 +33,10 @@ pub(super) struct Row {
     pub(super) wasted: i64,
     /// The zone of the worker.
     pub(super) zone: &'static str,
-    /// Disks that nobody has in the end.
+    /// Disks and ports that nobody has in the end.
     pub(super) leaked: usize,
+    /// The most that is billed for disks without a server until they are swept, in seconds of one.
+    pub(super) disks: i64,
 }
 
 /// As long as it lasts.
@@ -64,6 +66,7 @@ const fn way_in(
         wasted: 0,
         zone: A,
         leaked: 0,
+        disks: 0,
     }
 }
 
@@ -211,11 +214,23 @@ pub(super) const ROWS: &[Row] = &[
         does: NEXT,
         says: &[OFFER_SAID],
         zone: B,
-        leaked: 0,
+        disks: 400,
         ..way_in(
             PART,
             "unknown",
-            "`Ecs.0402`: a system disk is left behind",
+            "`Ecs.0402`: a system disk is left behind, and swept",
+            1,
+        )
+    },
+    Row {
+        fault: r#"{"fail_subs":[{"code":"Ecs.0401","times":1}]}"#,
+        does: NEXT,
+        says: &[OFFER_SAID],
+        zone: B,
+        ..way_in(
+            PART,
+            "unknown",
+            "`Ecs.0401`: a port is left behind, and swept",
             1,
         )
     },

@@ -36,6 +36,22 @@ const TAIL: &str = "
 Classes that are missing from a place have no code that is given there. The reaction of each class is written once
 (`Class::reaction`, [operations](operations.md#when-the-cloud-refuses)); a while that is doubled by a second refusal is held
 to that by `src/model/offer.rs`.
+
+## A random walk with all faults on
+
+`tests/it/cloud/walk.rs` lets alarms, jobs, faults of any call that the simulated cloud has, crashes, jumps of the clock and other people
+meet in any order, and looks after each step: the ceiling holds, no token buys twice, nothing of others is touched, what is pinned stays,
+no build is killed by us. At the end nothing of ours is left (servers, disks, ports, open orders), and each bill is held against the
+cloud's books: to the second where a deletion's job told the moment, between the two lists otherwise. Two walks of 2,000 steps, run on
+2026-11-23 on two cores (`make long` walks another one each time; the gate 300 steps of seed 1):
+
+| `WALK_SEED` | starts | faults | jobs | servers | create calls | never built | ends told, not told | told ends: by the program, by the cloud |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| 2002 | 90 | 275 | 839 | 28 | 19 | 1 | 12, 16 (823 s in all) | 55.31, 55.31 |
+| 2003 | 75 | 267 | 807 | 46 | 43 | 13 | 12, 34 (2,416 s in all) | 30.94, 30.94 |
+
+Ends are not told of what other people delete or the cloud reclaims, and where the faults hide the job. The sums leave out servers that
+somebody had stopped: the cloud bills those for less, and the program from creation to end.
 ";
 
 fn page() -> String {
@@ -51,9 +67,9 @@ fn page() -> String {
             ALWAYS => "always".to_owned(),
             times => times.to_string(),
         };
-        let cost = match (row.wasted, row.leaked) {
+        let cost = match (row.wasted, row.disks) {
             (0, 0) => "nothing".to_owned(),
-            (0, _) => "the disk, which bills on".to_owned(),
+            (0, most) => format!("at most {most} s of its disk"),
             (most, _) => format!("at most {most} s"),
         };
         let _infallible = writeln!(
@@ -99,7 +115,11 @@ fn differs(row: &Row, seen: &Seen) -> Vec<String> {
     );
     hold(
         seen.leaked == row.leaked,
-        format!("{} disks leaked", seen.leaked),
+        format!("{} disks and ports leaked", seen.leaked),
+    );
+    hold(
+        seen.disks <= row.disks,
+        format!("{} s of disks leaked", seen.disks),
     );
     odd
 }

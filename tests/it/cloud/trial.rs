@@ -36,8 +36,10 @@ pub(super) struct Seen {
     pub(super) wasted: i64,
     /// The zone of the worker.
     pub(super) zone: Option<String>,
-    /// Disks that bill on although nobody has them.
+    /// Disks that bill on although nobody has them, and ports.
     pub(super) leaked: usize,
+    /// What was billed for disks without a server, in seconds of one.
+    pub(super) disks: i64,
 }
 
 struct Trial {
@@ -164,7 +166,8 @@ impl Trial {
             bought: ledger.servers.len(),
             wasted: others.map(|server| server.billed_seconds).sum(),
             zone: worker.map(|worker| worker.zone.clone()),
-            leaked: ledger.totals.orphan_volumes,
+            leaked: ledger.totals.orphan_volumes + ledger.left_ports.len(),
+            disks: ledger.leaked_volumes.iter().map(|v| v.billed_seconds).sum(),
         };
         self.farm.stop().await;
         seen
