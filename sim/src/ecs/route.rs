@@ -257,6 +257,7 @@ impl Operation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn a_path_names_the_project_and_the_call() {
@@ -269,5 +270,16 @@ mod tests {
         assert_eq!(found, (None, Route::Image));
         assert_eq!(of(Method::DELETE, "/v1/p/cloudservers/detail"), None);
         assert_eq!(of(Method::GET, "/"), None);
+    }
+
+    #[test]
+    fn all_operations_are_every_one_that_a_fault_can_name() {
+        let refused = serde_json::from_str::<Operation>("\"no such call\"").unwrap_err();
+        let text = refused.to_string();
+        // ``unknown variant `no such call`, expected one of `create`, `list`, …``
+        let known: BTreeSet<&str> = text.split('`').skip(3).step_by(2).collect();
+        let names = Operation::ALL.map(|one| serde_json::to_value(one).unwrap());
+        let all: BTreeSet<&str> = names.iter().filter_map(|name| name.as_str()).collect();
+        assert_eq!(all, known);
     }
 }

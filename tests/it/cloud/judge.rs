@@ -64,6 +64,9 @@ impl Judge {
             if found.deleted_at.is_some() || found.status != "ACTIVE" || found.tags != *tags {
                 return Err(format!("foreign {name} was touched: {found:?}"));
             }
+            if found.volumes.iter().any(|disk| disk.deleted_at.is_some()) {
+                return Err(format!("a disk of foreign {name} was taken: {found:?}"));
+            }
         }
         Ok(())
     }
