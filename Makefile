@@ -57,7 +57,9 @@ lint:
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(MAKE) --no-print-directory deny; \
 	else echo "cargo-deny is not installed: licences and bans are not checked (cargo install cargo-deny --locked)"; fi
 
+# it looks at the crates of every platform, and fetches none itself
 deny:
+	$(CARGO) fetch --locked --quiet
 	$(CARGO) deny --offline --log-level error check bans licenses sources
 
 # writes grafana/dashboards/*.json anew from grafana/generate
