@@ -47,6 +47,10 @@ impl Judge {
         self.taken.insert(id.to_owned());
     }
 
+    pub(super) fn is_taken(&self, id: &str) -> bool {
+        self.taken.contains(id)
+    }
+
     /// What is broken now; nothing where all is well.
     pub(super) async fn look(&mut self, farm: &Farm) -> Result<(), String> {
         let ledger = farm.cloud.ledger();

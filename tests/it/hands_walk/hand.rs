@@ -71,7 +71,7 @@ impl fmt::Display for Tally {
 
 /// An operation.
 #[derive(Debug, Clone, Copy)]
-enum Op {
+pub(super) enum Op {
     Cordon,
     TakeBack,
     Toggle,
@@ -94,6 +94,24 @@ impl Op {
             15..=17 => Self::Crash,
             _ => Self::TwoHands,
         }
+    }
+
+    /// One of each kind, in some order.
+    pub(super) fn each(random: &mut Random) -> Vec<Self> {
+        let mut all = vec![
+            Self::Cordon,
+            Self::TakeBack,
+            Self::Toggle,
+            Self::Restart,
+            Self::configure(random),
+            Self::Disable,
+            Self::Crash,
+            Self::TwoHands,
+        ];
+        for last in (1..all.len() as u64).rev() {
+            all.swap(last as usize, random.below(last + 1) as usize);
+        }
+        all
     }
 
     /// One of a single call or sequence, without another hand beside it.
@@ -147,13 +165,15 @@ impl Hand {
         }
     }
 
-    /// So many operations, and in the end the machine is at work.
-    pub(super) async fn walk(mut self, ops: u64) -> Result<Tally, String> {
+    /// So many operations, these first, and in the end the machine is at work.
+    pub(super) async fn walk(mut self, ops: u64, first: Vec<Op>) -> Result<Tally, String> {
+        let mut first = first.into_iter();
         self.machine.comes_up().await?;
         self.machine.serve(&settings(4, 1)).await?;
         for number in 0..ops {
             self.nap(1500).await;
-            let op = Op::draw(&mut self.random);
+            let drawn = Op::draw(&mut self.random);
+            let op = first.next().unwrap_or(drawn);
             *self.tally.operations.entry(op.name()).or_default() += 1;
             let done = self.operate(op).await;
             done.map_err(|why| format!("{} op {number} {op:?}: {why}", self.machine.name))?;

@@ -9,9 +9,10 @@ mod hand;
 mod law;
 mod watcher;
 
+use crate::cloud::random::Random;
 use crate::sshd::{self, generate_key};
 use crate::the_loop::{MINUTE, ONE_FARM};
-use hand::{Hand, Machine, Tally};
+use hand::{Hand, Machine, Op, Tally};
 use obs_scaler::config::{self, Access as Read, Backend, Discovery};
 use obs_scaler::model::{BackendName, OrderId, Setup};
 use obs_scaler::ssh::{Access, HostKeys, Pinned, WorkerSettings, user_data};
@@ -178,9 +179,13 @@ async fn walk(ground: &Ground, seed: u64, ops: u64, jobs: u64) -> Result<String,
     let begun = Instant::now();
     let watcher = Watcher::start();
     let mut walkers = Vec::new();
+    // however short the walk is, each kind is done once
+    let mut each = Op::each(&mut Random::new(seed));
+    let share = each.len().div_ceil(ground.machines.len());
     for (number, machine) in (0u64..).zip(&ground.machines) {
         let hand = Hand::new(Arc::clone(machine), ground.yard.obs(), seed + 1000 * number);
-        walkers.push(tokio::spawn(hand.walk(ops)));
+        let first = each.split_off(each.len().saturating_sub(share));
+        walkers.push(tokio::spawn(hand.walk(ops, first)));
     }
     let mut tally = Tally::default();
     for walker in walkers {

@@ -1,11 +1,12 @@
 //! The end of a walk: what is left, and what everything came to.
 
-use super::super::books::Sums;
+use super::super::books::{Sums, is_told};
 use super::super::farm::POOLS;
-use super::super::scaler::journal;
+use super::super::scaler::{Scaler, journal};
 use super::{PACE, Walk};
 use obs_scaler::ecs::TAG_PROTECTED;
-use obs_scaler::model::{Action, PoolName};
+use obs_scaler::model::{Action, PoolName, Stage};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Within so long everything of ours has to be gone once nothing goes wrong any more: an hour and a half
@@ -31,6 +32,7 @@ impl Walk {
         }
         // what was refused for long is left alone for up to an hour: after a restart it is asked anew
         if let Some(scaler) = self.scaler.take() {
+            self.last = self.serving(&scaler);
             scaler.terminate().await;
         }
         self.look().await;
@@ -45,6 +47,14 @@ impl Walk {
             self.hold(Instant::now() < end, &left);
             tokio::time::sleep(PACE).await;
         }
+    }
+
+    fn serving(&self, scaler: &Scaler) -> BTreeSet<String> {
+        let ledger = scaler.in_hand.borrow().ledger.clone();
+        let members = ledger.members.values();
+        let serving = members.filter(|member| member.stage == Stage::Serving);
+        let ids = serving.map(|member| member.server.to_string());
+        ids.filter(|id| !self.judge.is_taken(id)).collect()
     }
 
     /// What is missing is missing for good.
@@ -99,6 +109,11 @@ impl Walk {
                 .values()
                 .find(|bill| bill.server.as_str() == server.id);
             self.hold(bill.is_some(), &format!("without a bill: {server:?}"));
+            let told = is_told(bill.unwrap()) || !self.last.contains(&server.id);
+            self.hold(
+                told,
+                &format!("its end is not known to the second: {bill:?}"),
+            );
             let added = sums.add(bill.unwrap(), server, self.counts.ahead);
             self.hold(added.is_ok(), &format!("{added:?}"));
         }
@@ -109,7 +124,7 @@ impl Walk {
         let empty = left.orders.is_empty() && left.members.is_empty() && left.trails.is_empty();
         self.hold(empty, &format!("left in the journal: {left:#?}"));
         let summary = format!(
-            "{} steps, {:?}; {:?}; {} create calls, {} never built, {} volumes swept, {} foreign; {sums}",
+            "{} steps, {:?}; {:?}; {} create calls, {} never built, {} disks left behind and swept, {} foreign; {sums}",
             self.steps.len(),
             self.counts,
             ledger.totals,
