@@ -12,8 +12,10 @@ const LOST: usize = 3;
 /// What the builds on a new worker say of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trial {
-    /// It may join: it is no canary, something was built on it, or it had its time and little was lost there.
+    /// It may join: it is no canary, or something was built on it.
     Passed,
+    /// It may join: it had its time, nothing was built on it, and little was lost. Nothing is known of its image.
+    Unproved,
     /// Not enough was seen yet.
     Pending,
     /// So many packages were lost on it and on no other host, and none was built.
@@ -37,7 +39,7 @@ pub fn trial(view: &View<'_>, member: &Member) -> Trial {
     let own_fault = |package: &&&PackageKey| !is_lost_elsewhere(view, member, package);
     match lost.iter().filter(own_fault).count() {
         lost @ LOST.. => Trial::Failed { lost },
-        _ if had_its_time(view, member) => Trial::Passed,
+        _ if had_its_time(view, member) => Trial::Unproved,
         _ => Trial::Pending,
     }
 }

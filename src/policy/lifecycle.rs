@@ -194,7 +194,7 @@ impl Look<'_> {
         let check = self.sight.check.as_ref().filter(|check| check.at >= active);
         if check.is_some_and(|check| self.has_joined(check)) {
             return match self.sight.trial {
-                Trial::Passed => (Stage::Serving, Act::None),
+                Trial::Passed | Trial::Unproved => (Stage::Serving, Act::None),
                 Trial::Pending | Trial::Failed { .. } => (Stage::Proving, Act::None),
             };
         }
@@ -229,7 +229,7 @@ impl Look<'_> {
     fn proving(&self) -> Next {
         match (self.serving(), self.sight.trial) {
             ((Stage::Proving, act), Trial::Pending) => (Stage::Proving, act),
-            ((Stage::Proving, act), Trial::Passed) => (Stage::Serving, act),
+            ((Stage::Proving, act), Trial::Passed | Trial::Unproved) => (Stage::Serving, act),
             ((Stage::Proving, _), Trial::Failed { lost }) => cordon(Why::NotInService {
                 check: format!(
                     "canary: found {lost} packages lost on it and on no other host, expected one that is built"

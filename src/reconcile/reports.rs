@@ -3,12 +3,20 @@
 use super::{Reconciler, Seen};
 use crate::cloud;
 use crate::journal::JournalError;
-use crate::model::{Member, Scope, ServerId};
+use crate::model::{Member, Scope, ServerId, Stage};
 use crate::policy::offers::{self, Refused};
 use crate::policy::{
-    CheckOutcome, CheckReport, DrainOutcome, DrainReport, Sight, Terms, next_quiet,
+    CheckOutcome, CheckReport, DrainOutcome, DrainReport, Sight, Terms, Trial, next_quiet,
 };
 use jiff::Timestamp;
+
+/// Says so where a canary is in service that has shown nothing.
+pub(super) fn tell_of_trial(member: &Member, next: &Stage, trial: Trial) {
+    if (&member.stage, next, trial) == (&Stage::Proving, &Stage::Serving, Trial::Unproved) {
+        tracing::warn!(server = %member.server, pool = %member.pool,
+            "nothing was built on the canary of its order: it is in service, and nothing is known of its image");
+    }
+}
 
 impl Reconciler {
     /// A later check that ended at once undoes nothing of what an earlier one began.

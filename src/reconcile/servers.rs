@@ -1,6 +1,6 @@
 //! Servers: taken up from the cloud's list, moved on, and let go.
 
-use super::{Look, Reconciler, ends::stage_word, spans};
+use super::{Look, Reconciler, ends::stage_word, reports, spans};
 use crate::config::Policy;
 use crate::execute::Deed;
 use crate::journal::JournalError;
@@ -144,6 +144,7 @@ impl Reconciler {
                 .unwrap_or_default();
             let server = listed(&sight).cloned();
             let next = advance(&member, &sight, &terms, now);
+            let trial = sight.trial;
             let gone = matches!(next.stage, Stage::Gone { .. });
             if !member.ordered_here && !gone && !standing.may_act() {
                 continue;
@@ -152,6 +153,7 @@ impl Reconciler {
             if let (Some(order), Stage::Creating, true) = (&ordered, &member.stage, active) {
                 offers::created(self.books.setbacks(), order);
             }
+            reports::tell_of_trial(&member, &next.stage, trial);
             self.enter(&member, next.stage, next.reached, live, now)?;
             self.act(&member, next.act, server.as_ref(), look);
         }

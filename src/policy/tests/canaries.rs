@@ -116,7 +116,7 @@ fn it_passes_with_its_first_build_and_else_once_it_has_had_its_time() {
     let mut farm = farm();
     bought(&mut farm, "w-1", "a", Stage::Proving);
     assert_eq!(said(&mut farm, 599, NOW), Trial::Pending);
-    assert_eq!(said(&mut farm, 600, NOW), Trial::Passed);
+    assert_eq!(said(&mut farm, 600, NOW), Trial::Unproved);
     let joining = Stage::Joining { active: at(0) };
     let joining = bought(&mut farm.clone(), "w-2", "b", joining).clone();
     assert_eq!(
@@ -170,8 +170,10 @@ fn a_canary_is_tried_when_it_has_registered_and_is_withdrawn_or_serves_by_what_i
     let mut sight = case.listed();
     sight.trial = Trial::Pending;
     assert_eq!(case.next(&sight), (Stage::Proving, Act::None));
-    sight.trial = Trial::Passed;
-    assert_eq!(case.next(&sight), (Stage::Serving, Act::None));
+    for passed in [Trial::Passed, Trial::Unproved] {
+        sight.trial = passed;
+        assert_eq!(case.next(&sight), (Stage::Serving, Act::None));
+    }
     sight.trial = Trial::Failed { lost: 3 };
     let (stage, act) = case.next(&sight);
     assert_eq!(act, Act::Cordon);

@@ -42,19 +42,19 @@ fn withdrawn(scaler: &Scaler, host: &HostName) -> Option<String> {
     of_host.find_map(|member| member.stage.why().map(ToString::to_string))
 }
 
-/// Four workers, as many as the ceiling lets in.
-async fn farm() -> Farm {
+/// Four workers, as many as the ceiling lets in. A canary has so many minutes, and servers are in 127.0.`network`.
+async fn farm(minutes: u64, network: u8) -> Farm {
     let mut farm = Farm::start(Setup {
         seed: 12,
         ceiling: 128,
         times: 60,
         patience: "1s",
         deadlines: "",
-        network: [127, 0, 216],
+        network: [127, 0, network],
     })
     .await;
     let mut config = Config::clone(&farm.config);
-    config.policy.gates.canary = Duration::from_mins(120);
+    config.policy.gates.canary = Duration::from_mins(minutes);
     farm.config = Arc::new(config);
     farm
 }
@@ -62,7 +62,7 @@ async fn farm() -> Farm {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_worker_of_an_order_builds_before_the_others_start_and_one_that_loses_its_builds_is_withdrawn()
  {
-    let farm = farm().await;
+    let farm = farm(120, 216).await;
     let (said, mut bell) = (Said::default(), Bell::default());
     let scaler = Scaler::start(&farm, &said);
     farm.queue("x86_64", "job", 400, 240).await;
@@ -99,6 +99,24 @@ async fn one_worker_of_an_order_builds_before_the_others_start_and_one_that_lose
         all.len() >= 3 && all.iter().all(|member| member.stage == Stage::Serving)
     })
     .await;
+    scaler.terminate().await;
+    farm.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_on_which_nothing_was_built_in_its_time_serves_and_the_log_warns() {
+    let farm = farm(5, 223).await;
+    let (said, mut bell) = (Said::default(), Bell::default());
+    let scaler = Scaler::start(&farm, &said);
+    farm.queue("x86_64", "job", 8, 1_000_000).await;
+    bell.ring(&farm, Action::Apply, POOL);
+    let ours = [&scaler];
+    let warning = "nothing was built on the canary of its order";
+    until(&farm, &ours, &bell, "the others start", || {
+        started(&scaler).len() >= 3
+    })
+    .await;
+    assert!(said.text().contains(warning), "{}", said.text());
     scaler.terminate().await;
     farm.stop().await;
 }
