@@ -1,6 +1,6 @@
 //! A hand on one machine: its operations, each by what obs-scaler itself does over ssh.
 
-use super::law::{Did, lawful};
+use super::law::{Did, STOPPING, lawful};
 use super::settings;
 use crate::cloud::random::Random;
 use crate::sshd;
@@ -204,6 +204,9 @@ impl Hand {
 
     fn take(&mut self, done: Result<Tally, Fault>, alone: bool) -> Result<(), String> {
         match done {
+            Ok(tally) if alone && tally.steps.keys().any(|(before, _)| before == STOPPING) => {
+                return Err(format!("stopped by nobody: {tally}"));
+            }
             Ok(tally) if alone => self.tally.add(tally),
             Ok(tally) => self.tally.add(Tally {
                 quiet: Vec::new(),

@@ -3,7 +3,11 @@
 use obs_scaler::ssh::{InstanceLine, Output};
 
 /// What a look found on its way, or is not there: it stays as it is.
-const STAY: [&str; 4] = ["gone", "starting", "locked", "rebooting"];
+const STAY: [&str; 5] = ["gone", "starting", "locked", "rebooting", STOPPING];
+
+/// OBS' own word while its service stops, which it does when it is drained: only beside another hand, or behind a
+/// session that was broken off.
+pub(super) const STOPPING: &str = "exit";
 
 /// The lawful transitions of a cordon.
 const CORDON: [(&str, &str); 6] = [
