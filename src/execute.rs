@@ -354,7 +354,7 @@ impl Hands {
         let at = self.clock.now();
         let (outcome, untouched) = match self.prepare(member, ip) {
             Ok((host, pool, settings)) => {
-                let expected = self.expected(member, flavor, pool);
+                let expected = looking::expected(&self.config.checks, member, flavor, pool);
                 let enabled = || self.enabled(member);
                 let checked =
                     ssh::check(&self.access, &host, &expected, &settings, enabled, at).await;

@@ -13,19 +13,23 @@ pub struct Checks {
     pub max_clock_difference: Duration,
     /// How much has to be free where it builds, in GiB; 0 is not judged.
     pub min_free_gib: u32,
-    /// The flavors whose workers have to build on a local NVMe disk; `None` for all of which the cloud says that
-    /// they have one.
+    /// The flavors whose workers do not serve unless they build on a local NVMe disk; `None` where nobody says, so that
+    /// a look holds each against what the cloud says of its flavor.
     pub local_disks: Option<BTreeSet<FlavorName>>,
 }
 
 impl Checks {
-    /// Whether the workers of this flavor have to build on a local NVMe disk, where this is what the cloud says of it.
+    /// Whether workers of this flavor do not serve unless they build on a local NVMe disk.
     #[must_use]
-    pub fn local_disk(&self, flavor: &FlavorName, offer: Option<&FlavorStock>) -> bool {
-        match &self.local_disks {
-            Some(named) => named.contains(flavor),
-            None => offer.is_some_and(|offer| offer.local_disk),
-        }
+    pub fn demands_local_disk(&self, flavor: &FlavorName) -> bool {
+        let named = self.local_disks.as_ref();
+        named.is_some_and(|named| named.contains(flavor))
+    }
+
+    /// Whether whoever looks at a worker of a flavor that the cloud offers like this expects it to build on a local disk.
+    #[must_use]
+    pub fn promises_local_disk(&self, offer: &FlavorStock) -> bool {
+        self.local_disks.is_none() && offer.local_disk
     }
 }
 
@@ -58,7 +62,7 @@ mod tests {
         FlavorStock {
             arch: Arch::Aarch64,
             vcpus: Vcpus(32),
-            memory_mib: 131_072,
+            memory_mib: Some(131_072),
             local_disk,
             zones: BTreeMap::new(),
             elsewhere: Availability::OnSale,
@@ -66,21 +70,20 @@ mod tests {
     }
 
     #[test]
-    fn workers_build_on_the_local_disk_that_the_cloud_says_their_flavor_has_unless_flavors_are_named()
-     {
+    fn a_local_disk_is_demanded_by_name_only_and_promised_by_the_cloud_where_no_flavor_is_named() {
         let (fast, other) = (FlavorName::new("ki1"), FlavorName::new("c7"));
         let with = |local_disks| Checks {
             max_clock_difference: Duration::ZERO,
             min_free_gib: 0,
             local_disks,
         };
-        let as_the_cloud_says = with(None);
-        assert!(as_the_cloud_says.local_disk(&fast, Some(&offer(true))));
-        assert!(!as_the_cloud_says.local_disk(&other, Some(&offer(false))));
-        assert!(!as_the_cloud_says.local_disk(&fast, None), "not known");
+        let nothing_said = with(None);
+        assert!(!nothing_said.demands_local_disk(&fast));
+        assert!(nothing_said.promises_local_disk(&offer(true)));
+        assert!(!nothing_said.promises_local_disk(&offer(false)));
         let named = with(Some([fast.clone()].into()));
-        assert!(named.local_disk(&fast, None));
-        assert!(!named.local_disk(&other, Some(&offer(true))));
-        assert!(!with(Some(BTreeSet::new())).local_disk(&fast, Some(&offer(true))));
+        assert!(named.demands_local_disk(&fast));
+        assert!(!named.demands_local_disk(&other));
+        assert!(!named.promises_local_disk(&offer(true)));
     }
 }

@@ -166,7 +166,7 @@ fn sold(arch: Arch, vcpus: u32, zones: &[(&str, Availability)]) -> Stock {
     let offered = FlavorStock {
         arch,
         vcpus: Vcpus(vcpus),
-        memory_mib: 4096 * vcpus,
+        memory_mib: None,
         local_disk: false,
         zones: zones.collect(),
         elsewhere: Availability::NotOffered,

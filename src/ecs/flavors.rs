@@ -44,8 +44,9 @@ fn read(records: &[Value]) -> Result<Stock, String> {
 struct Flavor {
     #[serde(deserialize_with = "types::vcpus")]
     vcpus: Vcpus,
-    /// MiB.
-    ram: u32,
+    /// MiB. Nothing is bought or given back by it: what is no number of them is not known, and spoils no other flavor.
+    #[serde(default)]
+    ram: Value,
     os_extra_specs: Specs,
 }
 
@@ -74,7 +75,7 @@ fn offer(record: &Value) -> Result<Option<FlavorStock>, String> {
     Ok(Some(FlavorStock {
         arch,
         vcpus: flavor.vcpus,
-        memory_mib: flavor.ram,
+        memory_mib: flavor.ram.as_u64().and_then(|mib| mib.try_into().ok()),
         local_disk: specs.nvme.is_some_and(|disks| !disks.is_empty()),
         zones: zones(specs.zones.as_deref().unwrap_or_default())?,
         elsewhere: availability(specs.status.as_deref().unwrap_or("normal")),
@@ -153,7 +154,7 @@ mod tests {
         let all = read(&[flavor(&arm)]).unwrap().flavors;
         let offer = all.values().next().unwrap();
         assert_eq!((offer.arch, offer.vcpus), (Arch::Aarch64, Vcpus(32)));
-        assert_eq!((offer.memory_mib, offer.local_disk), (131_072, false));
+        assert_eq!((offer.memory_mib, offer.local_disk), (Some(131_072), false));
         let fast = json!({"quota:nvme_ssd": "ssd:large:4:3200:0"});
         let fast = read(&[flavor(&fast)]).unwrap().flavors;
         assert!(fast.values().all(|offer| offer.local_disk));
@@ -164,10 +165,20 @@ mod tests {
     }
 
     #[test]
+    fn memory_that_is_not_understood_is_not_known_and_spoils_nothing() {
+        for ram in [json!("131072"), json!(-1), json!(1.5), Value::Null] {
+            let mut record = flavor(&json!({}));
+            record["ram"] = ram;
+            let all = read(&[record]).unwrap().flavors;
+            let memory: Vec<_> = all.values().map(|offer| offer.memory_mib).collect();
+            assert_eq!(memory, [None]);
+        }
+    }
+
+    #[test]
     fn a_flavor_that_cannot_be_understood_is_an_error_and_named() {
         for wrong in [
             json!({"vcpus": "0", "os_extra_specs": {}}),
-            json!({"ram": -1, "os_extra_specs": {}}),
             json!({}),
             json!({"os_extra_specs": {"cond:operation:az": "a"}}),
             json!({"os_extra_specs": {"cond:operation:az": "(normal)"}}),

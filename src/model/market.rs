@@ -37,8 +37,8 @@ pub struct FlavorStock {
     pub arch: Arch,
     /// Its size.
     pub vcpus: Vcpus,
-    /// Its memory, in MiB.
-    pub memory_mib: u32,
+    /// Its memory, in MiB, where the cloud says it.
+    pub memory_mib: Option<u32>,
     /// Whether its servers have local NVMe disks.
     pub local_disk: bool,
     /// The zones that the cloud names.
@@ -161,7 +161,7 @@ mod tests {
         let offer = FlavorStock {
             arch: Arch::Aarch64,
             vcpus: Vcpus(32),
-            memory_mib: 131_072,
+            memory_mib: Some(131_072),
             local_disk: true,
             zones: zones.collect(),
             elsewhere,

@@ -32,8 +32,9 @@ done
 
 const KIB_IN_GIB: f64 = 1_048_576.0;
 
-/// The share of a server's memory that its system keeps for itself, at most: what it shows is that much less.
-const KEPT_BY_THE_SYSTEM: f64 = 0.1;
+/// The share of a server's memory that its system keeps for itself, at most, room for a crash kernel included: what it
+/// shows is that much less.
+const KEPT_BY_THE_SYSTEM: f64 = 0.2;
 
 /// What a machine says of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +79,7 @@ pub struct Expected {
     /// Its processors.
     pub vcpus: Option<u32>,
     /// Its memory, in GiB.
-    pub memory_gib: Option<u32>,
+    pub memory_gib: Option<f64>,
     /// Its host name: that of its server, under which OBS is to list it.
     pub host: Option<HostName>,
     /// Whether builds are to be on a local NVMe disk.
@@ -148,19 +149,16 @@ impl Facts {
         findings
     }
 
-    fn memory(&self, expected: Option<u32>) -> Finding {
+    fn memory(&self, expected: Option<f64>) -> Finding {
         let gib = self.memory_kib / KIB_IN_GIB;
-        let fits = |expected: u32| {
-            let nominal = f64::from(expected);
-            gib <= nominal && gib >= nominal * (1.0 - KEPT_BY_THE_SYSTEM)
-        };
+        let fits = |nominal: f64| gib <= nominal && gib >= nominal * (1.0 - KEPT_BY_THE_SYSTEM);
         let right = expected.is_some_and(fits);
         let found = Fact::Number(tenths(gib));
         Finding::judged(
             Check::Machine,
             "ram",
             found,
-            expected.map(Fact::from),
+            expected.map(|gib| Fact::Number(tenths(gib))),
             right,
         )
     }

@@ -17,7 +17,7 @@ fn expected() -> Expected {
     Expected {
         arch: None,
         vcpus: Some(32),
-        memory_gib: Some(64),
+        memory_gib: Some(64.0),
         host: Some(HostName::new("w-1")),
         local_disk: true,
         free_gib: 50,
@@ -55,7 +55,7 @@ fn everything_is_judged_and_not_only_up_to_the_first_fault() {
     assert_eq!(all, expect);
     let other = Expected {
         vcpus: Some(64),
-        memory_gib: Some(32),
+        memory_gib: Some(32.0),
         host: Some(HostName::new("w-1.example")),
         ..expected()
     };
@@ -82,15 +82,16 @@ fn what_nothing_is_said_of_is_found_and_not_compared() {
 
 #[test]
 fn a_server_shows_a_little_less_memory_than_it_has() {
-    let gib = |kib: f64, expected: u32| {
+    let gib = |gib: f64, expected: f64| {
         let mut facts = parse(SAID).unwrap();
-        facts.memory_kib = kib;
+        facts.memory_kib = gib * KIB_IN_GIB;
         facts.memory(Some(expected)).verdict
     };
-    assert_eq!(gib(64.0 * KIB_IN_GIB, 64), Verdict::Right);
-    assert_eq!(gib(60.0 * KIB_IN_GIB, 64), Verdict::Right);
-    assert_eq!(gib(56.0 * KIB_IN_GIB, 64), Verdict::Wrong);
-    assert_eq!(gib(126.0 * KIB_IN_GIB, 64), Verdict::Wrong);
+    assert_eq!(gib(64.0, 64.0), Verdict::Right);
+    assert_eq!(gib(52.0, 64.0), Verdict::Right);
+    assert_eq!(gib(1.4, 1.5), Verdict::Right, "a flavor of 1536 MiB");
+    assert_eq!(gib(50.0, 64.0), Verdict::Wrong);
+    assert_eq!(gib(126.0, 64.0), Verdict::Wrong);
 }
 
 #[test]

@@ -143,7 +143,7 @@ async fn a_record_is_checked_put_in_service_and_drained_over_ssh() {
         let expected = Expected {
             arch: Some(arch.to_string()),
             vcpus: Some(32),
-            memory_gib: Some(128),
+            memory_gib: Some(128.0),
             host: Some(HostName::new("sim-1")),
             local_disk: true,
             free_gib: 10,

@@ -218,7 +218,7 @@ fn market(zones: [Availability; 2]) -> Market {
     let stock = |zones: [Availability; 2]| FlavorStock {
         arch: Arch::X86_64,
         vcpus: Vcpus(32),
-        memory_mib: 131_072,
+        memory_mib: None,
         local_disk: false,
         zones: ["a", "b"]
             .map(ZoneName::new)
