@@ -4,6 +4,7 @@
 //! and puts the tags on. The reconciler takes the servers up as it finds them by their tags.
 
 mod desk;
+mod letting_go;
 mod verdict;
 
 #[cfg(test)]
@@ -17,10 +18,11 @@ use crate::policy::{Lease, View, lease};
 use crate::ssh;
 pub use desk::Desk;
 use jiff::Timestamp;
+pub use letting_go::{Kept, keeps, keys_on, ours};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-pub use verdict::{Adoptee, Kept, Known, Refusal, Verdict, keeps, keys_on, ours, verdict};
+pub use verdict::{Adoptee, Known, Refusal, Verdict, verdict};
 
 /// What a person asks for: `POST /api/v1/adopt`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! What becomes of each address that a person names.
 
-use super::verdict::{Adoptee, Kept, Known, Refusal, Verdict, keeps, keys_on, ours, verdict};
+use super::letting_go::{Kept, keeps, keys_on, ours};
+use super::verdict::{Adoptee, Known, Refusal, Verdict, verdict};
 use crate::cloud::{Charging, ProjectServer};
 use crate::config::{Config, Policy, SecretPlace, SecretSource};
 use crate::model::{
@@ -259,6 +260,27 @@ fn what_obs_does_not_list_is_no_worker_and_what_it_does_not_say_is_not_known() {
     assert_eq!(case.refusal(), Refusal::NotAWorker(HostName::new("w-1")));
     case.workers = Err(Unknown::Never { why: None });
     assert!(matches!(case.refusal(), Refusal::Unseen { .. }));
+}
+
+#[test]
+fn a_worker_whom_obs_sees_at_another_machines_address_is_refused() {
+    let mut case = Case::new();
+    let seen_at = |address: &str| {
+        let mut workers = listing("w-1", Some(Arch::Aarch64));
+        let host = HostName::new("w-1");
+        workers.addresses.insert(host, address.parse().unwrap());
+        Ok(workers)
+    };
+    case.workers = seen_at("10.0.0.9");
+    let words = refused(case.judge());
+    assert!(
+        words.starts_with(
+            "backend main sees worker w-1 at 10.0.0.9, which is no address of server s-1"
+        ),
+        "{words}"
+    );
+    case.workers = seen_at(IP);
+    assert_eq!(case.judge(), adopted("aarch64-l1", None));
 }
 
 #[test]

@@ -2,10 +2,9 @@
 
 use crate::cloud::{Charging, ProjectServer};
 use crate::config::{Policy, Pool};
-use crate::ecs::{TAG_ORDER, TAG_OWNER, TAG_POOL, TAG_PROTECTED};
+use crate::ecs::{TAG_OWNER, TAG_POOL, TAG_PROTECTED};
 use crate::model::{
-    Arch, BackendName, Fleet, HostName, Level, Member, PoolName, Server, ServerId, ServerStatus,
-    Stage, Unknown, Vcpus, Workers,
+    Arch, BackendName, HostName, Level, PoolName, ServerId, ServerStatus, Unknown, Vcpus, Workers,
 };
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,6 +95,21 @@ pub enum Refusal {
         "no configured OBS backend lists a worker of host {0}; a worker's server has to have its host name"
     )]
     NotAWorker(HostName),
+    /// OBS sees the worker of its name at another address.
+    #[error(
+        "backend {backend} sees worker {host} at {seen}, which is no address of server {server}: another machine has \
+         this name, or this one had another address when it was registered"
+    )]
+    ElsewhereAtObs {
+        /// Its id.
+        server: ServerId,
+        /// Its name.
+        host: HostName,
+        /// The backend.
+        backend: BackendName,
+        /// The address there.
+        seen: IpAddr,
+    },
     /// None that is known does, and one is not known.
     #[error("whether OBS has a worker of host {host} is not known: backend {backend}: {why}")]
     Unseen {
@@ -185,6 +199,7 @@ fn judge(ip: IpAddr, pool: Option<&Pool>, known: &Known<'_>) -> Result<Verdict, 
     }
     runs(server)?;
     let worker = Worker::of(&server.name, known)?;
+    is_the_worker(server, known)?;
     let (pool, odd) = worker.pool(server, pool, known)?;
     let protected = protection(server, pool, odd, &worker, known);
     let already = server.tags.contains_key(TAG_PROTECTED);
@@ -232,6 +247,26 @@ fn runs(server: &ProjectServer) -> Result<(), Refusal> {
         server: server.id.clone(),
         status,
     })
+}
+
+/// A name can be given twice: where OBS tells the worker's address, it is one of the server's own. It tells none while the
+/// worker is away or down.
+fn is_the_worker(server: &ProjectServer, known: &Known<'_>) -> Result<(), Refusal> {
+    for (backend, workers) in &known.workers {
+        let seen = workers
+            .as_ref()
+            .ok()
+            .and_then(|w| w.addresses.get(&server.name));
+        if let Some(seen) = seen.filter(|seen| !server.ips.contains(seen)) {
+            return Err(Refusal::ElsewhereAtObs {
+                server: server.id.clone(),
+                host: server.name.clone(),
+                backend: (*backend).clone(),
+                seen: *seen,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// A host that OBS lists.
@@ -370,66 +405,4 @@ fn protection(
     let odd = odd.then_some("odd-size");
     let reasons: Vec<&str> = [charging, odd, home].into_iter().flatten().collect();
     (!reasons.is_empty()).then(|| reasons.join("."))
-}
-
-/// Why a server stays ours though a person takes it from us.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Kept {
-    /// None of our servers has this address.
-    #[error("no server of ours has this address")]
-    NotOurs,
-    /// Several of ours have it.
-    #[error("several servers of ours have this address")]
-    Ambiguous,
-    /// It is on its way out.
-    #[error("it is being given back")]
-    Leaving,
-    /// It is on its way in.
-    #[error("it is on its way into service")]
-    Arriving,
-    /// An order bought it.
-    #[error(
-        "order {0} bought it: in mode `full` its pool gives it back when it is idle; `--bought` lets go of it \
-         all the same, and then nobody deletes it"
-    )]
-    Bought(String),
-}
-
-/// Our server of this address.
-///
-/// # Errors
-/// Where none or several have it.
-pub fn ours(ip: IpAddr, fleet: &Fleet) -> Result<&Server, Kept> {
-    let mut found = fleet.servers.values().filter(|s| s.ip == Some(ip));
-    let server = found.next().ok_or(Kept::NotOurs)?;
-    match found.next() {
-        None => Ok(server),
-        Some(_) => Err(Kept::Ambiguous),
-    }
-}
-
-/// Why we keep a server that a person takes from us; `None` where we let go of it.
-#[must_use]
-pub fn keeps(server: &Server, member: Option<&Member>, bought: bool) -> Option<Kept> {
-    let stage = member.map(|member| &member.stage);
-    if server.status == ServerStatus::Deleting || stage.is_some_and(Stage::is_leaving) {
-        return Some(Kept::Leaving);
-    }
-    if stage.is_some_and(Stage::is_in_flight) {
-        return Some(Kept::Arriving);
-    }
-    let order = member.and_then(|member| member.order.as_ref());
-    let order = server.tags.order.as_ref().or(order);
-    order
-        .filter(|_| !bought)
-        .map(|id| Kept::Bought(id.to_string()))
-}
-
-/// The keys of all tags of ours on a server.
-#[must_use]
-pub fn keys_on(server: &Server) -> Vec<String> {
-    let keys = [TAG_OWNER, TAG_POOL, TAG_ORDER, TAG_PROTECTED];
-    let leases = server.tags.leases.iter();
-    let leases = leases.map(|lease| lease.scaler.lease_key());
-    keys.into_iter().map(str::to_owned).chain(leases).collect()
 }

@@ -52,9 +52,11 @@ impl Farm {
             clock: obs_sim::Clock::default(),
         };
         let obs = obs::Simulator::start(options).await.unwrap();
-        let options = ecs::Options::new(PROJECT, "AK", "sk");
+        let (worker, ip) = a_worker(&obs).await;
+        let mut options = ecs::Options::new(PROJECT, "AK", "sk");
+        // the first server gets the worker's address
+        options.addresses = format!("{ip}-127.3.0.250").parse().unwrap();
         let cloud = ecs::Simulator::start(options).await.unwrap();
-        let worker = a_worker(&obs).await;
         let servers = [
             foreign(&worker, &["team=build"]),
             foreign("database", &[]),
@@ -179,16 +181,19 @@ impl Drop for Daemon {
     }
 }
 
-/// The name of a worker that OBS lists for aarch64.
-async fn a_worker(obs: &obs::Simulator) -> String {
+/// The name and the address of a worker that OBS lists for aarch64.
+async fn a_worker(obs: &obs::Simulator) -> (String, String) {
     let url = format!("http://{}/workerstatus", obs.address());
     let text = reqwest::get(url).await.unwrap().text().await.unwrap();
     let line = text
         .split('<')
         .find(|element| element.contains("hostarch=\"aarch64\""))
         .unwrap();
-    let id = line.split("workerid=\"").nth(1).unwrap();
-    id.split(':').next().unwrap().to_owned()
+    let after = |begin: &str| {
+        let rest = line.split(begin).nth(1).unwrap();
+        rest.split(':').next().unwrap().to_owned()
+    };
+    (after("workerid=\""), after("uri=\"http://"))
 }
 
 fn outcomes(stdout: &str) -> Vec<String> {
