@@ -17,7 +17,7 @@ use super::sight::{
     SubJob,
 };
 use crate::config::{Policy, Pool};
-use crate::model::{Allowed, FlavorName, Member, Server, ServerStatus, Stage, Why, elapsed};
+use crate::model::{FlavorName, Member, Server, ServerStatus, Stage, Why, elapsed};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -278,9 +278,9 @@ impl Look<'_> {
             Cloud::Unknown => self.stay(Act::Cordon),
             Cloud::Absent(absence) => self.absent(absence, why, Act::Cordon),
             Cloud::Listed { server, since, at } => {
-                let refused = matches!(self.sight.deletion, Allowed::No { .. });
                 let deleting = server.status == ServerStatus::Deleting;
-                let spared = server.tags.protected || deleting || refused || self.is_kept(why);
+                let spared = server.tags.protected || deleting || self.is_kept(why);
+                let spared = spared || !self.sight.may_delete;
                 if spared || !self.is_ours_for_sure(since, at) || !self.is_free_of_builds() {
                     return self.stay(Act::Cordon);
                 }

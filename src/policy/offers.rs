@@ -8,7 +8,8 @@ use super::names::names_for;
 use super::reason::Reason;
 use crate::config::Pool;
 use crate::model::{
-    Allowed, Availability, Class, Ledger, Offer, Order, Reaction, Scope, ServerId, Setbacks,
+    Allowed, Availability, Class, Ledger, Member, Offer, Order, Reaction, Scope, ServerId,
+    Setbacks, Stage,
 };
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -200,7 +201,22 @@ impl<'a> Chooser<'a> {
     }
 }
 
-/// Whether an order that was written since then has servers on their way: they tell how the scope stands.
+/// Whether the cloud may be asked to delete this server now: nothing stands against that, nor against everything, and
+/// nothing is under way that tells whether the cloud still refuses everything.
+#[must_use]
+pub fn may_delete(ledger: &Ledger, server: &ServerId, now: Timestamp) -> bool {
+    let allowed = |scope| ledger.setbacks.allowed(scope, now);
+    let everything = match allowed(&Scope::Everything) {
+        Allowed::Freely => true,
+        Allowed::No { .. } => false,
+        Allowed::Probe { since } => !is_probed(ledger, &Scope::Everything, since),
+    };
+    let itself = allowed(&Scope::Server(server.clone()));
+    everything && !matches!(itself, Allowed::No { .. })
+}
+
+/// Whether an order that was written since then has servers on their way, or a deletion was asked for: they tell how the
+/// scope stands.
 fn is_probed(ledger: &Ledger, scope: &Scope, since: Timestamp) -> bool {
     let concerns = |order: &Order| match scope {
         Scope::Everything => true,
@@ -213,5 +229,8 @@ fn is_probed(ledger: &Ledger, scope: &Scope, since: Timestamp) -> bool {
         ledger.unnamed(order) > 0 || members.any(|member| member.stage.is_in_flight())
     };
     let mut orders = ledger.orders.values();
-    orders.any(|order| order.at >= since && concerns(order) && tells(order))
+    let ordered = orders.any(|order| order.at >= since && concerns(order) && tells(order));
+    let being_deleted =
+        |member: &Member| member.since >= since && matches!(member.stage, Stage::Deleting { .. });
+    ordered || *scope == Scope::Everything && ledger.members.values().any(being_deleted)
 }

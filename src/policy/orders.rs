@@ -46,6 +46,8 @@ pub struct OrderSight {
     pub job_ended: bool,
     /// Whether a call about it is under way.
     pub under_way: bool,
+    /// Whether the cloud refuses everything just now.
+    pub refused: bool,
     /// The create calls so far.
     pub calls: Calls,
 }
@@ -98,7 +100,7 @@ pub fn next(
     }
     let inherited = order.at < sight.began;
     let listed_since = sight.listed.is_some_and(|at| at > sight.began);
-    if inherited && !listed_since {
+    if sight.refused || inherited && !listed_since {
         return OrderNext::Wait;
     }
     OrderNext::Send
@@ -171,6 +173,7 @@ mod tests {
             listed: listed.map(at),
             job_ended: false,
             under_way: false,
+            refused: false,
             calls: Calls::default(),
         }
     }
@@ -214,6 +217,22 @@ mod tests {
         };
         assert_eq!(ask(&order(), &none, sight, 700), OrderNext::Send);
         assert_eq!(ask(&order(), &none, sight, 721), OrderNext::Close);
+    }
+
+    #[test]
+    fn an_order_is_not_sent_again_while_the_cloud_refuses_everything() {
+        let none = Ledger::default();
+        let refused = OrderSight {
+            refused: true,
+            ..sight(1, Some(720))
+        };
+        assert_eq!(ask(&order(), &none, refused, 690), OrderNext::Wait);
+        assert_eq!(ask(&order(), &none, refused, 721), OrderNext::Close);
+        let over = OrderSight {
+            refused: false,
+            ..refused
+        };
+        assert_eq!(ask(&order(), &none, over, 690), OrderNext::Send);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::View;
 use super::canary::Trial;
 use super::gates::believed;
 use crate::model::{
-    Allowed, HostName, InstanceCounts, InstanceId, InstanceState, PoolName, Server, elapsed,
+    HostName, InstanceCounts, InstanceId, InstanceState, PoolName, Server, elapsed,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub struct Sight<'a> {
     /// What its builds say of it, where it is the first of its order.
     pub trial: Trial,
     /// Whether the cloud may be asked to delete it.
-    pub deletion: Allowed,
+    pub may_delete: bool,
 }
 
 /// What the cloud's list says of a server.

@@ -6,8 +6,7 @@ use crate::execute::{Deed, Subject};
 use crate::journal::JournalError;
 use crate::metrics::OrderEnd;
 use crate::model::{
-    Action, Allowed, Class, Offer, Order, OrderId, PoolName, Retry, Scope, ServerId, Snapshot,
-    Stage, elapsed,
+    Action, Allowed, Class, Offer, Order, OrderId, PoolName, Retry, Scope, ServerId, Stage, elapsed,
 };
 use crate::policy::SubJob;
 use crate::policy::names::names_for;
@@ -91,7 +90,7 @@ impl Reconciler {
         let (deadline, now) = (look.policy.create_deadline, look.now);
         let open: Vec<Order> = self.books.ledger().orders.values().cloned().collect();
         for order in open {
-            let sight = self.order_sight(&order, look.snapshot);
+            let sight = self.order_sight(&order, look);
             match orders::next(&order, self.books.ledger(), sight, deadline, now) {
                 OrderNext::Send => self.send(&order, now),
                 OrderNext::Poll => self.poll(&order, now),
@@ -123,13 +122,15 @@ impl Reconciler {
         Ok(())
     }
 
-    fn order_sight(&self, order: &Order, snapshot: &Snapshot) -> OrderSight {
+    fn order_sight(&self, order: &Order, look: &Look<'_>) -> OrderSight {
+        let view = look.view(self.books.ledger());
         let ended = |job: &String| self.seen.ended_jobs.contains(job);
         OrderSight {
             began: self.began,
-            listed: snapshot.fleet.last().map(|reading| reading.at),
+            listed: look.snapshot.fleet.last().map(|reading| reading.at),
             job_ended: order.job.as_ref().is_some_and(ended),
             under_way: self.deeds.is_busy(&Subject::Order(order.id.clone())),
+            refused: view.refused_everything().is_some(),
             calls: self.seen.calls.get(&order.id).copied().unwrap_or_default(),
         }
     }

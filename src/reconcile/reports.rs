@@ -92,12 +92,7 @@ impl Reconciler {
                 tracing::error!(%server, %error, class = error.label(), "the deletion failed");
                 let class = error.class();
                 if let Some(scope) = offers::stands_against(Refused::Deletion(server), class) {
-                    let (own, words) = (Scope::Server(server.clone()), error.to_string());
-                    if scope != own {
-                        // what holds new releases does not hold this one, which is in hand
-                        self.set_back(scope, class, &words, asked, now);
-                    }
-                    self.set_back(own, class, &words, asked, now);
+                    self.set_back(scope, class, &error.to_string(), asked, now);
                 }
                 Ok(())
             }

@@ -6,8 +6,8 @@ use crate::execute::Deed;
 use crate::journal::JournalError;
 use crate::metrics::{OrderEnd, ReleaseEnd};
 use crate::model::{
-    Allowed, Class, Fleet, Member, Overrides, PoolName, Scope, Server, ServerId, ServerStatus,
-    Stage, TurnedBack, Why, elapsed,
+    Class, Fleet, Member, Overrides, PoolName, Server, ServerId, ServerStatus, Stage, TurnedBack,
+    Why, elapsed,
 };
 use crate::policy::offers::{self, Refused};
 use crate::policy::{
@@ -203,13 +203,8 @@ impl Reconciler {
             checking: self.deeds.is_checking(&member.server),
             held_back: false,
             trial: policy::trial(view, member),
-            deletion: Self::deletion(view, &member.server),
+            may_delete: offers::may_delete(view.ledger, &member.server, view.now),
         }
-    }
-
-    fn deletion(view: &View<'_>, server: &ServerId) -> Allowed {
-        let scope = Scope::Server(server.clone());
-        view.ledger.setbacks.allowed(&scope, view.now)
     }
 
     /// Writes a change of stage down, and tells of it.

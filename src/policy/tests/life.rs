@@ -6,7 +6,7 @@ use super::super::{
     InstancesSeen, Sight, SubJob, Terms, Trial, advance,
 };
 use crate::model::{
-    Allowed, FlavorName, InstanceCounts, InstanceState, Member, Server, ServerStatus, Stage, Why,
+    FlavorName, InstanceCounts, InstanceState, Member, Server, ServerStatus, Stage, Why,
 };
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ impl Case {
             checking: false,
             held_back: false,
             trial: Trial::Passed,
-            deletion: Allowed::Freely,
+            may_delete: true,
         }
     }
 

@@ -8,8 +8,8 @@ use super::book;
 use super::fits::{has, job, processors};
 use super::life::{Case, seen};
 use crate::model::{
-    Action, Allowed, Capabilities, Constraints, Hardware, HostName, InstanceState, JobState,
-    ServerId, ServerStatus, Stage, TurnedBack, WantedHardware, Why,
+    Action, Capabilities, Constraints, Hardware, HostName, InstanceState, JobState, ServerId,
+    ServerStatus, Stage, TurnedBack, WantedHardware, Why,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -324,7 +324,7 @@ proptest! {
             2 => checked(NOW - 10, CheckOutcome::Unreachable(String::new())),
             _ => checked(NOW - since - 1, CheckOutcome::Passed),
         };
-        let sight = Sight { check, instances: seen(NOW - 5, idle, 0), checking, deletion: Allowed::Freely, ..case.listed() };
+        let sight = Sight { check, instances: seen(NOW - 5, idle, 0), checking, may_delete: true, ..case.listed() };
         let sight = if listed { sight } else { Sight { cloud: Cloud::Unknown, ..sight } };
         let (stage, act) = case.next(&sight);
         prop_assert!(matches!(stage, Stage::Refitting | Stage::Serving), "{stage:?}");

@@ -1,12 +1,12 @@
 //! What is ordered after the cloud refused something.
 
 use super::super::fixtures::{Farm, NOW, at, pool};
-use super::super::offers::{Refused, created, stands_against};
+use super::super::offers::{Refused, created, may_delete, stands_against};
 use super::super::{Outcome, Plan, Reason, Step, audit, plan};
 use super::decided;
 use crate::model::{
     Action, Arch, Availability, Class, FlavorName, FlavorStock, Limit, Market, Observed, Offer,
-    Order, OrderId, Quota, Scope, ServerId, Stock, Vcpus, ZoneName,
+    Order, OrderId, Quota, Scope, ServerId, Stage, Stock, Vcpus, Why, ZoneName,
 };
 
 /// A pool of two flavors in two zones, with jobs for three workers.
@@ -183,6 +183,31 @@ fn once_everything_may_be_tried_again_one_pool_tries_one_server() {
     assert_eq!(orders(&farm), []);
     created(&mut farm.ledger.setbacks, &probe);
     assert_eq!(orders(&farm).len(), 2);
+}
+
+#[test]
+fn while_everything_is_refused_nothing_is_deleted_and_then_one_server_is_tried() {
+    let mut farm = farm();
+    let servers = ["w-1", "w-2"].map(|host| farm.worker("x-l2", host, 7));
+    let may = |farm: &Farm, second: i64| {
+        let each = |server| may_delete(&farm.ledger, server, at(second));
+        servers.each_ref().map(each)
+    };
+    assert_eq!(may(&farm, NOW), [true; 2]);
+    refuse(&mut farm, Scope::Everything, Class::Account, NOW);
+    assert_eq!(may(&farm, NOW + 1), [false; 2]);
+    let later = NOW + pause(Class::Account);
+    assert_eq!(may(&farm, later), [true; 2]);
+    let first = farm.ledger.members.get_mut(&servers[0]).unwrap();
+    first.stage = Stage::Deleting { why: Why::Idle };
+    first.since = at(later);
+    assert_eq!(may(&farm, later + 1), [false; 2], "one is being tried");
+    assert_eq!(orders(&farm), [], "and nothing is ordered meanwhile");
+    farm.ledger.setbacks.done(&Scope::Everything, at(later));
+    assert_eq!(may(&farm, later + 1), [true; 2]);
+    let own = Scope::Server(servers[1].clone());
+    refuse(&mut farm, own, Class::State, later);
+    assert_eq!(may(&farm, later + 1), [true, false]);
 }
 
 #[test]
