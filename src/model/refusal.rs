@@ -110,7 +110,7 @@ pub enum Reaction {
     NextOffer,
     /// The pool orders nothing for a while.
     HoldPool,
-    /// No pool orders or releases anything for a while, and that is said.
+    /// Nothing is ordered, sent again, released or deleted for a while, and that is said.
     HoldEverything,
     /// The call is never made again; the pool orders nothing for a while, since the next order would be
     /// written in the same way.

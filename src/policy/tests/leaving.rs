@@ -123,6 +123,21 @@ fn a_protected_worker_is_never_deleted() {
 }
 
 #[test]
+fn a_worker_that_may_not_be_deleted_now_stays_cordoned() {
+    let case = Case::new(cordoned(Why::Idle));
+    let act = |may_delete| {
+        let sight = Sight {
+            instances: seen(NOW - 10, 0, 0),
+            drain: drain(NOW - 20, DrainOutcome::AllLeft),
+            may_delete,
+            ..case.listed()
+        };
+        case.next(&sight).1
+    };
+    assert_eq!([true, false].map(act), [Act::Delete, Act::Cordon]);
+}
+
+#[test]
 fn a_black_hole_is_kept_for_a_look_and_one_that_people_gave_us_for_ever() {
     let evidence = "of the builds of 20 packages 20 were lost".to_owned();
     let mut case = Case::new(cordoned(Why::BlackHole { evidence }));

@@ -95,7 +95,7 @@ const END: &str = "delete sub job";
 const NEXT: &str =
     "leaves that flavor alone in that zone for a minute, and orders in the next zone";
 const HOLD_POOL: &str = "holds the pool: it orders nothing for 5 min";
-const HOLD_ALL: &str = "holds everything, and says so: nothing is ordered or released for 5 min";
+const HOLD_ALL: &str = "holds everything, and says so: nothing is ordered or deleted for 5 min";
 const NEVER: &str = "never makes that call again; the pool orders nothing for 15 min";
 const SAME: &str = "makes the same call again under the same client token, after 1 s to 5 s, then up to twice as long each time";
 const LATER: &str = "leaves the server alone for a minute, and asks again";
