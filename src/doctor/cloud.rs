@@ -1,9 +1,9 @@
 //! What the cloud's answers mean for this configuration.
 
 use super::finding::Finding;
-use super::refused::refused;
+use super::refused::{allow, refused};
 use crate::config::{Policy, Pool};
-use crate::ecs::{EcsError, Image, Network};
+use crate::ecs::{EcsError, Image, Network, Right};
 use crate::model::{
     Arch, Availability, Class, FlavorName, Fleet, Limit, Price, PriceList, Quota, Stock, Vcpus,
 };
@@ -269,12 +269,38 @@ pub(super) fn prices(
 }
 
 /// Whether something may be done, by a call that did it to nothing.
-pub(super) fn right(what: &str, said: &Result<(), EcsError>) -> Finding {
+pub(super) fn right(what: &str, said: &Result<Right, EcsError>) -> Finding {
     let what = format!("right to {what}");
     match said {
-        Ok(()) => Finding::ok(what, "it may be done"),
+        Ok(Right::Granted) => Finding::ok(what, "the call is not refused"),
+        Ok(Right::Withheld) => Finding::fail(
+            what,
+            "an empty list for a server that runs",
+            "its ports",
+            allow("vpc:ports:get"),
+        ),
+        Ok(Right::Untold) => Finding::fail(
+            what,
+            "an empty list, which tells nothing before a server runs",
+            "the ports of one",
+            "look again once a server of ours runs",
+        )
+        .only_a_warning(),
         Err(error) if error.class() == Class::Permission => refused(what, error),
-        Err(error) => refused(what, error).only_a_warning(),
+        Err(error) => other_than_hoped(what, error).only_a_warning(),
+    }
+}
+
+/// The words of the cloud for what is not there may be others than those that are known.
+fn other_than_hoped(what: String, error: &EcsError) -> Finding {
+    match error.class() {
+        Class::Request | Class::State | Class::Unknown => Finding::fail(
+            what,
+            error.to_string(),
+            "that there is nothing of this id",
+            "nothing, where the words mean just that; else look again in a minute",
+        ),
+        _ => refused(what, error),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{cloud, here};
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::config::{self, Access, Backend, Config, Pool};
-use crate::ecs::{EcsClient, EcsError};
+use crate::ecs::{EcsClient, EcsError, Right};
 use crate::execute::Hands;
 use crate::model::{FlavorName, Fleet, Offer, Order, Server, ServerStatus};
 use crate::obs::{ObsClient, http_client};
@@ -60,8 +60,8 @@ async fn the_cloud(config: &Arc<Config>, now: Clock, key: Option<&SshKey>) -> Ve
             return all;
         }
     };
-    let fleet = client.list().await;
-    let fleet = match fleet {
+    let listed = client.list().await;
+    match &listed {
         Ok(fleet) => {
             let found = format!(
                 "{} servers of owner {}",
@@ -69,23 +69,34 @@ async fn the_cloud(config: &Arc<Config>, now: Clock, key: Option<&SshKey>) -> Ve
                 config.policy.owner
             );
             all.push(Finding::ok("list of servers", found));
-            fleet
         }
         Err(error) => {
-            all.push(refused("list of servers", &error));
-            if ends_all(&error) {
+            all.push(refused("list of servers", error));
+            if ends_all(error) {
                 return all;
             }
-            Fleet::default()
         }
-    };
+    }
+    let rights = rights(&client, listed.as_ref().ok()).await;
+    let fleet = listed.unwrap_or_default();
     all.extend(made_of(config, &client, key).await);
     all.extend(room(config, &client, &fleet).await);
     all.extend(dry_runs(config, &client, now).await);
-    let rights = client.rights().await;
-    all.extend(rights.iter().map(|(what, said)| cloud::right(what, said)));
+    all.extend(rights);
     all.extend(workers(config, &fleet).await);
     all
+}
+
+/// Whether the calls may be made that no other check makes. Without a list of servers nothing is said of what it takes
+/// a server to tell.
+async fn rights(client: &EcsClient, fleet: Option<&Fleet>) -> Vec<Finding> {
+    let mut servers = fleet.into_iter().flat_map(|fleet| fleet.servers.values());
+    let running = servers.find(|server| server.status == ServerStatus::Active);
+    let said = client.rights(running.map(|server| &server.id)).await;
+    let told = said
+        .iter()
+        .filter(|(_, said)| fleet.is_some() || !matches!(said, Ok(Right::Untold)));
+    told.map(|(what, said)| cloud::right(what, said)).collect()
 }
 
 /// What servers are made of.

@@ -18,6 +18,12 @@ pub(super) fn ends_all(error: &EcsError) -> bool {
     }
 }
 
+pub(super) fn allow(action: &str) -> String {
+    format!(
+        "allow {action} in the policy of the program's user (docs/iam-policy.json), in the project of ecs.project_id"
+    )
+}
+
 fn mend(error: &EcsError) -> String {
     let EcsError::Refused(refusal) = error else {
         return match error {
@@ -33,9 +39,7 @@ fn mend(error: &EcsError) -> String {
         return "check the credentials under `ecs` (the key exists and is enabled, its secret is the right one) and the clock".to_owned();
     }
     match (error.class(), ecs::action(refusal.operation)) {
-        (Class::Permission, Some(action)) => format!(
-            "allow {action} in the policy of the program's user (docs/iam-policy.json), in the project of ecs.project_id"
-        ),
+        (Class::Permission, Some(action)) => allow(action),
         (Class::Permission, None) => {
             "check ecs.project_id and the rights of the program's user".to_owned()
         }

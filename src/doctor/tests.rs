@@ -3,7 +3,7 @@
 use super::finding::{Finding, Verdict};
 use super::{cloud, here};
 use crate::config::{Config, SecretPlace};
-use crate::ecs::{EcsError, Image, KeyPair, Network, Refusal};
+use crate::ecs::{EcsError, Image, KeyPair, Network, Refusal, Right};
 use crate::model::{
     Arch, Availability, FlavorName, FlavorStock, Fleet, HostName, Limit, OrderId, Price, PriceList,
     Quota, Results, Server, ServerId, ServerStatus, Stock, Tags, Vcpus, Workers, ZoneName,
@@ -315,4 +315,21 @@ fn backends_and_workers_say_why_they_cannot_be_read() {
     assert_eq!(here::workers("main", &Ok(Workers::default())).verdict, Fine);
     assert_eq!(here::results("main", &Ok(Results::default())).verdict, Fine);
     assert_eq!(here::worker(&server(32, None), &Ok(service)).verdict, Fine);
+}
+
+#[test]
+fn a_right_is_there_where_a_call_is_not_refused_and_unknown_where_its_answer_tells_nothing() {
+    let found = |said| cloud::right("list ports", &said);
+    let refused = |status, code| found(Err(refusal("delete_port", status, code)));
+    assert_eq!(found(Ok(Right::Granted)).verdict, Fine);
+    for (finding, verdict, mend) in [
+        (found(Ok(Right::Withheld)), Fail, "allow vpc:ports:get"),
+        (found(Ok(Right::Untold)), Warn, "look again once"),
+        (refused(403, "Ecs.0110"), Fail, "allow vpc:ports:delete"),
+        (refused(400, "VPC.0302"), Warn, "nothing, where"),
+        (refused(403, "Ecs.0067"), Warn, "put the account right"),
+    ] {
+        assert_eq!(finding.verdict, verdict, "{finding}");
+        assert!(finding.mend.starts_with(mend), "{finding}");
+    }
 }

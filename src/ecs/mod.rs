@@ -33,6 +33,7 @@ pub use client::EcsClient;
 pub use error::{EcsError, Refusal};
 pub use inspect::{Image, KeyPair, Network};
 pub use permission::action;
+pub use rights::Right;
 pub use transport::{Call, Observer};
 pub use types::{TAG_ORDER, TAG_OWNER, TAG_POOL, TAG_PROTECTED};
 

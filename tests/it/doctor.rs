@@ -1,5 +1,7 @@
 //! `doctor` finds nothing wrong with a farm that is in order, and names whatever is made wrong in it.
 
+mod wrongs;
+
 use crate::sshd::generate_key;
 use jiff::SignedDuration;
 use obs_scaler::clock::Clock;
@@ -17,6 +19,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
+use wrongs::{forbidden, lacking};
+
+const ARM: &str = "dry run of an order of ki1.8xlarge.4 for pool arm-1";
+const X86: &str = "dry run of an order of c7.8xlarge.4 for pool x86-1";
 
 const PROJECT: &str = "0605767d5a00d5762fb7c00a3d5f1b9c";
 const ARM_IMAGE: &str = "1189efbf-d48b-46ad-a823-94b942e2a000";
@@ -237,102 +243,6 @@ fn assert_wrong(because: &str, findings: &[Finding], expected: &[(&str, Verdict)
 
 use Verdict::{Fail, Warn};
 
-const ARM: &str = "dry run of an order of ki1.8xlarge.4 for pool arm-1";
-const X86: &str = "dry run of an order of c7.8xlarge.4 for pool x86-1";
-
-/// A fault, the checks that fail for it, and what each of them says.
-type Case = (Value, &'static [&'static str], &'static str);
-
-/// Calls that are not allowed, by the simulator's names of them, with what fails and the action to allow.
-const FORBIDDEN: [(&str, &[&str], &str); 15] = [
-    ("list", &["list of servers"], "allow ecs:cloudServers:list"),
-    ("limits", &["quota"], "allow ecs:cloudServerQuotas:get"),
-    ("flavors", &["flavors"], "allow ecs:cloudServerFlavors:get"),
-    (
-        "image",
-        &["image of aarch64", "image of x86_64"],
-        "allow ims:images:list",
-    ),
-    (
-        "key_pair",
-        &["key pair patient"],
-        "allow ecs:serverKeypairs:get",
-    ),
-    (
-        "create",
-        &[ARM, X86],
-        "allow ecs:cloudServers:createServers",
-    ),
-    (
-        "addresses",
-        &["addresses of the subnet"],
-        "check ecs.project_id",
-    ),
-    ("price", &["prices"], "allow bss:discount:view"),
-    (
-        "show",
-        &["right to show a server"],
-        "allow ecs:cloudServers:showServer",
-    ),
-    (
-        "delete",
-        &["right to delete a server"],
-        "allow ecs:cloudServers:deleteServers",
-    ),
-    (
-        "tags",
-        &["right to tag a server"],
-        "allow ecs:cloudServers:batchSetServerTags",
-    ),
-    (
-        "volumes",
-        &["right to list volumes"],
-        "allow evs:volumes:list",
-    ),
-    (
-        "delete_volume",
-        &["right to delete a volume"],
-        "allow evs:volumes:delete",
-    ),
-    ("ports", &["right to list ports"], "allow vpc:ports:get"),
-    (
-        "delete_port",
-        &["right to delete a port"],
-        "allow vpc:ports:delete",
-    ),
-];
-
-fn forbidden() -> impl Iterator<Item = Case> {
-    let case = |(operation, fails, words)| (json!({"forbidden": [operation]}), fails, words);
-    FORBIDDEN.into_iter().map(case)
-}
-
-/// What is not there, not enough, or not paid.
-fn lacking() -> [Case; 9] {
-    let missing = |id: &str| json!({"missing": [id]});
-    let no_network = &["subnet", "addresses of the subnet", ARM, X86];
-    let (cores, instances) = (json!({"quota_cores": 32}), json!({"quota_instances": 1}));
-    [
-        (missing(VPC), &["VPC", ARM, X86], "orrect "),
-        (missing(SUBNET), no_network, "orrect "),
-        (missing(GROUP), &["security group", ARM, X86], "orrect "),
-        (
-            missing("patient"),
-            &["key pair patient", ARM, X86],
-            "orrect ",
-        ),
-        (missing(ARM_IMAGE), &["image of aarch64", ARM], "orrect "),
-        (cores, &["quota of vCPU", ARM, X86], "a larger quota"),
-        (instances, &["quota of servers", ARM, X86], "a larger quota"),
-        (json!({"arrears": true}), &[ARM, X86], "its balance"),
-        (
-            json!({"disabled_keys": ["AK"]}),
-            &["list of servers"],
-            "the credentials under `ecs`",
-        ),
-    ]
-}
-
 #[tokio::test]
 async fn a_farm_in_order_has_nothing_wrong_and_every_fault_is_named() {
     let farm = Farm::start(204).await;
@@ -352,14 +262,21 @@ async fn a_farm_in_order_has_nothing_wrong_and_every_fault_is_named() {
     farm.faults(&json!({})).await;
     assert_wrong("mended", &look(&config).await, &[], "");
     let after = farm.cloud.ledger();
-    let done = |ledger: &ecs::Ledger| (ledger.create_calls.len(), ledger.totals.alive_now);
-    assert_eq!(done(&after), done(&before), "bought or deleted something");
+    let done = |ledger: &ecs::Ledger| {
+        let servers = ledger.servers.iter();
+        let volume = |disk: &ecs::VolumeEntry| (disk.id.clone(), disk.deleted_at);
+        let volumes = |s: &ecs::ServerEntry| s.volumes.iter().map(volume).collect::<Vec<_>>();
+        let each = servers.map(|s| (s.tags.clone(), s.deleted_at, volumes(s)));
+        (ledger.create_calls.len(), each.collect::<Vec<_>>())
+    };
+    assert_eq!(done(&after), done(&before), "changed something");
     farm.stop().await;
 }
 
 #[tokio::test]
 async fn flavors_prices_and_images_that_are_not_what_the_configuration_says_are_named() {
     let farm = Farm::start(205).await;
+    farm.buy().await;
     let config = farm.config(|_| {});
     farm.faults(&json!({"sold_out": ["ki1.8xlarge.4"]})).await;
     let expected = [

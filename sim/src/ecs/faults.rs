@@ -64,7 +64,8 @@ pub struct Faults {
     pub writes_per_minute: Option<u32>,
     /// The account owes: creates and power actions answer 403 `Ecs.0067`.
     pub arrears: bool,
-    /// Operations that the caller has no right to: 403 `Ecs.0110`.
+    /// Operations that the caller has no right to: 403 `Ecs.0110`; but VPC shows such a caller an empty list of ports
+    /// (page "Ports" of its permissions).
     pub forbidden: Vec<Operation>,
     /// Access keys that were disabled.
     pub disabled_keys: Vec<String>,
@@ -227,9 +228,13 @@ impl Faults {
         self.missing.iter().any(|entry| entry == id)
     }
 
+    pub(super) fn forbids(&self, operation: Operation) -> bool {
+        self.forbidden.contains(&operation)
+    }
+
     /// Whether this call is refused without effect, and how.
     pub(super) fn take_refusal(&mut self, operation: Operation) -> Option<ApiError> {
-        if self.forbidden.contains(&operation) {
+        if operation != Operation::Ports && self.forbids(operation) {
             let text = "Policy doesn't allow this operation to be performed.";
             return Some(ApiError::service(403, "Ecs.0110", text));
         }

@@ -7,6 +7,7 @@ use super::encoding::{self, is_uuid};
 use super::error::ApiError;
 use super::flavors::ZONES;
 use super::order::Order;
+use super::route::Operation;
 use super::server::{Phase, Server};
 use super::world::World;
 
@@ -91,7 +92,8 @@ impl World {
     pub(super) fn list_ports(&self, query: &str) -> Value {
         let (device, id) = (asked(query, "device_id"), asked(query, "id"));
         let fits = |server: &&Server| {
-            device.as_ref().is_none_or(|device| server.id == *device)
+            !self.faults.forbids(Operation::Ports)
+                && device.as_ref().is_none_or(|device| server.id == *device)
                 && id.as_ref().is_none_or(|id| server.port_id == *id)
         };
         let all = self.servers.values().filter(|server| server.holds_port());
