@@ -5,6 +5,17 @@ use super::services::Service;
 use reqwest::Method;
 use serde_json::Value;
 
+/// What is read of a success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// Its document.
+    Document,
+    /// Nothing: it may come without a document.
+    Nothing,
+    /// This status, with which anything may come: the documents do not say what.
+    Status(u16),
+}
+
 /// A call to be made.
 pub(super) struct Ask<'a> {
     pub(super) operation: &'static str,
@@ -17,8 +28,8 @@ pub(super) struct Ask<'a> {
     pub(super) body: Option<&'a str>,
     /// The `X-Client-Token`.
     pub(super) token: Option<&'a str>,
-    /// Whether nothing is read of a success: it may come without a document.
-    pub(super) bare: bool,
+    /// What is read of a success.
+    pub(super) wants: Wants,
     /// Whether it changes nothing.
     pub(super) reads: bool,
 }
@@ -34,7 +45,7 @@ impl<'a> Ask<'a> {
             query: &[],
             body: None,
             token: None,
-            bare: false,
+            wants: Wants::Document,
             reads: true,
         }
     }
@@ -58,7 +69,7 @@ impl<'a> Ask<'a> {
     pub(super) fn delete(operation: &'static str, service: Service, path: String) -> Self {
         Self {
             method: Method::DELETE,
-            bare: true,
+            wants: Wants::Nothing,
             reads: false,
             ..Self::get(operation, service, path)
         }

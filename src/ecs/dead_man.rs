@@ -1,6 +1,6 @@
 //! The cloud's own end of a server, should nobody delete it.
 
-use super::ask::Ask;
+use super::ask::{Ask, Wants};
 use super::client::{EcsClient, segment};
 use super::error::EcsError;
 use super::services::Service;
@@ -25,7 +25,7 @@ impl EcsClient {
         let at = at.map(|at| at.strftime("%Y-%m-%dT%H:%M:00Z").to_string());
         let body = json!({ "auto_terminate_time": at.unwrap_or_default() }).to_string();
         let ask = Ask {
-            bare: true,
+            wants: Wants::Nothing,
             ..Ask::post("terminate_at", Service::Ecs, self.v1(&path), &body)
         };
         self.transport.send(&ask).await.map(|_| ())

@@ -1,6 +1,6 @@
 //! What servers are made of, looked at one by one: for `doctor`, which changes nothing.
 
-use super::ask::{Answer, Ask};
+use super::ask::{Answer, Ask, Wants};
 use super::client::{EcsClient, segment};
 use super::error::EcsError;
 use super::services::Service;
@@ -39,10 +39,12 @@ pub struct KeyPair {
 
 impl EcsClient {
     /// Whether the cloud would take this order: the creation with `dry_run`, which buys nothing (page
-    /// "Creating an ECS (Pay-per-Use)"). It is sent without its client token, which it must not use up.
+    /// "Creating an ECS (Pay-per-Use)"), and is answered 202 where a creation is answered 200. It is sent without its
+    /// client token, which it must not use up.
     ///
     /// # Errors
-    /// What the creation would be refused with; those of a call.
+    /// What the creation would be refused with; [`EcsError::Garbled`] for another status, which may be that of a
+    /// creation; those of a call.
     pub async fn dry_run(&self, request: &CreateRequest) -> Result<(), EcsError> {
         let body = serde_json::from_str::<Value>(request.body());
         let mut body = body.map_err(|error| EcsError::Invalid(error.to_string()))?;
@@ -51,7 +53,7 @@ impl EcsClient {
         }
         let body = body.to_string();
         let ask = Ask {
-            bare: true,
+            wants: Wants::Status(202),
             reads: true,
             ..Ask::post("dry_run", Service::Ecs, self.create_path(), &body)
         };

@@ -1,6 +1,6 @@
 //! Tags on servers.
 
-use super::ask::Ask;
+use super::ask::{Ask, Wants};
 use super::client::{EcsClient, segment};
 use super::error::EcsError;
 use super::services::Service;
@@ -51,7 +51,7 @@ impl EcsClient {
         let path = format!("/cloudservers/{}/tags/action", segment(server.as_str())?);
         let body = json!({ "action": action, "tags": tags }).to_string();
         let ask = Ask {
-            bare: true,
+            wants: Wants::Nothing,
             ..Ask::post(operation, Service::Ecs, self.v1(&path), &body)
         };
         self.transport.send(&ask).await.map(|_| ())

@@ -1,6 +1,6 @@
 //! One signed call, answered whole within its deadline.
 
-use super::ask::{Answer, Ask};
+use super::ask::{Answer, Ask, Wants};
 use super::brake::Brake;
 use super::budget::Budget;
 use super::credentials::{Authority, Held, Pass};
@@ -192,10 +192,13 @@ impl Transport {
         if let Some(refusal) = refusal {
             return Err(EcsError::Refused(Box::new(redacted(refusal, &held.pass))));
         }
-        let body = match body {
-            Err(_) if ask.bare && bytes.is_empty() => Ok(Value::Null),
-            Ok(document) if ask.bare => said_well(document),
-            document => document.map_err(|error| error.to_string()),
+        let blank = bytes.trim_ascii().is_empty();
+        let body = match (ask.wants, body) {
+            (Wants::Status(wanted), _) if status == wanted => Ok(Value::Null),
+            (Wants::Status(wanted), _) => Err(format!("status {status} in place of {wanted}")),
+            (Wants::Nothing, Err(_)) if blank => Ok(Value::Null),
+            (Wants::Nothing, Ok(document)) => said_well(document),
+            (_, document) => document.map_err(|error| error.to_string()),
         };
         let body = body.map_err(|why| EcsError::Garbled {
             operation: ask.operation,

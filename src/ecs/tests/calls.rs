@@ -163,6 +163,23 @@ async fn a_dry_run_is_the_creation_with_one_field_more() {
         seen.body
     );
     assert!(!seen.headers.contains_key("x-client-token"));
+    for (status, body, taken) in [
+        (202, "accepted", true),
+        (202, "null", true),
+        (
+            202,
+            r#"{"error":{"code":"Ecs.0219","message":"sold out"}}"#,
+            false,
+        ),
+        (200, r#"{"job_id":"ff80"}"#, false),
+    ] {
+        let said = asked(&[(status, body)])
+            .await
+            .client()
+            .dry_run(&request)
+            .await;
+        assert_eq!(said.is_ok(), taken, "{status} {body}: {said:?}");
+    }
 }
 
 #[tokio::test]
