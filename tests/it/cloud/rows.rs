@@ -97,7 +97,7 @@ const NEXT: &str =
 const HOLD_POOL: &str = "holds the pool: it orders nothing for 5 min";
 const HOLD_ALL: &str = "holds everything, and says so: nothing is ordered or deleted for 5 min";
 const NEVER: &str = "never makes that call again; the pool orders nothing for 15 min";
-const SAME: &str = "makes the same call again under the same client token, after 1 s to 5 s, then up to twice as long each time";
+const SAME: &str = "makes the same call again under the same client token, after 1 s to 5 s, then up to twice as long each time, at most 61 s";
 const LATER: &str = "leaves the server alone for a minute, and asks again";
 
 const OFFER_SAID: &str = "orders of c7.8xlarge.4 in cn-north-4a: left alone until";
