@@ -15,34 +15,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) const NOW: i64 = 1_000_000;
+pub(crate) const NOW: i64 = 1_000_000;
 
-pub(super) fn at(second: i64) -> Timestamp {
+pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-pub(super) fn pool(name: &str) -> PoolName {
+pub(crate) fn pool(name: &str) -> PoolName {
     PoolName::try_from(name).unwrap()
 }
 
-pub(super) const fn minutes(count: u64) -> Duration {
+pub(crate) const fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)
 }
 
 /// One backend's documents and when each was read.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Backend {
-    pub(super) workers: Workers,
-    pub(super) workers_at: i64,
-    pub(super) results: Results,
-    pub(super) results_at: i64,
+pub(crate) struct Backend {
+    pub(crate) workers: Workers,
+    pub(crate) workers_at: i64,
+    pub(crate) results: Results,
+    pub(crate) results_at: i64,
     /// What packages ask; the others ask for nothing.
-    pub(super) asks: BTreeMap<String, Constraints>,
+    pub(crate) asks: BTreeMap<String, Constraints>,
     /// Packages of which it has not been read what they ask.
-    pub(super) unread: BTreeSet<String>,
-    pub(super) has: BTreeMap<HostName, Capabilities>,
-    pub(super) ghosts: Ghosts,
-    pub(super) record: Record,
+    pub(crate) unread: BTreeSet<String>,
+    pub(crate) has: BTreeMap<HostName, Capabilities>,
+    pub(crate) ghosts: Ghosts,
+    pub(crate) record: Record,
 }
 
 impl Backend {
@@ -77,15 +77,15 @@ impl Backend {
 /// A farm of two backends: `main` with the pools `x-l1`, `x-l2`, `x-l3` (32, 64, 128 vCPU) and `a-l1`;
 /// `home` with `home`.
 #[derive(Debug, Clone)]
-pub(super) struct Farm {
-    pub(super) policy: Policy,
-    pub(super) backends: BTreeMap<BackendName, Backend>,
-    pub(super) fleet: Fleet,
-    pub(super) fleet_at: i64,
-    pub(super) market: Observed<Market>,
-    pub(super) times: BuildTimes,
-    pub(super) ledger: Ledger,
-    pub(super) alarms: Alarms,
+pub(crate) struct Farm {
+    pub(crate) policy: Policy,
+    pub(crate) backends: BTreeMap<BackendName, Backend>,
+    pub(crate) fleet: Fleet,
+    pub(crate) fleet_at: i64,
+    pub(crate) market: Observed<Market>,
+    pub(crate) times: BuildTimes,
+    pub(crate) ledger: Ledger,
+    pub(crate) alarms: Alarms,
     next: usize,
 }
 
@@ -153,7 +153,7 @@ fn policy() -> Policy {
 }
 
 impl Farm {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let backend = Backend {
             workers_at: NOW,
             results_at: NOW,
@@ -176,12 +176,12 @@ impl Farm {
     }
 
     /// Calls with a view of the farm at [`NOW`].
-    pub(super) fn see<T>(&self, call: impl FnOnce(&View<'_>) -> T) -> T {
+    pub(crate) fn see<T>(&self, call: impl FnOnce(&View<'_>) -> T) -> T {
         self.see_at(NOW, call)
     }
 
     /// Calls with a view of the farm at this second.
-    pub(super) fn see_at<T>(&self, now: i64, call: impl FnOnce(&View<'_>) -> T) -> T {
+    pub(crate) fn see_at<T>(&self, now: i64, call: impl FnOnce(&View<'_>) -> T) -> T {
         let backend = |(name, b): (&BackendName, &Backend)| {
             let view = BackendView {
                 workers: Observed::known(at(b.workers_at), b.workers.clone()),
@@ -209,16 +209,16 @@ impl Farm {
         })
     }
 
-    pub(super) fn pool(&mut self, name: &str) -> &mut Pool {
+    pub(crate) fn pool(&mut self, name: &str) -> &mut Pool {
         self.policy.pools.get_mut(&pool(name)).unwrap()
     }
 
-    pub(super) fn backend(&mut self, name: &str) -> &mut Backend {
+    pub(crate) fn backend(&mut self, name: &str) -> &mut Backend {
         self.backends.get_mut(&BackendName::new(name)).unwrap()
     }
 
     /// Adds one job of this package to a backend.
-    pub(super) fn job(&mut self, backend: &str, arch: &str, package: &str, state: JobState) {
+    pub(crate) fn job(&mut self, backend: &str, arch: &str, package: &str, state: JobState) {
         let job = Job {
             key: key(arch, package),
             state,
@@ -228,7 +228,7 @@ impl Farm {
     }
 
     /// Makes a package's builds take this long.
-    pub(super) fn takes(&mut self, key: &PackageKey, mean: Duration) {
+    pub(crate) fn takes(&mut self, key: &PackageKey, mean: Duration) {
         let level = level_with_hysteresis(None, mean, &self.policy.levels);
         let target = [&key.project, &key.repository, &key.arch].map(|name| &**name);
         let expected = Some(Expected { mean, level });
@@ -236,7 +236,7 @@ impl Farm {
     }
 
     /// Adds jobs of the pool's level, told by their build times.
-    pub(super) fn schedule(&mut self, name: &str, count: u32) {
+    pub(crate) fn schedule(&mut self, name: &str, count: u32) {
         let pool = self.pool(name).clone();
         let mean = match pool.level {
             Level::L1 => minutes(1),
@@ -257,7 +257,7 @@ impl Farm {
     }
 
     /// Lists instances of a host at the first backend of the pool.
-    pub(super) fn list(&mut self, name: &str, host: &str, state: InstanceState, count: u32) {
+    pub(crate) fn list(&mut self, name: &str, host: &str, state: InstanceState, count: u32) {
         let pool = self.pool(name).clone();
         let backend = pool.backends[0].clone();
         for _ in 0..count {
@@ -276,7 +276,7 @@ impl Farm {
     }
 
     /// Adds a server that an order bought, to the cloud's list only.
-    pub(super) fn server(&mut self, name: &str, host: &str) -> &mut Server {
+    pub(crate) fn server(&mut self, name: &str, host: &str) -> &mut Server {
         let pool = self.pool(name).clone();
         let id = ServerId::new(host);
         let server = Server {
@@ -297,7 +297,7 @@ impl Farm {
     }
 
     /// Adds a server that an order bought, and that we follow.
-    pub(super) fn member(&mut self, name: &str, host: &str, stage: Stage) -> &mut Member {
+    pub(crate) fn member(&mut self, name: &str, host: &str, stage: Stage) -> &mut Member {
         let server = self.server(name, host).clone();
         let member = Member {
             server: server.id.clone(),
@@ -317,7 +317,7 @@ impl Farm {
     }
 
     /// Adds a worker in service, with this many instances idle, that has been idle long enough.
-    pub(super) fn worker(&mut self, name: &str, host: &str, idle: u32) -> ServerId {
+    pub(crate) fn worker(&mut self, name: &str, host: &str, idle: u32) -> ServerId {
         self.list(name, host, InstanceState::Idle, idle);
         let id = self.member(name, host, Stage::Serving).server.clone();
         let streak = IdleStreak {
@@ -330,7 +330,7 @@ impl Farm {
     }
 
     /// Adds an order that the cloud has not answered.
-    pub(super) fn order(&mut self, name: &str, count: u32) -> OrderId {
+    pub(crate) fn order(&mut self, name: &str, count: u32) -> OrderId {
         let pool = self.pool(name).clone();
         let id = OrderId::new(self.fresh("order"));
         let order = Order {
@@ -350,7 +350,7 @@ impl Farm {
         id
     }
 
-    pub(super) fn ring(&mut self, action: Action, name: &str) {
+    pub(crate) fn ring(&mut self, action: Action, name: &str) {
         let alarm = Alarm {
             action,
             pool: pool(name),
@@ -366,7 +366,7 @@ impl Farm {
     }
 }
 
-pub(super) fn key(arch: &str, package: &str) -> PackageKey {
+pub(crate) fn key(arch: &str, package: &str) -> PackageKey {
     PackageKey {
         project: "openEuler:Mainline".to_owned(),
         repository: format!("standard_{arch}"),

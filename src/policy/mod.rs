@@ -56,7 +56,7 @@ mod take_back;
 mod waiting;
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;
 
