@@ -5,6 +5,7 @@ use crate::the_loop::{MINUTE, on_a_farm, options};
 use crate::two_backends::shared_workers_are_bought_and_counted_once;
 use anyhow::{Context, Result, ensure};
 use rig::{Backend, Farm, Options};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::Stdio;
@@ -159,6 +160,7 @@ async fn switch(farm: &mut Farm) -> Result<()> {
         began: Instant::now(),
         seen: Seen::new(),
     };
+    a_project_is_preferred_and_no_longer(farm).await?;
     film.tell("main builds 3 jobs and lts 3, on three workers that serve both");
     film.look(farm).await?;
     let pool = ["--pool", "x86-64-l1", "--wait"];
@@ -202,6 +204,31 @@ async fn switch(farm: &mut Farm) -> Result<()> {
     let servers = farm.ledger().await?.servers().len();
     ensure!(servers == workers.len(), "{servers} servers were bought");
     film.tell("12 jobs, each built once; no server was bought or given back for it");
+    Ok(())
+}
+
+/// `prioritise`, with what the backend itself shows after each.
+async fn a_project_is_preferred_and_no_longer(farm: &Farm) -> Result<()> {
+    const PROJECT: &str = "openEuler:Mainline";
+    let prefer = ["prioritise", PROJECT, "--by", "20"];
+    let show = ["prioritise", "--backend", "main"];
+    let clear = ["prioritise", PROJECT, "--clear"];
+    let entry = json!([{"backend": "main", "project": PROJECT, "repository": null, "arch": null, "adjust": 20.0}]);
+    for (command, set) in [
+        (&prefer[..], &entry),
+        (&show, &entry),
+        (&clear, &json!([])),
+        (&show, &json!([])),
+    ] {
+        let output = obs_scaler(farm, &[command, &["-o", "json"]].concat())?;
+        let output = output.wait_with_output().await?;
+        let said: Value =
+            serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+        ensure!(said == *set, "{command:?}: {said}");
+        let at_obs = farm.obs_at(Backend::First).priorities().await?;
+        let preferred = at_obs.contains(&format!("project=\"{PROJECT}\""));
+        ensure!(preferred == (set == &entry), "{command:?}: {at_obs}");
+    }
     Ok(())
 }
 

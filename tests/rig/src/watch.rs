@@ -136,6 +136,15 @@ impl Obs {
             .collect())
     }
 
+    /// What is set at `/build/_dispatchprios`, as it is written there.
+    ///
+    /// # Errors
+    /// Where OBS does not answer.
+    pub async fn priorities(&self) -> Result<String> {
+        let server = self.backend.source_server();
+        get(&self.client, &format!("{server}/build/_dispatchprios")).await
+    }
+
     /// Instances that are idle or building.
     ///
     /// # Errors
