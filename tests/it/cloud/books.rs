@@ -20,7 +20,7 @@ pub(super) struct Sums {
     /// By how many seconds.
     seconds: u64,
     /// That somebody had stopped, so that the cloud billed less than their time.
-    stopped: usize,
+    pub(super) stopped: usize,
     /// Of the exact ones that nobody had stopped, by the program and by the cloud.
     ours: Amount,
     theirs_micro: i64,
