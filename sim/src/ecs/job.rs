@@ -90,6 +90,7 @@ impl Kind {
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Create => ("createServer", "createSingleServer"),
+            // The documents name the types of a creation only.
             Self::Delete => ("deleteServer", "deleteSingleServer"),
             Self::Start => ("startServer", "startSingleServer"),
             Self::Stop => ("stopServer", "stopSingleServer"),
@@ -152,6 +153,8 @@ impl Job {
             sub.end = Some(at);
         }
         if self.subs.iter().all(|sub| sub.status.ended()) && self.end.is_none() {
+            // The documents do not say how a job ends of which only a part failed: here it fails, and a client
+            // that believed it would lose the servers that came to be.
             let failed = self.subs.iter().any(|sub| sub.status == Status::Fail);
             self.status = if failed {
                 Status::Fail

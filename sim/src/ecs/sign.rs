@@ -61,6 +61,7 @@ impl Refusal {
                 "verify aksk signature fail, canonicalRequest:{}",
                 canonical.replace('\n', "|")
             )),
+            // Whether a stale date of an account's own key is this, or `APIGW.0301`, is not documented.
             Self::Date => ApiError::gateway(
                 401,
                 "APIGW.0303",

@@ -229,7 +229,8 @@ impl World {
         }
     }
 
-    /// A job by its id; an unknown one is 400 `Common.0011`.
+    /// A job by its id; an unknown one is 400 `Common.0011`. How long the cloud keeps a job that has ended is not
+    /// documented; here it is kept for ever, and refusing `job` with that code tries the other.
     pub(super) fn job(&self, id: &str) -> Result<&Job, ApiError> {
         let unknown = || {
             ApiError::service(
