@@ -1,7 +1,8 @@
 //! Whether a server that a person takes from us is let go. Pure: no IO, no clock, no logging.
 
-use crate::ecs::{TAG_ORDER, TAG_OWNER, TAG_POOL, TAG_PROTECTED};
-use crate::model::{Fleet, Member, Server, ServerStatus, Stage};
+use crate::model::{
+    Fleet, Member, Server, ServerStatus, Stage, TAG_ORDER, TAG_OWNER, TAG_POOL, TAG_PROTECTED,
+};
 use std::net::IpAddr;
 
 /// Why a server stays ours though a person takes it from us.

@@ -12,8 +12,10 @@ mod tests;
 
 use crate::cloud::{self, Cloud};
 use crate::config::{Config, Pool};
-use crate::ecs::{TAG_OWNER, TAG_POOL, TAG_PROTECTED};
-use crate::model::{Alarms, BackendName, Ledger, PoolName, ServerId, Snapshot, Unknown, Workers};
+use crate::model::{
+    Alarms, BackendName, Ledger, PoolName, ServerId, Snapshot, TAG_OWNER, TAG_POOL, TAG_PROTECTED,
+    Unknown, Workers,
+};
 use crate::policy::{Lease, View, lease};
 use crate::ssh;
 pub use desk::Desk;

@@ -2,9 +2,9 @@
 
 use crate::cloud::{Charging, ProjectServer};
 use crate::config::{Policy, Pool};
-use crate::ecs::{TAG_OWNER, TAG_POOL, TAG_PROTECTED};
 use crate::model::{
-    Arch, BackendName, HostName, Level, PoolName, ServerId, ServerStatus, Unknown, Vcpus, Workers,
+    Arch, BackendName, HostName, Level, PoolName, ServerId, ServerStatus, TAG_OWNER, TAG_POOL,
+    TAG_PROTECTED, Unknown, Vcpus, Workers,
 };
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

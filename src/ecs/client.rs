@@ -6,11 +6,11 @@ use super::jobs;
 use super::list::{self, Listing, MAX_PAGES, Next, PAGE};
 use super::services::Service;
 use super::transport::{Observer, Transport};
-use super::types::{self, Record, TAG_OWNER};
+use super::types::{self, Record};
 use crate::clock::Clock;
 use crate::cloud::{CreateRequest, Created, JobStatus};
 use crate::config::{self, CreateApi};
-use crate::model::{Class, Fleet, Server, ServerId};
+use crate::model::{Class, Fleet, Server, ServerId, TAG_OWNER};
 use serde_json::{Value, json};
 
 /// The most servers that one deletion may name.

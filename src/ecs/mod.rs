@@ -35,7 +35,6 @@ pub use inspect::{Image, KeyPair, Network};
 pub use permission::action;
 pub use rights::Right;
 pub use transport::{Call, Observer};
-pub use types::{TAG_ORDER, TAG_OWNER, TAG_POOL, TAG_PROTECTED};
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,10 @@
 //! The body of a creation: the same order gives the same bytes, as the client token demands.
 
 use super::EcsError;
-use super::types::{self, TAG_ORDER, TAG_OWNER, TAG_POOL};
+use super::types;
 use crate::cloud::CreateRequest;
 use crate::config::{CreateApi, Ecs, Pool};
-use crate::model::Order;
+use crate::model::{Order, TAG_ORDER, TAG_OWNER, TAG_POOL};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};

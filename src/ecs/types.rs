@@ -1,9 +1,9 @@
 //! A server's record, as ECS writes it, to a [`Server`].
 
 use crate::model::{
-    FlavorName, HostName, LeaseTag, OrderId, PoolName, Server, ServerId, ServerStatus,
+    FlavorName, HostName, LeaseTag, OrderId, PoolName, Server, ServerId, ServerStatus, TAG_ORDER,
+    TAG_OWNER, TAG_POOL, TAG_PROTECTED, Tags, Vcpus,
 };
-use crate::model::{Tags, Vcpus};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -11,15 +11,6 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-
-/// The key of the tag whose value is the owner: servers that carry it are ours.
-pub const TAG_OWNER: &str = "obs-scaler-owner";
-/// The key of the tag that names the server's pool.
-pub const TAG_POOL: &str = "obs-scaler-pool";
-/// The key of the tag that names the order that bought the server.
-pub const TAG_ORDER: &str = "obs-scaler-order";
-/// The key of the tag, whatever its value, by which a person pins a server.
-pub const TAG_PROTECTED: &str = "obs-scaler-protected";
 
 /// The most bytes of a tag's value (page "Creating an ECS", `server_tags`). A key has 36.
 const MAX_TAG_VALUE: usize = 43;

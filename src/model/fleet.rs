@@ -20,6 +20,15 @@ pub enum ServerStatus {
     Other(String),
 }
 
+/// The key of the tag whose value is the owner: servers that carry it are ours.
+pub const TAG_OWNER: &str = "obs-scaler-owner";
+/// The key of the tag that names the server's pool.
+pub const TAG_POOL: &str = "obs-scaler-pool";
+/// The key of the tag that names the order that bought the server.
+pub const TAG_ORDER: &str = "obs-scaler-order";
+/// The key of the tag, whatever its value, by which a person pins a server.
+pub const TAG_PROTECTED: &str = "obs-scaler-protected";
+
 /// What our tags on a server say. The cloud's tags are the truth about which servers are ours.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Tags {

@@ -29,7 +29,7 @@ pub use farm::{
     Build, Daemon, DaemonState, Ghosts, Instance, InstanceCounts, InstanceId, InstanceState, Job,
     JobState, PackageKey, Results, Start, Workers,
 };
-pub use fleet::{Fleet, Server, ServerStatus, Tags};
+pub use fleet::{Fleet, Server, ServerStatus, TAG_ORDER, TAG_OWNER, TAG_POOL, TAG_PROTECTED, Tags};
 pub use host::{CpuTime, HostCounters, HostUse, InOut, PastUse, USE_KEPT, UseOver};
 pub use lease::{LeaseTag, OwnLease, Scaler, ScalerId};
 pub use ledger::{Gap, IdleStreak, Ledger, Member, Order, Stage, Supply, TurnedBack, Why};

@@ -5,8 +5,10 @@ use super::scaler::{Bell, Said, Scaler};
 use obs_scaler::adoption::{Adopt, Outcome, Row, Sight, adopt};
 use obs_scaler::cloud::Cloud;
 use obs_scaler::config::Config;
-use obs_scaler::ecs::{EcsClient, TAG_ORDER};
-use obs_scaler::model::{Action, BackendView, Observed, OrderId, ServerId, Snapshot, Stage};
+use obs_scaler::ecs::EcsClient;
+use obs_scaler::model::{
+    Action, BackendView, Observed, OrderId, ServerId, Snapshot, Stage, TAG_ORDER,
+};
 use obs_scaler::obs::ObsClient;
 use obs_scaler::ssh::HostKeys;
 use obs_sim::ecs::{Foreign, ServerEntry};

@@ -24,7 +24,7 @@ impl Farm {
     /// Pins a server, or lets go of it.
     pub(super) async fn pin(&self, server: &str, pinned: bool) -> bool {
         let action = if pinned { "create" } else { "delete" };
-        let tag = json!({"key": obs_scaler::ecs::TAG_PROTECTED, "value": "true"});
+        let tag = json!({"key": obs_scaler::model::TAG_PROTECTED, "value": "true"});
         let body = json!({"action": action, "tags": [tag]});
         self.post(&format!("cloudservers/{server}/tags/action"), &body)
             .await

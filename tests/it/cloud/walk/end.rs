@@ -4,8 +4,7 @@ use super::super::books::{Sums, is_told};
 use super::super::farm::POOLS;
 use super::super::scaler::{Scaler, journal};
 use super::{PACE, Walk};
-use obs_scaler::ecs::TAG_PROTECTED;
-use obs_scaler::model::{Action, PoolName, Stage};
+use obs_scaler::model::{Action, PoolName, Stage, TAG_PROTECTED};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
