@@ -43,12 +43,12 @@ to that by `src/model/offer.rs`.
 meet in any order, and looks after each step: the ceiling holds, no token buys twice, nothing of others is touched, what is pinned stays,
 no build is killed by us. At the end nothing of ours is left (servers, disks, ports, open orders), and each bill is held against the
 cloud's books: to the second where a deletion's job told the moment, between the two lists otherwise. Two walks of 2,000 steps, run on
-2026-11-23 on two cores (`make long` walks another one each time; the gate 300 steps of seed 1):
+2026-11-24 on two cores (`make long` walks another one each time; the gate 300 steps of seed 1):
 
 | `WALK_SEED` | starts | faults | jobs | servers | create calls | never built | disks left behind and swept | ends told, not told | told ends: by the program, by the cloud |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-| 2002 | 89 | 282 | 869 | 39 | 31 | 6 | 1 | 21, 18 (974 s in all) | 54.02, 54.02 |
-| 2003 | 80 | 285 | 809 | 57 | 44 | 4 | 2 | 21, 36 (1,948 s in all) | 49.93, 49.93 |
+| 2411 | 93 | 280 | 810 | 41 | 29 | 2 | 0 | 17, 24 (1,151 s in all) | 30.04, 30.04 |
+| 2412 | 90 | 275 | 754 | 37 | 27 | 5 | 2 | 12, 25 (1,944 s in all) | 40.27, 40.27 |
 
 Ends are not told of what other people delete or the cloud reclaims, and where the faults hide the job. The sums leave out servers that
 somebody had stopped: the cloud bills those for less, and the program from creation to end.
