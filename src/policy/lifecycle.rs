@@ -279,8 +279,10 @@ impl Look<'_> {
             Cloud::Absent(absence) => self.absent(absence, why, Act::Cordon),
             Cloud::Listed { server, since, at } => {
                 let deleting = server.status == ServerStatus::Deleting;
-                let spared = server.tags.protected || deleting || self.is_kept(why);
-                let spared = spared || !self.sight.may_delete;
+                let spared = server.tags.protected
+                    || deleting
+                    || self.is_kept(why)
+                    || !self.sight.may_delete;
                 if spared || !self.is_ours_for_sure(since, at) || !self.is_free_of_builds() {
                     return self.stay(Act::Cordon);
                 }

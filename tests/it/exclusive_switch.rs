@@ -156,11 +156,11 @@ async fn workers_go_to_one_backend_after_their_builds_and_come_back_and_each_job
 async fn switch(farm: &mut Farm) -> Result<()> {
     shared_workers_are_bought_and_counted_once(farm).await?;
     let workers: BTreeSet<String> = farm.repository_servers()?.into_keys().collect();
+    a_project_is_preferred_and_no_longer(farm).await?;
     let mut film = Film {
         began: Instant::now(),
         seen: Seen::new(),
     };
-    a_project_is_preferred_and_no_longer(farm).await?;
     film.tell("main builds 3 jobs and lts 3, on three workers that serve both");
     film.look(farm).await?;
     let pool = ["--pool", "x86-64-l1", "--wait"];

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The architecture of the worker machine: never that of the one that runs the tests, so that a
@@ -227,7 +227,9 @@ fn start_sshd(dir: &Path) -> (Child, SocketAddr) {
         let addr = free.local_addr().unwrap();
         drop(free);
         let mut sshd = spawn_sshd(dir, addr);
+        let end = Instant::now() + Duration::from_secs(10);
         while sshd.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < end, "sshd does not listen at {addr}");
             if TcpStream::connect(addr).is_ok() {
                 return (sshd, addr);
             }

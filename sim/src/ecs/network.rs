@@ -90,10 +90,12 @@ impl World {
 
     /// `GET …/ports?device_id=…`: those of servers that are there, and those that a failed rollback left.
     pub(super) fn list_ports(&self, query: &str) -> Value {
+        if self.faults.forbids(Operation::Ports) {
+            return json!({"ports": []});
+        }
         let (device, id) = (asked(query, "device_id"), asked(query, "id"));
         let fits = |server: &&Server| {
-            !self.faults.forbids(Operation::Ports)
-                && device.as_ref().is_none_or(|device| server.id == *device)
+            device.as_ref().is_none_or(|device| server.id == *device)
                 && id.as_ref().is_none_or(|id| server.port_id == *id)
         };
         let all = self.servers.values().filter(|server| server.holds_port());

@@ -36,6 +36,8 @@ pub(super) struct Machine {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Tally {
     operations: BTreeMap<&'static str, u32>,
+    /// Of those that were disabled on the backend: until OBS listed them as down.
+    until_down: u32,
     steps: BTreeMap<(String, String), u32>,
     /// Of two hands at once, or of one behind a hand that broke off: what one of them was refused.
     refused: u32,
@@ -51,6 +53,7 @@ impl Tally {
         for (step, count) in other.steps {
             *self.steps.entry(step).or_default() += count;
         }
+        self.until_down += other.until_down;
         self.refused += other.refused;
         self.quiet.extend(other.quiet);
     }
@@ -60,6 +63,7 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all: u32 = self.operations.values().sum();
         write!(f, "{all} operations {:?}", self.operations)?;
+        write!(f, ", {} disabled until down", self.until_down)?;
         write!(f, ", {} of them refused by another hand", self.refused)?;
         write!(f, ", {} drained and watched; steps:", self.quiet.len())?;
         for ((before, after), count) in &self.steps {
@@ -254,11 +258,7 @@ impl Hand {
         self.nap(1500).await;
         let alone = self.company < Instant::now();
         if let Some(from) = down_since.filter(|_| alone) {
-            *self
-                .tally
-                .operations
-                .entry("disabled until down")
-                .or_default() += 1;
+            self.tally.until_down += 1;
             self.tally.quiet.push((machine.name.clone(), from, now()));
         }
         machine.tell_backend(false).await?;
